@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what building, testing and measuring need, from Debian 12's own archive. Silent and quick when
+# nothing is missing, so every make target may call it.
+set -euo pipefail
+
+packages=(
+  # toolchain
+  g++ cmake ninja-build ccache mold git ca-certificates
+  clang-14 clang libclang-rt-14-dev clang-tidy clang-format
+  # libraries; Debian's default Boost is 1.74, so the version is named
+  libboost1.81-dev libhiredis-dev libbrotli-dev zlib1g-dev libzstd-dev libxxhash-dev
+  libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev prometheus-cpp-dev
+  libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
+  # the real parts that tests and scenarios run against
+  redis-server redis-tools curl
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo="sudo"
+echo "deps: installing ${missing[*]}"
+# A package's own service (redis-server) must not start: tests start what they need, on ports of their own.
+policy=/usr/sbin/policy-rc.d
+made_policy=""
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+  $sudo chmod +x "$policy"
+  made_policy=yes
+fi
+cleanup() { if [ -n "$made_policy" ]; then $sudo rm -f "$policy"; fi; }
+trap cleanup EXIT
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+if ! { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "deps: apt-get failed; the full log is $log" >&2
+  exit 1
+fi
+rm -f "$log"
