@@ -20,7 +20,8 @@ inline constexpr std::size_t kMaxKeyBytes = std::size_t{64} * 1024;
 /// Hash of (db, name), equal for KeyRef and Key.
 [[nodiscard]] std::uint64_t hash_key(std::uint32_t db, std::string_view name) noexcept;
 
-/// Fixes the seed of hash_key, so that a simulation replays exactly. Without it a random one is drawn at start.
+/// Fixes the seed of hash_key, so that a simulation replays exactly. Without it a random one is
+/// drawn at start.
 void set_hash_seed(std::uint64_t seed) noexcept;
 
 struct KeyRef {

@@ -1,0 +1,52 @@
+// Epoch-based reclamation: readers say "I am reading" with one store, writers wait for them before
+// they free.
+//
+// A reader stands under a Guard. What a writer unlinks it hands to retire(); it is freed once every
+// thread that might still see it has left its guard, that is, two epochs later. One domain serves
+// the whole process.
+//
+// Threads:   any; a thread registers itself at its first guard and leaves its slot when it ends.
+// Guards nest. Lifetime:  a pointer found under a guard is good until that guard ends, never
+// longer. Cost:      a guard is one store and one fence; so it is taken once a batch of requests,
+// not once a hit.
+//            retire appends to the thread's own list and frees at most kCollectBatch objects a
+//            call.
+// Errors:    none. A thread that stays under a guard for ever stops reclamation: retired_bytes()
+// shows it. Source:    Fraser, "Practical lock-freedom", 2004, section 5.2.3.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace nearlane::epoch {
+
+/// Objects freed by one call of retire() at most, so that no caller pays for a long list.
+inline constexpr std::size_t kCollectBatch = 64;
+
+class [[nodiscard]] Guard {
+ public:
+  Guard() noexcept;
+  ~Guard();
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+};
+
+/// True inside a guard of the calling thread; for assertions.
+[[nodiscard]] bool guarded() noexcept;
+
+/// Frees `object` with `free(object)` once no guard can see it. `bytes` is what retired_bytes()
+/// counts meanwhile.
+void retire(void* object, void (*free)(void*), std::size_t bytes);
+
+/// Tries to move the epoch on and frees what has become free on this thread's list, and on the
+/// lists of threads that have ended; event loops call it once in a while so that an idle process
+/// gives its memory back.
+void collect() noexcept;
+
+/// Frees everything retired by anyone. Precondition: no thread is under a guard or retiring. For
+/// tests and shutdown.
+void drain() noexcept;
+
+[[nodiscard]] std::uint64_t retired_bytes() noexcept;
+
+}  // namespace nearlane::epoch

@@ -1,0 +1,119 @@
+// Entry: one cached value, immutable in everything but when it may be served.
+//
+// One allocation holds header, key name and payload. The payload is kept as the RESP reply that a
+// GET needs
+// ("$5\r\nhello\r\n"), so a hit copies one run of bytes; value() is the middle of it. Deadline and
+// epoch are atomic header fields: a touch or a confirmation changes them in place and copies
+// nothing.
+//
+// Units:     bytes; deadlines on the monotonic clock, kForever for none.
+// Lifetime:  born with one reference, that of the EntryPtr which build() returns. A map holds one;
+// readers hold none
+//            but stand under an epoch guard (core/base/epoch.h); what must outlive the guard takes
+//            a pin.
+// Threads:   payload is written before the entry is published and never after. set_deadline and
+// set_epoch may be
+//            called by any thread that may write the key (the lane's order decides), reads are
+//            relaxed: the map's release/acquire publication orders the payload, and a freshness
+//            field needs no order of its own.
+// Cost:      kHeaderBytes beside key and value, rounded up by the allocator; charge() says what it
+// really takes.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "core/base/clock.h"
+#include "core/base/key.h"
+
+namespace nearlane {
+
+class Entry;
+
+/// Owner of one reference to an Entry. Copying it is a pin: an atomic increment, so never on the
+/// hit path.
+class EntryPtr {
+ public:
+  EntryPtr() noexcept = default;
+  EntryPtr(std::nullptr_t) noexcept {}
+  EntryPtr(const EntryPtr& other) noexcept;
+  EntryPtr(EntryPtr&& other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
+  EntryPtr& operator=(EntryPtr other) noexcept {
+    std::swap(entry_, other.entry_);
+    return *this;
+  }
+  ~EntryPtr();
+
+  /// Takes one more reference to an entry that an epoch guard or another pin keeps alive.
+  static EntryPtr pin(const Entry* entry) noexcept;
+  /// Takes over a reference given up by release().
+  static EntryPtr adopt(const Entry* entry) noexcept;
+  [[nodiscard]] const Entry* release() noexcept { return std::exchange(entry_, nullptr); }
+
+  [[nodiscard]] const Entry* get() const noexcept { return entry_; }
+  const Entry* operator->() const noexcept { return entry_; }
+  const Entry& operator*() const noexcept { return *entry_; }
+  explicit operator bool() const noexcept { return entry_ != nullptr; }
+
+ private:
+  const Entry* entry_ = nullptr;
+};
+
+class Entry {
+ public:
+  /// A new entry. Precondition: key.name at most kMaxKeyBytes, value under 4 GiB.
+  [[nodiscard]] static EntryPtr build(const KeyRef& key, std::string_view value, TimePoint deadline,
+                                      std::uint64_t epoch);
+
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  [[nodiscard]] KeyRef key() const noexcept;
+  [[nodiscard]] std::string_view value() const noexcept;
+  /// The whole RESP bulk reply: "$<size>\r\n<value>\r\n".
+  [[nodiscard]] std::string_view resp_bulk() const noexcept;
+  /// XXH3 of the value, made when the entry was: the same on every instance, hence a strong
+  /// validator.
+  [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }
+
+  [[nodiscard]] TimePoint deadline() const noexcept {
+    return TimePoint(Duration(deadline_.load(std::memory_order_relaxed)));
+  }
+  void set_deadline(TimePoint deadline) const noexcept {
+    deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed);
+  }
+  /// Epoch of the lane when this value was read from L2 (core/cohere/lane_view.h).
+  [[nodiscard]] std::uint64_t epoch() const noexcept {
+    return epoch_.load(std::memory_order_relaxed);
+  }
+  void set_epoch(std::uint64_t epoch) const noexcept {
+    epoch_.store(epoch, std::memory_order_relaxed);
+  }
+
+  /// Bytes of memory that this entry occupies, the allocator's rounding included.
+  [[nodiscard]] std::size_t charge() const noexcept;
+
+ private:
+  friend class EntryPtr;
+  Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline,
+        std::uint64_t epoch) noexcept;
+  void unpin() const noexcept;
+  [[nodiscard]] const char* bytes() const noexcept {
+    return reinterpret_cast<const char*>(this + 1);
+  }
+
+  mutable std::atomic<std::int64_t> deadline_;
+  mutable std::atomic<std::uint64_t> epoch_;
+  std::uint64_t hash_;
+  std::uint64_t digest_ = 0;
+  mutable std::atomic<std::uint32_t> references_{1};
+  std::uint32_t value_size_;
+  std::uint32_t key_size_;  // up to 64 KiB
+  std::uint16_t db_;
+  std::uint8_t prefix_size_ = 0;  // length of "$<size>\r\n"
+};
+
+}  // namespace nearlane

@@ -1,0 +1,89 @@
+// L1Map: bounded map in the process, keyed by bytes. Never does I/O; a miss is null, not an error.
+//
+// Units:     a byte budget that counts entries as the allocator sees them, the map's own slots, and
+// what was retired but
+//            not yet freed.
+// Time:      arrives as an argument, so that tests own it. The map knows deadlines only to sweep;
+// whether an entry may be
+//            served is the tier's question.
+// Lifetime:  an entry that find returns stays valid inside the caller's epoch::Guard
+// (core/base/epoch.h); pin it to
+//            keep it longer. Entries that leave the map are retired through epoch::retire.
+// Threads:   any thread may call anything. Readers hold an epoch::Guard.
+// Cost:      find: no allocation, no shared write beyond what the map's own lock needs; one virtual
+// call. Errors:    none; put says what it did.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/key.h"
+#include "core/base/result.h"
+#include "core/entry/entry.h"
+
+namespace nearlane::l1 {
+
+enum class PutOutcome : std::uint8_t {
+  inserted,
+  replaced,
+  rejected,  // larger than the map's share for one entry; whatever was under the key is gone too
+};
+
+struct L1Stats {
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;        // live entries and the map's slots
+  std::uint64_t capacity = 0;     // the byte budget
+  std::uint64_t evictions = 0;    // made room
+  std::uint64_t expirations = 0;  // swept past their deadline
+  std::uint64_t rejections = 0;
+};
+
+class L1Map {
+ public:
+  virtual ~L1Map() = default;
+
+  /// Stable: it names the row in results/.
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  [[nodiscard]] virtual std::string_view policy() const noexcept = 0;
+
+  /// The entry under `key`, or null. Counts as a use for the policy.
+  [[nodiscard]] virtual const Entry* find(const KeyRef& key) noexcept = 0;
+  /// find for each key; out[i] belongs to keys[i]. Overlaps the cache misses of independent keys
+  /// where the map can.
+  virtual void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept = 0;
+
+  virtual PutOutcome put(EntryPtr entry) = 0;
+  /// Puts `next` only where `expected` still is. False: something newer is there, or nothing.
+  virtual bool replace_if(const Entry* expected, EntryPtr next) = 0;
+  /// True: it was there.
+  virtual bool erase(const KeyRef& key) noexcept = 0;
+  /// Drops entries past their deadline, looking at no more than `max` entries; goes on next time
+  /// where it stopped. Returns how many it dropped.
+  virtual std::size_t sweep(TimePoint now, std::size_t max) noexcept = 0;
+  virtual void clear() noexcept = 0;
+  /// Calls `visit` for each entry, in no order, under the map's locks: it must not call the map.
+  /// Not a snapshot.
+  virtual void walk(const std::function<void(const Entry&)>& visit) const = 0;
+  [[nodiscard]] virtual L1Stats stats() const noexcept = 0;
+};
+
+struct L1Config {
+  std::string_view map = "sharded";
+  std::string_view policy = "lru";
+  std::uint64_t bytes = std::uint64_t{256} << 20U;
+  std::uint64_t entries = 0;  // 0: no limit
+};
+
+/// Makes the map that the configuration names. Errors: invalid_argument, listing the names that
+/// exist.
+[[nodiscard]] Result<std::unique_ptr<L1Map>> make_l1(const L1Config& config);
+[[nodiscard]] std::vector<std::string_view> map_names();
+[[nodiscard]] std::vector<std::string_view> policy_names();
+
+}  // namespace nearlane::l1
