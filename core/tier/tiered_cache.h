@@ -1,0 +1,166 @@
+// TieredCache: L1 in front of L2, and the one place where the two meet.
+//
+// Reads: find() is the hit path, a plain call. What it does not answer goes to get(), which joins a
+// fill in flight, confirms a lapsed lease, or fetches from L2 and installs. Writes go through to L2
+// and are acknowledged by it; L1 takes a written value only when L2 said that it wrote it and will
+// announce the next change by others.
+//
+// Units:     deadlines are absolute, on the monotonic clock.
+// Errors:    those of l2::L2Backend, and l2_error with L2's own text (a wrong type, out of memory).
+// After timeout and
+//            connection_lost a write's outcome is unknown, and L1 serves nothing for the key until
+//            L2 was asked again.
+// Threads:   any. find* under an epoch::Guard. A handler runs on a thread of L2's choice, at times
+// before the
+//            call returns; it must be short, and posts home what is not.
+// Lifetime:  outlives all calls: stop() first. Views passed in are copied before the call returns.
+// Cost:      a hit: one find of the map, one clock comparison, one counter of the thread's own; no
+// allocation, no lock of
+//            the tier's.
+// Source:    DESIGN sections 1 and 4; docs/decisions/0003-settle-then-complete.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/counters.h"
+#include "core/base/key.h"
+#include "core/base/result.h"
+#include "core/entry/entry.h"
+#include "core/l1/l1_map.h"
+#include "core/l2/l2_backend.h"
+#include "core/protocol/reply.h"
+
+namespace nearlane::tier {
+
+/// Where an answer came from; HTTP's X-Cache.
+enum class Source : std::uint8_t { l1, l2, miss };
+
+struct Lookup {
+  EntryPtr entry = {};  // null: there is no such key
+  Source source = Source::miss;
+};
+
+/// How long a stored value lives.
+struct Expiry {
+  enum class Kind : std::uint8_t { never, keep, in, at };
+  Kind kind = Kind::never;
+  std::int64_t milliseconds = 0;  // in: from now; at: Unix time
+
+  static Expiry never() { return {}; }
+  static Expiry keep() { return {Kind::keep, 0}; }  // as it was before: SET … KEEPTTL
+  static Expiry in(std::chrono::milliseconds ttl) { return {Kind::in, ttl.count()}; }
+  static Expiry at(std::int64_t unix_ms) { return {Kind::at, unix_ms}; }
+};
+
+enum class Condition : std::uint8_t { always, if_absent, if_present };
+
+struct StoreOptions {
+  Expiry expiry = {};
+  Condition condition = Condition::always;
+  bool ask_existed = false;  // costs one more small command in the transaction
+};
+
+struct StoreOutcome {
+  bool stored = false;               // false: the condition was not met
+  std::optional<bool> existed = {};  // with ask_existed
+};
+
+/// Where a read may be answered. A connection with an unanswered write on the key's lane must read
+/// `through_l2`, which also joins no fill that is in flight: it is then executed after that write.
+enum class ReadFrom : std::uint8_t { l1_first, through_l2 };
+
+/// A command passed to L2 as it is. One key: it travels in the key's order. Several, or none:
+/// outside of it, and whole, so that it stays atomic.
+struct RawCommand {
+  std::uint32_t db = 0;
+  std::vector<std::string> args;  // args[0] is the command
+  std::vector<std::string> keys;  // declared keys
+  bool writes = true;             // L1 forgets the keys, before and after
+};
+
+enum class Count : std::uint8_t {
+  l1_hits,
+  l1_misses,        // lookups that L1 could not answer as fresh
+  l2_hits,          // answered by L2 with a value
+  l2_misses,        // L2 has no such key
+  l2_errors,        // calls that ended in an error, L2's own error replies left out
+  fills,            // fetches sent to L2
+  fills_coalesced,  // lookups that joined a fill in flight
+  fills_revoked,    // fills whose value was answered but not installed, since the key changed
+                    // meanwhile
+  confirmations,    // a lapsed lease renewed with one small command
+  invalidations,    // pushes from L2: keys changed by others
+  writes,
+  count,
+};
+using Counts = ThreadCounters<Count>;
+
+struct TierConfig {
+  Duration l1_ttl = Duration::max();  // cap on how long L1 keeps a value, whatever its TTL
+  Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
+};
+
+class TieredCache {
+ public:
+  using GetHandler = std::function<void(Result<Lookup>)>;
+  using SetHandler = std::function<void(Result<StoreOutcome>)>;
+  using BoolHandler = std::function<void(Result<bool>)>;
+  using ReplyHandler = std::function<void(Result<protocol::Reply>)>;
+
+  TieredCache(TierConfig config, std::unique_ptr<l1::L1Map> l1, std::unique_ptr<l2::L2Backend> l2);
+  ~TieredCache();
+  TieredCache(const TieredCache&) = delete;
+  TieredCache& operator=(const TieredCache&) = delete;
+
+  void start();
+  void stop() noexcept;
+
+  /// The entry if L1 may serve it as fresh, else null. Counts a hit or a miss.
+  [[nodiscard]] const Entry* find(const KeyRef& key, TimePoint now) noexcept;
+  void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out,
+                  TimePoint now) noexcept;
+
+  /// After find() said null, or instead of it. Does not count a hit or miss of L1 again.
+  void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
+  void set(const KeyRef& key, std::string_view value, StoreOptions options, TimePoint deadline,
+           SetHandler done);
+  /// True: the key was there.
+  void remove(const KeyRef& key, TimePoint deadline, BoolHandler done);
+  /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there.
+  void touch(const KeyRef& key, Expiry expiry, TimePoint deadline, BoolHandler done);
+  /// The same for a client's own EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT or PERSIST with whatever
+  /// options; its reply.
+  void touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
+             ReplyHandler done);
+  void execute(RawCommand command, TimePoint deadline, ReplyHandler done);
+
+  /// The lane whose order the key's commands share; below lanes(). For a connection's own
+  /// bookkeeping.
+  [[nodiscard]] std::size_t lane_of(const KeyRef& key) const noexcept;
+  [[nodiscard]] std::size_t lanes() const noexcept;
+
+  /// Housekeeping, to be called a few times a second by one loop: drops expired entries, at most
+  /// `max`.
+  void sweep(TimePoint now, std::size_t max) noexcept;
+
+  [[nodiscard]] l1::L1Stats l1_stats() const noexcept;
+  [[nodiscard]] std::string_view l1_name() const noexcept;
+  [[nodiscard]] std::string_view l1_policy() const noexcept;
+  [[nodiscard]] std::string_view l2_name() const noexcept;
+  [[nodiscard]] l2::Health l2_health() const;
+  [[nodiscard]] l2::Capabilities l2_capabilities() const noexcept;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nearlane::tier
