@@ -1,0 +1,105 @@
+#include "harness/topology/redis_client.h"
+
+#include <cerrno>
+
+#include <hiredis/hiredis.h>
+#include <sys/time.h>
+
+namespace nearlane::harness {
+namespace {
+
+RedisReply copy(const redisReply& reply) {
+  RedisReply out;
+  switch (reply.type) {
+    case REDIS_REPLY_STRING:
+      out.kind = RedisReply::Kind::string;
+      break;
+    case REDIS_REPLY_STATUS:
+      out.kind = RedisReply::Kind::status;
+      break;
+    case REDIS_REPLY_ERROR:
+      out.kind = RedisReply::Kind::error;
+      break;
+    case REDIS_REPLY_INTEGER:
+      out.kind = RedisReply::Kind::integer;
+      break;
+    case REDIS_REPLY_ARRAY:
+      out.kind = RedisReply::Kind::array;
+      break;
+    default:
+      break;
+  }
+  if (reply.str != nullptr) out.text.assign(reply.str, reply.len);
+  out.integer = reply.integer;
+  for (std::size_t i = 0; out.kind == RedisReply::Kind::array && i < reply.elements; ++i) {
+    out.elements.push_back(copy(*reply.element[i]));
+  }
+  return out;
+}
+
+timeval to_timeval(Duration duration) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  return {.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
+}
+
+}  // namespace
+
+void RedisClient::Free::operator()(redisContext* context) const noexcept { redisFree(context); }
+
+RedisClient::RedisClient(Endpoint endpoint, Duration timeout)
+    : endpoint_(std::move(endpoint)), timeout_(timeout) {}
+
+Result<void> RedisClient::connect() {
+  context_.reset(
+      redisConnectWithTimeout(endpoint_.host.c_str(), endpoint_.port, to_timeval(timeout_)));
+  if (!context_) return Error{Errc::unavailable, "hiredis: out of memory"};
+  if (context_->err != 0) {
+    Error error{Errc::unavailable, endpoint_.to_string() + ": " + &context_->errstr[0]};
+    context_.reset();
+    return error;
+  }
+  redisSetTimeout(context_.get(), to_timeval(timeout_));
+  return {};
+}
+
+Result<RedisReply> RedisClient::command(std::span<const std::string_view> arguments) {
+  if (!context_) {
+    if (auto connected = connect(); !connected) return connected.error();
+  }
+  std::vector<const char*> texts;
+  std::vector<std::size_t> lengths;
+  for (const auto argument : arguments) {
+    texts.push_back(argument.data());
+    lengths.push_back(argument.size());
+  }
+  auto* raw = static_cast<redisReply*>(redisCommandArgv(
+      context_.get(), static_cast<int>(texts.size()), texts.data(), lengths.data()));
+  if (raw == nullptr) {
+    const bool timed_out =
+        context_->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+    Error error{timed_out ? Errc::timeout : Errc::connection_lost,
+                endpoint_.to_string() + ": " + &context_->errstr[0]};
+    context_.reset();
+    return error;
+  }
+  RedisReply reply = copy(*raw);
+  freeReplyObject(raw);
+  return reply;
+}
+
+Result<std::string> RedisClient::info(std::string_view section, std::string_view field) {
+  auto reply = command({"INFO", section});
+  if (!reply) return reply.error();
+  const std::string_view text = reply->text;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = std::min(text.find("\r\n", at), text.size());
+    const auto line = text.substr(at, end - at);
+    if (line.size() > field.size() && line.starts_with(field) && line[field.size()] == ':') {
+      return std::string(line.substr(field.size() + 1));
+    }
+    at = end + 2;
+  }
+  return Error{Errc::protocol, "INFO " + std::string(section) + " has no " + std::string(field)};
+}
+
+}  // namespace nearlane::harness

@@ -1,0 +1,106 @@
+#include "harness/topology/redis_server.h"
+
+#include <utility>
+
+#include <netinet/in.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGSTOP and SIGCONT are POSIX, not C++
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace nearlane::harness {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Redis cannot be told to pick a port, so one is asked of the kernel and let go again; another
+// program may take it in between, hence the retries.
+constexpr int kPortAttempts = 10;
+
+Result<std::uint16_t> free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Error{Errc::unavailable, "no socket"};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  const bool bound = ::bind(fd, generic, size) == 0 && ::getsockname(fd, generic, &size) == 0;
+  ::close(fd);
+  if (!bound) return Error{Errc::unavailable, "no free port on 127.0.0.1"};
+  return ntohs(address.sin_port);
+}
+
+Result<Child> launch(const RedisOptions& options, const TempDir& folder, const Endpoint& endpoint) {
+  ChildSpec spec{.name = options.program + " on " + endpoint.to_string(), .argv = {}};
+  spec.argv = {options.program,
+               "--port",
+               std::to_string(endpoint.port),
+               "--bind",
+               endpoint.host,
+               "--dir",
+               folder.path().string(),
+               "--save",
+               "",
+               "--appendonly",
+               "no",
+               "--daemonize",
+               "no"};
+  spec.argv.insert(spec.argv.end(), options.config.begin(), options.config.end());
+  auto child = Child::start(std::move(spec));
+  if (!child) return child.error();
+
+  // Asking for the process's number proves that it is ours that answers, not another's on the same
+  // port.
+  RedisClient client(endpoint, 500ms);
+  const auto ours = std::to_string(child->pid());
+  auto ready = child->wait_ready(
+      [&] {
+        auto answering = client.info("server", "process_id");
+        return answering && *answering == ours;
+      },
+      options.ready_within);
+  if (!ready) return ready.error();
+  return child;
+}
+
+}  // namespace
+
+RedisServer::RedisServer(RedisOptions options, TempDir folder, Child child, Endpoint endpoint)
+    : options_(std::move(options)),
+      folder_(std::move(folder)),
+      child_(std::move(child)),
+      endpoint_(std::move(endpoint)) {}
+
+Result<RedisServer> RedisServer::start(RedisOptions options) {
+  if (auto program = find_in_path(options.program); !program) return program.error();
+  auto folder = TempDir::make();
+  if (!folder) return folder.error();
+  Error last{Errc::unavailable, {}};
+  for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
+    auto port = free_port();
+    if (!port) return port.error();
+    Endpoint endpoint{.host = "127.0.0.1", .port = *port};
+    auto child = launch(options, *folder, endpoint);
+    if (child) {
+      return RedisServer(std::move(options), std::move(*folder), std::move(*child),
+                         std::move(endpoint));
+    }
+    last = child.error();
+    // Only a port that was taken in between is worth another try.
+    if (last.detail.find("Address already in use") == std::string::npos) break;
+  }
+  return last;
+}
+
+Result<void> RedisServer::stall() const { return child_.signal(SIGSTOP); }
+Result<void> RedisServer::resume() const { return child_.signal(SIGCONT); }
+
+Result<void> RedisServer::restart() {
+  child_.kill();
+  auto child = launch(options_, folder_, endpoint_);
+  if (!child) return child.error();
+  child_ = std::move(*child);
+  return {};
+}
+
+}  // namespace nearlane::harness
