@@ -1,0 +1,286 @@
+// How the proof of safety goes, because it decides every memory order below.
+//
+// The global epoch G only grows. A reader's slot is 0 (idle) or the epoch that it read when its guard
+// began. retire() gathers objects in the thread's own bag; seal() stamps what was gathered with the
+// epoch r that a read-modify-write of G returns. G moves from g to g + 1 only after a scan has seen
+// every slot either idle or equal to g, and what is stamped r is freed when G has reached r + 2.
+//
+// Take an object stamped r that is freed, so that some scan S moved G from r + 1 to r + 2. The seal was
+// a read-modify-write of G that returned r, hence it comes before the one that wrote r + 1, which reads
+// from it (release, acquire): all that the sealing thread unlinked happens before G = r + 1 is seen by
+// anybody, S included. Now look at any guard and at what S found in its slot:
+//   - idle, before the guard began: S wrote the idle slot back (compare_exchange), so the guard's
+//     exchange reads from S or later and synchronises with it: the guard cannot find the object any more;
+//   - the epoch r + 1: the guard read G = r + 1 (acquire), so again it cannot find the object;
+//   - idle or a later guard of that thread: the guard had ended with a release store that S acquired,
+//     and the thread that frees has acquired G >= r + 2: every use of the object comes before its free;
+//   - anything else: the scan fails, G stays, and the object is not freed.
+// Only release/acquire edges and the total order of one atomic's modifications are used, never a
+// store-load fence. So the argument is the same on x86-64 and ARM64, and TSan, which does not model
+// fences, can check it. Slots that are registered while a scan runs are ordered by Domain::mutex.
+#include "core/base/epoch.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <new>
+
+namespace nearlane::epoch {
+namespace {
+
+/// A thread seals its bag at this many objects: each seal writes the shared epoch's cache line, which
+/// every guard reads, so it should be rare beside guards.
+constexpr std::size_t kSealObjects = 32;
+/// Or at this many bytes, so that a few large values do not wait for company. Unit: bytes.
+constexpr std::size_t kSealBytes = std::size_t{256} * 1024;
+/// Distance that keeps two slots off one cache line and its neighbour, which x86 fetches in pairs.
+constexpr std::size_t kLine = 128;
+
+struct Retired {
+  void* object;
+  void (*free)(void*);
+  std::size_t bytes;
+  std::uint64_t epoch;
+};
+
+using Bag = std::deque<Retired>;
+
+/// One thread's place in the domain. Slots are never freed: a new thread takes over an ended one's.
+struct alignas(kLine) Slot {
+  std::atomic<std::uint64_t> epoch{
+      0};  // 0: idle. Written by the owner at each guard, and by scans.
+
+  // The rest belongs to the owning thread, but for `pending_bytes`, which anyone may read, and `taken`,
+  // which Domain::mutex protects.
+  alignas(kLine) std::atomic<std::uint64_t> pending_bytes{0};
+  Bag bag;
+  std::size_t unsealed = 0;  // objects at the bag's end without a stamp
+  std::size_t unsealed_bytes = 0;
+  bool collecting = false;  // free functions may retire; they must not start a second round
+  bool taken = true;
+  Slot* next = nullptr;
+};
+
+struct Domain {
+  alignas(kLine) std::atomic<std::uint64_t> epoch{1};
+  alignas(kLine) std::mutex mutex;    // scans, registration, orphans
+  std::atomic<Slot*> slots{nullptr};  // pushed under the mutex, walked without it
+  Bag orphans;                        // sealed; under the mutex
+  std::atomic<std::uint64_t> orphan_bytes{0};
+  std::atomic<std::size_t> orphan_count{0};
+};
+
+Domain& domain() noexcept {
+  static auto* instance = new Domain;  // never destroyed: threads may end after main
+  return *instance;
+}
+
+/// What a thread knows of itself. Trivial, so that access costs no initialisation check; Leaver below
+/// brings the destructor.
+struct Self {
+  Slot* slot = nullptr;
+  std::uint32_t depth = 0;
+  bool ended = false;  // the thread's destructors run: what registers now leaves at once
+};
+constinit thread_local Self self;
+
+void add_pending(Slot& slot, std::uint64_t bytes) noexcept {
+  slot.pending_bytes.store(slot.pending_bytes.load(std::memory_order_relaxed) + bytes,
+                           std::memory_order_relaxed);
+}
+
+void seal(Slot& slot) noexcept {
+  if (slot.unsealed == 0) return;
+  // A write on purpose: a plain load could be older than the unlinks it is to stamp.
+  const std::uint64_t now = domain().epoch.fetch_add(0, std::memory_order_acq_rel);
+  for (auto it = slot.bag.end() - static_cast<std::ptrdiff_t>(slot.unsealed); it != slot.bag.end();
+       ++it) {
+    it->epoch = now;
+  }
+  slot.unsealed = 0;
+  slot.unsealed_bytes = 0;
+}
+
+/// Gives the slot back and leaves what it had retired to the domain.
+void leave() noexcept {
+  Slot& slot = *self.slot;
+  seal(slot);
+  Domain& all = domain();
+  const std::lock_guard lock(all.mutex);
+  all.orphans.insert(all.orphans.end(), slot.bag.begin(), slot.bag.end());
+  all.orphan_count.store(all.orphans.size(), std::memory_order_relaxed);
+  all.orphan_bytes.fetch_add(slot.pending_bytes.load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
+  slot.pending_bytes.store(0, std::memory_order_relaxed);
+  Bag().swap(slot.bag);
+  slot.taken = false;
+  self.slot = nullptr;
+}
+
+/// The thread's destructors run and nothing of ours is on its stack: go at once, nobody will come again.
+void leave_if_ended() noexcept {
+  if (self.ended && self.depth == 0 && self.slot != nullptr && !self.slot->collecting) leave();
+}
+
+struct Leaver {
+  void arm() const noexcept {}
+  ~Leaver() {
+    self.ended = true;
+    if (self.slot != nullptr) leave();
+  }
+};
+thread_local Leaver leaver;
+
+Slot& enter() noexcept {
+  Domain& all = domain();
+  const std::lock_guard lock(all.mutex);
+  Slot* head = all.slots.load(std::memory_order_relaxed);
+  Slot* mine = head;
+  while (mine != nullptr && mine->taken) mine = mine->next;
+  if (mine == nullptr) {
+    mine = new Slot;
+    mine->next = head;
+    all.slots.store(mine, std::memory_order_release);
+  }
+  mine->taken = true;
+  self.slot = mine;
+  if (!self.ended) leaver.arm();  // constructs it, so that it is destroyed with the thread
+  return *mine;
+}
+
+Slot& own_slot() noexcept { return self.slot != nullptr ? *self.slot : enter(); }
+
+/// Moves the epoch on by one if every reader has seen the present one.
+void advance() noexcept {
+  Domain& all = domain();
+  const std::unique_lock lock(all.mutex, std::try_to_lock);
+  if (!lock) return;  // somebody else is at it
+  const std::uint64_t now = all.epoch.load(std::memory_order_acquire);
+  for (Slot* slot = all.slots.load(std::memory_order_acquire); slot != nullptr; slot = slot->next) {
+    std::uint64_t seen = slot->epoch.load(std::memory_order_acquire);
+    if (seen == 0) {
+      // Writing the idle slot back is what orders the next guard after this scan; on failure `seen`
+      // becomes the epoch of the guard that has just begun.
+      slot->epoch.compare_exchange_strong(seen, 0, std::memory_order_acq_rel,
+                                          std::memory_order_acquire);
+    }
+    if (seen != 0 && seen != now) return;
+  }
+  all.epoch.fetch_add(1, std::memory_order_acq_rel);
+}
+
+[[nodiscard]] bool is_free(const Retired& retired, std::uint64_t now) noexcept {
+  return retired.epoch + 2 <= now;
+}
+
+void free_own(Slot& slot) noexcept {
+  if (slot.collecting) return;
+  slot.collecting = true;
+  const std::uint64_t now = domain().epoch.load(std::memory_order_acquire);
+  for (std::size_t freed = 0; freed < kCollectBatch; ++freed) {
+    if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), now)) break;
+    const Retired retired = slot.bag.front();
+    slot.bag.pop_front();
+    add_pending(slot, -std::uint64_t{retired.bytes});
+    retired.free(retired.object);
+  }
+  slot.collecting = false;
+}
+
+/// Returns how many it freed; 0 also when another thread holds the domain.
+std::size_t free_orphans() noexcept {
+  Domain& all = domain();
+  if (all.orphan_count.load(std::memory_order_relaxed) == 0) return 0;
+  std::array<Retired, kCollectBatch> batch;
+  std::size_t count = 0;
+  {
+    const std::unique_lock lock(all.mutex, std::try_to_lock);
+    if (!lock) return 0;
+    const std::uint64_t now = all.epoch.load(std::memory_order_acquire);
+    while (count < batch.size() && !all.orphans.empty() && is_free(all.orphans.front(), now)) {
+      batch[count++] = all.orphans.front();
+      all.orphans.pop_front();
+    }
+    all.orphan_count.store(all.orphans.size(), std::memory_order_relaxed);
+  }
+  for (std::size_t i = 0; i < count; ++i) {  // outside the lock: a free function may retire
+    all.orphan_bytes.fetch_sub(batch[i].bytes, std::memory_order_relaxed);
+    batch[i].free(batch[i].object);
+  }
+  return count;
+}
+
+}  // namespace
+
+Guard::Guard() noexcept {
+  if (self.depth++ != 0) return;
+  Slot& slot = own_slot();
+  // The epoch may be old by the time that it is published; then it only holds the next scan up.
+  slot.epoch.exchange(domain().epoch.load(std::memory_order_acquire), std::memory_order_acq_rel);
+}
+
+Guard::~Guard() {
+  if (--self.depth != 0) return;
+  self.slot->epoch.store(0, std::memory_order_release);
+  leave_if_ended();
+}
+
+bool guarded() noexcept { return self.depth != 0; }
+
+void retire(void* object, void (*free)(void*), std::size_t bytes) {
+  Slot& slot = own_slot();
+  slot.bag.push_back({object, free, bytes, 0});
+  ++slot.unsealed;
+  slot.unsealed_bytes += bytes;
+  add_pending(slot, bytes);
+  if (slot.unsealed >= kSealObjects || slot.unsealed_bytes >= kSealBytes) {
+    seal(slot);
+    advance();
+    free_own(slot);
+  }
+  leave_if_ended();
+}
+
+void collect() noexcept {
+  Slot& slot = own_slot();
+  seal(slot);
+  advance();
+  free_own(slot);
+  free_orphans();
+  leave_if_ended();
+}
+
+void drain() noexcept {
+  Domain& all = domain();
+  for (bool found = true; found;) {  // a free function may retire more
+    found = false;
+    for (Slot* slot = all.slots.load(std::memory_order_acquire); slot != nullptr;
+         slot = slot->next) {
+      while (!slot->bag.empty()) {
+        const Retired retired = slot->bag.front();
+        slot->bag.pop_front();
+        slot->unsealed = std::min(slot->unsealed, slot->bag.size());
+        add_pending(*slot, -std::uint64_t{retired.bytes});
+        retired.free(retired.object);
+        found = true;
+      }
+      slot->unsealed_bytes = 0;
+    }
+    all.epoch.fetch_add(2, std::memory_order_acq_rel);  // nobody looks: all orphans are free
+    while (free_orphans() != 0) found = true;
+  }
+}
+
+std::uint64_t retired_bytes() noexcept {
+  const Domain& all = domain();
+  std::uint64_t total = all.orphan_bytes.load(std::memory_order_relaxed);
+  for (const Slot* slot = all.slots.load(std::memory_order_acquire); slot != nullptr;
+       slot = slot->next) {
+    total += slot->pending_bytes.load(std::memory_order_relaxed);
+  }
+  return total;
+}
+
+}  // namespace nearlane::epoch

@@ -1,0 +1,121 @@
+#include "core/entry/entry.h"
+
+#include <array>
+#include <cassert>
+#include <charconv>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <type_traits>
+
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace nearlane {
+namespace {
+
+constexpr std::string_view kCrlf = "\r\n";
+
+/// "$<size>\r\n": '$', up to ten digits, CRLF.
+struct BulkHead {
+  explicit BulkHead(std::uint32_t size) noexcept {
+    text[0] = '$';
+    char* end = std::to_chars(text.data() + 1, text.data() + text.size(), size).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    length = static_cast<std::uint8_t>(end - text.data());
+  }
+  std::array<char, 13> text{};
+  std::uint8_t length = 0;
+};
+
+char* append(char* to, std::string_view bytes) noexcept {
+  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+  return to + bytes.size();
+}
+
+}  // namespace
+
+// Free by operator delete alone is right only while there is nothing to destroy.
+static_assert(std::is_trivially_destructible_v<Entry>);
+
+EntryPtr::EntryPtr(const EntryPtr& other) noexcept : entry_(pin(other.entry_).release()) {}
+
+EntryPtr::~EntryPtr() {
+  if (entry_ != nullptr) entry_->unpin();
+}
+
+EntryPtr EntryPtr::pin(const Entry* entry) noexcept {
+  // Relaxed: whoever pins already holds the entry alive, by a reference or a guard.
+  if (entry != nullptr) entry->references_.fetch_add(1, std::memory_order_relaxed);
+  return adopt(entry);
+}
+
+EntryPtr EntryPtr::adopt(const Entry* entry) noexcept {
+  EntryPtr owner;
+  owner.entry_ = entry;
+  return owner;
+}
+
+Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline,
+             std::uint64_t epoch) noexcept
+    : deadline_(deadline.time_since_epoch().count()),
+      epoch_(epoch),
+      hash_(key.hash),
+      value_size_(static_cast<std::uint32_t>(value_size)),
+      key_size_(static_cast<std::uint32_t>(key.name.size())),
+      db_(static_cast<std::uint16_t>(key.db)) {}
+
+EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadline,
+                      std::uint64_t epoch) {
+  assert(key.name.size() <= kMaxKeyBytes);
+  assert(key.db <= std::numeric_limits<std::uint16_t>::max());
+  assert(value.size() <= std::numeric_limits<std::uint32_t>::max());
+  const BulkHead head(static_cast<std::uint32_t>(value.size()));
+  const std::size_t size =
+      sizeof(Entry) + key.name.size() + head.length + value.size() + kCrlf.size();
+  void* memory = ::operator new(size);
+  auto* entry = new (memory) Entry(key, value.size(), deadline, epoch);
+  char* to = append(static_cast<char*>(memory) + sizeof(Entry), key.name);
+  to = append(to, {head.text.data(), head.length});
+  to = append(to, value);
+  append(to, kCrlf);
+  entry->prefix_size_ = head.length;
+  entry->digest_ = XXH3_64bits(value.data(), value.size());
+  return EntryPtr::adopt(entry);
+}
+
+void Entry::unpin() const noexcept {
+  // Release: our reads of the payload come before the free. Acquire: the last one sees all the others'.
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    ::operator delete(const_cast<Entry*>(this));
+  }
+}
+
+KeyRef Entry::key() const noexcept { return {db_, {bytes(), key_size_}, hash_}; }
+
+std::string_view Entry::value() const noexcept {
+  return {bytes() + key_size_ + prefix_size_, value_size_};
+}
+
+std::string_view Entry::resp_bulk() const noexcept {
+  return {bytes() + key_size_, prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
+}
+
+std::size_t Entry::charge() const noexcept {
+#if defined(__GLIBC__)
+  // What malloc handed out, and the word in front of it that malloc keeps for itself.
+  return malloc_usable_size(const_cast<Entry*>(this)) + sizeof(std::size_t);
+#else
+  constexpr std::size_t kGrain = 16;  // every allocator we know rounds to 16 bytes at least
+  const std::size_t size =
+      sizeof(Entry) + key_size_ + prefix_size_ + std::size_t{value_size_} + kCrlf.size();
+  return (size + sizeof(std::size_t) + kGrain - 1) / kGrain * kGrain;
+#endif
+}
+
+}  // namespace nearlane
