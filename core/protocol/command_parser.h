@@ -55,15 +55,24 @@ class CommandParser {
   };
   Result<Status> parse_inline(std::string_view buffer);
   Result<Status> parse_array(std::string_view buffer);
-  void finish(std::string_view buffer, std::size_t consumed);
+  Result<bool> find_line(std::string_view buffer, char end, const char* too_long);
+  Result<bool> array_header(std::string_view buffer);
+  Result<bool> bulk_header(std::string_view buffer);
+  Status need(std::size_t bytes);
+  void finish(std::size_t consumed);
 
   CommandLimits limits_;
   std::vector<std::string_view> args_;
-  std::vector<std::string> unquoted_;  // inline arguments whose quotes had to be resolved
-  std::vector<Slice> slices_;          // arguments read so far of a command that is not complete
-  std::size_t position_ = 0;           // read up to here
-  std::size_t declared_ = 0;           // arguments that the array's header announced
+  std::string unquoted_;        // an inline command's arguments, their quotes resolved
+  std::vector<Slice> slices_;   // arguments read so far of a command that is not complete
+  std::size_t position_ = 0;    // start of the line or bulk that is being read
+  std::size_t scanned_ = 0;     // up to here the line's end was looked for
+  std::size_t line_end_ = 0;    // where it was found
+  std::size_t declared_ = 0;    // arguments that the array's header announced
+  std::size_t bulk_ = 0;        // size that the bulk's header announced
+  std::size_t total_bulk_ = 0;  // of all bulks announced so far
   bool in_array_ = false;
+  bool in_bulk_ = false;
   std::size_t consumed_ = 0;
   std::size_t missing_ = 1;
 };

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -38,8 +39,8 @@ class ReplyParser {
   void reset();
 
  private:
-  struct State;
-  State* state_;  // owned; see the .cc
+  class State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace nearlane::protocol
