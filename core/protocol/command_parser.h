@@ -2,14 +2,15 @@
 // telnet send them.
 //
 // Errors:    Errc::protocol or Errc::too_large; detail is Redis's own text ("Protocol error:
-// invalid bulk length"),
-//            to be sent as "-ERR <detail>" before the connection is closed.
-// Lifetime:  arguments view the caller's buffer and live until it changes.
+//            invalid bulk length"), to be sent as "-ERR <detail>" before the connection is closed.
+//            The parser is of no use afterwards.
+// Lifetime:  arguments view the caller's buffer, an inline command's the parser; either way they
+//            live until the buffer changes or parse() is called again.
 // Threads:   one owner.
 // Cost:      no allocation once the argument vector has grown; a command that arrives in pieces is
-// not read again
-//            from its start (offsets of what was read are kept), so a hostile trickle costs linear
-//            time.
+//            not read again from its start (offsets of what was read are kept), so a hostile
+//            trickle costs linear time.
+// Source:    processMultibulkBuffer and processInlineBuffer in Redis's networking.c.
 #pragma once
 
 #include <cstddef>

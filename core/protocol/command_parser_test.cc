@@ -69,7 +69,7 @@ Parsed parse_bytewise(std::string_view bytes, CommandLimits limits = {}) {
 
 // The same answer whole, byte by byte, and split at each point.
 Parsed parse(std::string_view bytes, CommandLimits limits = {}) {
-  const Parsed whole = parse_whole(bytes, limits);
+  Parsed whole = parse_whole(bytes, limits);
   EXPECT_EQ(parse_bytewise(bytes, limits), whole) << bytes;
   for (std::size_t cut = 1; cut < bytes.size(); ++cut) {
     EXPECT_EQ(parse_pieces({bytes.substr(0, cut), bytes.substr(cut)}, limits), whole)

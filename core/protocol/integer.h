@@ -1,10 +1,10 @@
 // Decimal integers as Redis reads them: no sign but a leading '-', no leading zeros, no spaces.
 //
 // Errors:  nullopt for any other text and for what does not fit 64 bits. "-0" and "007" are not
-// integers.
+//          integers.
 // Threads: a plain function.
 // Source:  string2ll in Redis's util.c, whose strictness clients can see ("value is not an integer
-// or out of range").
+//          or out of range").
 #pragma once
 
 #include <charconv>

@@ -1,8 +1,11 @@
 // A RESP reply as a value: what L2 answered, or what a command executor says.
 //
 // Errors:    an error reply is a Reply like any other (Type::error); only a peer that breaks the
-// protocol is an Error. Lifetime:  owns its bytes.  Threads: a plain value. Cost:      one
-// allocation for a bulk too long for std::string's own buffer, one for an aggregate's elements.
+//            protocol is an Error.
+// Lifetime:  owns its bytes.
+// Threads:   a plain value.
+// Cost:      one allocation for a bulk too long for std::string's own buffer, one for an
+//            aggregate's elements.
 // Source:    redis.io/docs/reference/protocol-spec (RESP2 and RESP3).
 #pragma once
 
@@ -33,8 +36,7 @@ enum class Type : std::uint8_t {
 struct Reply {
   Type type = Type::null;
   std::int64_t integer = 0;  // integer, boolean
-  std::string text =
-      {};  // simple_string, error (without '-'), bulk_string, number, big_number, verbatim
+  std::string text = {};  // simple_string, error (without '-'), bulk_string, number, verbatim …
   std::vector<Reply> elements = {};  // array, map, set, push
 
   [[nodiscard]] bool is_null() const noexcept { return type == Type::null; }

@@ -1,9 +1,11 @@
 // Reads RESP2 and RESP3 replies from a stream that arrives in any pieces.
 //
 // Errors:    Errc::protocol with the offending byte's offset, Errc::too_large over a limit; the
-// parser is then dead. Threads:   one owner.  Lifetime: replies own their bytes; nothing views the
-// input after feed(). Cost:      every input byte is looked at once; a bulk's body is copied once,
-// straight into its Reply.
+//            parser is then dead until reset().
+// Threads:   one owner.
+// Lifetime:  replies own their bytes; nothing views the input after next().
+// Cost:      every input byte is looked at once; a bulk's body is copied once, straight into its
+//            Reply. A header reserves little: memory grows with the bytes that came.
 #pragma once
 
 #include <cstddef>

@@ -45,7 +45,7 @@ Parsed parse_pieces(const std::vector<std::string_view>& pieces, ReplyLimits lim
 
 // The same answer whole, byte by byte, and split at each point.
 Parsed parse(std::string_view bytes, ReplyLimits limits = {}) {
-  const Parsed whole = parse_pieces({bytes}, limits);
+  Parsed whole = parse_pieces({bytes}, limits);
   std::vector<std::string_view> pieces;
   for (std::size_t i = 0; i < bytes.size(); ++i) pieces.push_back(bytes.substr(i, 1));
   EXPECT_EQ(parse_pieces(pieces, limits), whole) << bytes;

@@ -4,7 +4,7 @@
 // Threads:  free functions over the caller's buffer.
 // Cost:     appends only; integers are formatted without allocation.
 // Errors:   none; text of simple strings and errors has CR and LF replaced by spaces, so that it
-// cannot split a reply.
+//           cannot split a reply.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,7 @@ void append_map_header(std::string& out, std::size_t pairs,
                        Version version);  // RESP2: an array of twice as many
 
 /// Any reply in the client's version: what RESP2 lacks becomes what Redis makes of it (map -> flat
-/// array, boolean
-/// -> 0/1, double and big number -> bulk, null -> "$-1", push -> array).
+/// array, boolean -> 0/1, double and big number -> bulk, null -> "$-1", push -> array).
 void append_reply(std::string& out, const Reply& reply, Version version);
 
 }  // namespace nearlane::protocol

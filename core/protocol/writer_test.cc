@@ -48,7 +48,7 @@ Reply read_by_hiredis(const std::string& bytes) {
         return Reply::null();
     }
   };
-  const Reply reply = convert(convert, *static_cast<redisReply*>(object));
+  Reply reply = convert(convert, *static_cast<redisReply*>(object));
   freeReplyObject(object);
   return reply;
 }
