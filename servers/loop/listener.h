@@ -1,0 +1,43 @@
+// Listener: accepts on one loop and hands the sockets on.
+//
+// Errors:    invalid_argument from bind_listener, naming the address and the system's reason. When
+//            the process is out of descriptors it stops accepting for a moment instead of spinning.
+// Threads:   its loop's.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "core/base/result.h"
+#include "servers/loop/address.h"
+#include "servers/loop/loop.h"
+
+namespace nearlane::loop {
+
+/// A listening, non-blocking socket. `shared`: several of them may bind the address (SO_REUSEPORT).
+[[nodiscard]] Result<int> bind_listener(const Address& address, bool shared);
+/// The address that a socket is bound to, its port picked.
+[[nodiscard]] Address bound_address(int socket, const Address& asked);
+
+class Listener : public std::enable_shared_from_this<Listener> {
+ public:
+  /// Takes the socket over. `on_accept` owns the descriptor that it is given, which does not block.
+  Listener(Loop& home, int socket, std::function<void(int)> on_accept);
+
+  void start();
+  void close() noexcept;
+
+ private:
+  void accept_all();
+  void pause();
+
+  boost::asio::posix::stream_descriptor socket_;
+  boost::asio::steady_timer retry_;
+  std::function<void(int)> on_accept_;
+  bool closed_ = false;
+};
+
+}  // namespace nearlane::loop

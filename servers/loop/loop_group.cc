@@ -1,0 +1,173 @@
+#include "servers/loop/loop_group.h"
+
+#include <thread>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/epoch.h"
+
+namespace nearlane::loop {
+
+namespace {
+
+constexpr auto kHousekeeping = std::chrono::milliseconds(500);
+
+}  // namespace
+
+struct LoopGroup::Task {
+  Task(boost::asio::io_context& context, Duration every, std::function<void()> what)
+      : timer(context), period(every), run(std::move(what)) {}
+
+  void arm() {
+    timer.expires_after(period);
+    timer.async_wait([this](const boost::system::error_code& failed) {
+      if (failed) return;
+      run();
+      arm();
+    });
+  }
+
+  boost::asio::steady_timer timer;
+  Duration period;
+  std::function<void()> run;
+};
+
+LoopGroup::LoopGroup(unsigned threads, Limits limits)
+    : limits_(limits),
+      loops_([&] {
+        std::vector<std::unique_ptr<Loop>> made;
+        for (std::size_t i = 0; i < std::max(threads, 1U); ++i) {
+          made.push_back(std::make_unique<Loop>(i));
+        }
+        return made;
+      }()),
+      listeners_(loops_.size()),
+      signals_(loops_[0]->context()),
+      drain_deadline_(loops_[0]->context()) {
+  for (const auto& loop : loops_) {
+    contexts_.push_back(&loop->context());
+    housekeeping_.emplace_back(loop->context());
+  }
+}
+
+LoopGroup::~LoopGroup() {
+  for (const auto& path : socket_files_) ::unlink(path.c_str());
+}
+
+Result<Address> LoopGroup::listen(const Address& address, std::string refusal,
+                                  AcceptHandler on_accept) {
+  const bool hand_off = address.kind == Address::Kind::unix_path;
+  Address bound = address;
+  for (std::size_t i = 0; i < (hand_off ? 1 : loops_.size()); ++i) {
+    const Result<int> socket = bind_listener(bound, !hand_off && loops_.size() > 1);
+    if (socket.has_error()) return socket.error();
+    bound = bound_address(*socket, bound);
+    auto accept = [this, i, hand_off, refusal, on_accept](int accepted_socket) {
+      if (!hand_off) {
+        accepted(*loops_[i], accepted_socket, refusal, on_accept);
+        return;
+      }
+      Loop& home = *loops_[next_loop_.fetch_add(1, std::memory_order_relaxed) % loops_.size()];
+      home.post([this, &home, accepted_socket, refusal, on_accept] {
+        accepted(home, accepted_socket, refusal, on_accept);
+      });
+    };
+    listeners_[i].push_back(std::make_shared<Listener>(*loops_[i], *socket, std::move(accept)));
+    if (hand_off) socket_files_.push_back(address.path);
+  }
+  return bound;
+}
+
+void LoopGroup::accepted(Loop& home, int socket, const std::string& refusal,
+                         const AcceptHandler& on_accept) {
+  if (home.draining()) {
+    ::close(socket);
+    return;
+  }
+  if (open_.fetch_add(1, std::memory_order_relaxed) >= limits_.max_connections) {
+    open_.fetch_sub(1, std::memory_order_relaxed);
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    // A fresh socket's buffer is empty, so this does not block, and whether it arrives is the
+    // peer's luck.
+    [[maybe_unused]] const auto sent = ::send(socket, refusal.data(), refusal.size(), MSG_NOSIGNAL);
+    ::close(socket);
+    return;
+  }
+  accepted_.fetch_add(1, std::memory_order_relaxed);
+  home.add(on_accept(home, socket), [this] { open_.fetch_sub(1, std::memory_order_relaxed); });
+}
+
+void LoopGroup::every(Duration period, std::function<void()> task) {
+  tasks_.push_back(std::make_unique<Task>(loops_[0]->context(), period, std::move(task)));
+}
+
+void LoopGroup::keep_house(std::size_t index) {
+  housekeeping_[index].expires_after(kHousekeeping);
+  housekeeping_[index].async_wait([this, index](const boost::system::error_code& failed) {
+    if (failed) return;
+    loops_[index]->close_overdue(Clock::now());
+    epoch::collect();
+    keep_house(index);
+  });
+}
+
+bool LoopGroup::run() {
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  await_signal();
+  for (const auto& task : tasks_) task->arm();
+  for (std::size_t i = 0; i < loops_.size(); ++i) {
+    keep_house(i);
+    for (const auto& listener : listeners_[i]) listener->start();
+  }
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < loops_.size(); ++i) {
+      threads.emplace_back([this, i] { loops_[i]->context().run(); });
+    }
+    loops_[0]->context().run();
+  }
+  return !cut_short_;
+}
+
+void LoopGroup::await_signal() {
+  signals_.async_wait([this](const boost::system::error_code& failed, int) {
+    if (failed) return;
+    if (draining_) {
+      cut_short_ = true;
+      stop();
+      return;
+    }
+    begin_drain();
+    await_signal();
+  });
+}
+
+void LoopGroup::drain() {
+  loops_[0]->post([this] { begin_drain(); });
+}
+
+void LoopGroup::begin_drain() {
+  if (draining_) return;
+  draining_ = true;
+  drain_deadline_.expires_after(limits_.drain_timeout);
+  drain_deadline_.async_wait([this](const boost::system::error_code& failed) {
+    if (!failed) stop();
+  });
+  undrained_.store(loops_.size(), std::memory_order_relaxed);
+  for (std::size_t i = 0; i < loops_.size(); ++i) {
+    loops_[i]->post([this, i] {
+      for (const auto& listener : listeners_[i]) listener->close();
+      loops_[i]->drain([this] {
+        if (undrained_.fetch_sub(1, std::memory_order_acq_rel) == 1) stop();
+      });
+    });
+  }
+}
+
+void LoopGroup::stop() noexcept {
+  for (const auto& loop : loops_) loop->context().stop();
+}
+
+}  // namespace nearlane::loop

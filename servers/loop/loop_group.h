@@ -1,0 +1,105 @@
+// LoopGroup: the server's event loops, its listeners, and how it ends.
+//
+// One io_context a thread; a connection lives and dies on its loop. TCP doors have one acceptor a
+// loop (SO_REUSEPORT, so the kernel spreads the connections); a Unix socket has one, which hands
+// off round robin.
+//
+// SIGTERM or SIGINT drains: no more accepts, what is in flight is finished, idle connections are
+// closed, and after drain_timeout the rest is closed too. A second signal ends at once.
+//
+// Threads:   listen and every before run(); run() on one thread; drain() and the counts from any.
+// Lifetime:  outlives whatever lives on its loops.
+#pragma once
+
+#include <atomic>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "core/base/result.h"
+#include "servers/loop/address.h"
+#include "servers/loop/listener.h"
+#include "servers/loop/loop.h"
+
+namespace nearlane::loop {
+
+struct Limits {
+  unsigned max_connections = 10'000;  // of all doors together
+  Duration drain_timeout = std::chrono::seconds(10);
+};
+
+class LoopGroup {
+ public:
+  /// Makes the connection that lives on `home`; owns `socket`.
+  using AcceptHandler = std::function<std::shared_ptr<Connection>(Loop& home, int socket)>;
+
+  LoopGroup(unsigned threads, Limits limits);
+  ~LoopGroup();
+  LoopGroup(const LoopGroup&) = delete;
+  LoopGroup& operator=(const LoopGroup&) = delete;
+
+  [[nodiscard]] std::size_t size() const noexcept { return loops_.size(); }
+  [[nodiscard]] Loop& loop(std::size_t index) noexcept { return *loops_[index]; }
+  [[nodiscard]] std::span<boost::asio::io_context* const> contexts() const noexcept {
+    return contexts_;
+  }
+
+  /// Listens from now on, and accepts once run() does. `refusal` is what a connection over
+  /// max_connections is told before it is closed. The address that was bound.
+  [[nodiscard]] Result<Address> listen(const Address& address, std::string refusal,
+                                       AcceptHandler on_accept);
+
+  /// Runs `task` on the first loop, every `period`.
+  void every(Duration period, std::function<void()> task);
+
+  /// Serves until drained. False: a second signal cut it short.
+  [[nodiscard]] bool run();
+  /// What SIGTERM does.
+  void drain();
+
+  [[nodiscard]] unsigned open_connections() const noexcept {
+    return open_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t accepted_connections() const noexcept {
+    return accepted_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t refused_connections() const noexcept {
+    return refused_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
+
+ private:
+  struct Task;
+
+  void accepted(Loop& home, int socket, const std::string& refusal, const AcceptHandler& on_accept);
+  void await_signal();
+  void begin_drain();
+  void keep_house(std::size_t index);
+  void stop() noexcept;
+
+  Limits limits_;
+  std::vector<std::unique_ptr<Loop>> loops_;
+  std::vector<boost::asio::io_context*> contexts_;
+  std::vector<std::vector<std::shared_ptr<Listener>>> listeners_;  // by loop
+  std::vector<boost::asio::steady_timer> housekeeping_;            // by loop
+  std::vector<std::unique_ptr<Task>> tasks_;
+  std::vector<std::string> socket_files_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer drain_deadline_;
+  std::atomic<std::size_t> next_loop_{0};
+  std::atomic<std::size_t> undrained_{0};
+  std::atomic<unsigned> open_{0};
+  std::atomic<std::uint64_t> accepted_{0};
+  std::atomic<std::uint64_t> refused_{0};
+  bool draining_ = false;  // of the first loop
+  bool cut_short_ = false;
+};
+
+}  // namespace nearlane::loop
