@@ -1,37 +1,26 @@
-// L2Backend: the store that all instances share. Many calls may be in flight; none blocks its
-// caller.
+// L2Backend: the store that all instances share. Many calls may be in flight; none blocks its caller.
 //
-// A call is an object: it carries its command, and the backend tells it the outcome twice. settle()
-// comes in the key's order: all calls and invalidations of one key are settled in the order in
-// which L2 executed them, one at a time, so that what settle() does to L1 is ordered too.
-// complete() comes afterwards, without any order or lock, and is where the asker is answered.
+// A call (core/cohere/call.h) carries its command; the backend settles it in the key's order, then completes it.
 //
-// Units:     deadlines are absolute on the monotonic clock and cover queue, connection, and reply.
-// Errors:    L2Answer::error: timeout, unavailable, connection_lost, protocol, busy, unsupported,
-// shutting_down. An error
-//            that L2 itself answered is a Reply; a missing key is a value. Nothing throws across
-//            this line.
-// Threads:   submit from any thread. settle and complete run on a thread of the backend's choice,
-// possibly the caller's, and
-//            possibly before submit returns. settle must not call the backend; complete may.
-// Lifetime:  the backend owns a call from submit until complete has returned. stop() completes all
-// that is outstanding. Cost:      one allocation a call, beside the command's own bytes.
+// Units:     deadlines are absolute on the monotonic clock and cover queue, connection and reply.
+// Errors:    Answer::error: timeout, unavailable, connection_lost, protocol, busy, unsupported, shutting_down. An
+//            error that L2 itself answered is a Reply; a missing key is a value. Nothing throws across this line.
+// Threads:   submit from any thread. settle and complete run on a thread of the backend's choice, possibly the
+//            caller's and possibly before submit returns. settle must not call the backend; complete may.
+// Lifetime:  the backend owns a call until complete has returned. stop() completes all that is outstanding.
+// Cost:      one allocation a call, beside the command's own bytes.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/base/clock.h"
-#include "core/base/key.h"
 #include "core/base/result.h"
+#include "core/cohere/call.h"
 #include "core/cohere/lane_view.h"
-#include "core/entry/entry.h"
-#include "core/protocol/reply.h"
 
 namespace boost::asio {
 class io_context;
@@ -39,53 +28,11 @@ class io_context;
 
 namespace nearlane::l2 {
 
-enum class Op : std::uint8_t {
-  fetch,     // GET key, PTTL key; afterwards L2 announces changes of the key
-  transact,  // [EXISTS key,] the command, PTTL key, as one transaction; afterwards L2 announces
-             // changes
-  raw,       // the command as it is
-  confirm,   // proves that no invalidation of the key is outstanding; carries no data
-};
-
-struct Command {
-  Op op;
-  Key key;  // decides the lane. For raw without exactly one key see `wide`
-  std::vector<std::string> args = {};  // transact, raw
-  EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
-  bool wide = false;    // raw with several keys or none: outside the lanes, in no key's order
-  bool ask_existed = false;  // transact: whether the key was there before
-  TimePoint deadline = kForever;
-};
-
-struct Answer {
-  std::optional<Error> error = {};
-  protocol::Reply reply = {};  // of GET, or of the command
-  std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
-  std::optional<bool> existed = {};
-  TimePoint sent_at = {};   // when the command was handed to the connection
-  std::uint64_t epoch = 0;  // the lane's, when the command was sent
-};
-
-class Call {
- public:
-  explicit Call(Command what) : command(std::move(what)) {}
-  virtual ~Call() = default;
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-
-  virtual void settle(const Answer& answer) noexcept = 0;
-  virtual void complete(Answer answer) noexcept = 0;
-
-  const Command command;
-};
-
-/// Told of changes that others made. Called in the key's order, like settle().
-class Listener {
- public:
-  virtual ~Listener() = default;
-  /// Somebody else changed `name`, in whichever database.
-  virtual void invalidate(std::string_view name) noexcept = 0;
-};
+using cohere::Answer;
+using cohere::Call;
+using cohere::Command;
+using cohere::Listener;
+using cohere::Op;
 
 struct Health {
   bool ready = false;  // calls have a fair chance
@@ -95,10 +42,10 @@ struct Health {
 };
 
 struct Capabilities {
-  std::string_view coherence =
-      "none";  // how others' writes are heard of: "lanes", or "local" where there are no others
-  Duration lease{};            // the staleness bound that this gives
+  std::string_view coherence = "none";  // "lanes", or "local" where nobody else can write
+  Duration lease{};                     // the staleness bound that this gives
   bool every_command = false;  // false: the embedded subset
+  std::uint32_t default_db = 0;  // which database a client is in before it selects another
 };
 
 class L2Backend {

@@ -1,22 +1,17 @@
 // TieredCache: L1 in front of L2, and the one place where the two meet.
 //
-// Reads: find() is the hit path, a plain call. What it does not answer goes to get(), which joins a
-// fill in flight, confirms a lapsed lease, or fetches from L2 and installs. Writes go through to L2
-// and are acknowledged by it; L1 takes a written value only when L2 said that it wrote it and will
-// announce the next change by others.
+// Reads: find() is the hit path, a plain call. What it does not answer goes to get(), which joins a fill in
+// flight, confirms a lapsed lease, or fetches from L2 and installs. Writes go through to L2 and are acknowledged
+// by it; L1 takes a written value only when L2 said that it wrote it and will announce the next change by others.
 //
 // Units:     deadlines are absolute, on the monotonic clock.
-// Errors:    those of l2::L2Backend, and l2_error with L2's own text (a wrong type, out of memory).
-// After timeout and
-//            connection_lost a write's outcome is unknown, and L1 serves nothing for the key until
-//            L2 was asked again.
-// Threads:   any. find* under an epoch::Guard. A handler runs on a thread of L2's choice, at times
-// before the
-//            call returns; it must be short, and posts home what is not.
+// Errors:    those of l2::L2Backend, and l2_error with L2's own text (a wrong type, out of memory). After timeout
+//            and connection_lost a write's outcome is unknown, and L1 forgets the key.
+// Threads:   any. find* under an epoch::Guard. A handler runs on a thread of L2's choice, at times before the call
+//            returns; it must be short, and posts home what is not.
 // Lifetime:  outlives all calls: stop() first. Views passed in are copied before the call returns.
-// Cost:      a hit: one find of the map, one clock comparison, one counter of the thread's own; no
-// allocation, no lock of
-//            the tier's.
+// Cost:      a hit: one find of the map, one clock comparison, one counter of the thread's own; no allocation, no
+//            lock of the tier's.
 // Source:    DESIGN sections 1 and 4; docs/decisions/0003-settle-then-complete.md.
 #pragma once
 
@@ -106,6 +101,7 @@ using Counts = ThreadCounters<Count>;
 struct TierConfig {
   Duration l1_ttl = Duration::max();  // cap on how long L1 keeps a value, whatever its TTL
   Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
+  std::function<TimePoint()> now = Clock::now;      // what a simulation replaces
 };
 
 class TieredCache {
@@ -135,7 +131,8 @@ class TieredCache {
   /// True: the key was there.
   void remove(const KeyRef& key, TimePoint deadline, BoolHandler done);
   /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there.
-  void touch(const KeyRef& key, Expiry expiry, TimePoint deadline, BoolHandler done);
+  void touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
+             BoolHandler done);
   /// The same for a client's own EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT or PERSIST with whatever
   /// options; its reply.
   void touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
@@ -158,8 +155,9 @@ class TieredCache {
   [[nodiscard]] l2::Health l2_health() const;
   [[nodiscard]] l2::Capabilities l2_capabilities() const noexcept;
 
- private:
   class Impl;
+
+ private:
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,89 @@
+// Call: one command on its way to L2, with its asker attached.
+//
+// The outcome is told twice. settle() comes in the key's order: all calls and invalidations of one
+// key are settled in the order in which L2 executed them, one at a time, so that what settle() does
+// to L1 is ordered too. complete() comes afterwards, without any order or lock, and is where the
+// asker is answered.
+//
+// Units:     deadlines are absolute on the monotonic clock and cover queue, connection and reply.
+// Errors:    Answer::error: timeout, unavailable, connection_lost, protocol, busy, unsupported,
+// shutting_down. An
+//            error that L2 itself answered is a Reply; a missing key is a value.
+// Threads:   whoever carries the call decides; settle must not submit a call, complete may.
+// Lifetime:  the carrier owns a call until complete has returned.
+// Source:    docs/decisions/0003-settle-then-complete.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/key.h"
+#include "core/base/result.h"
+#include "core/entry/entry.h"
+#include "core/protocol/reply.h"
+
+namespace nearlane::cohere {
+
+enum class Op : std::uint8_t {
+  fetch,     // GET key, PTTL key; afterwards L2 announces changes of the key
+  transact,  // [EXISTS key,] the command, PTTL key, as one transaction; afterwards L2 announces
+             // changes
+  raw,       // the command as it is
+  confirm,   // proves that no invalidation of the key is outstanding; carries no data
+};
+
+struct Command {
+  Op op;
+  Key key;                             // decides the lane, unless `wide`
+  std::vector<std::string> args = {};  // transact, raw
+  EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
+  std::optional<std::size_t> lane = {};  // confirm: this lane, whatever the key
+  bool wide = false;         // raw with several keys or none: outside the lanes, in no key's order
+  bool ask_existed = false;  // transact: whether the key was there before
+  bool idempotent = false;   // may be sent again after a lost connection
+  TimePoint deadline = kForever;
+};
+
+struct Answer {
+  std::optional<Error> error = {};
+  protocol::Reply reply = {};  // of GET, or of the command
+  std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
+  std::optional<bool> existed = {};
+  TimePoint sent_at = {};   // when the command was handed to the connection
+  std::uint64_t epoch = 0;  // the lane's, when the command was sent
+
+  static Answer failed(Errc code, std::string detail) {
+    Answer answer;
+    answer.error = Error{code, std::move(detail)};
+    return answer;
+  }
+};
+
+class Call {
+ public:
+  explicit Call(Command what) : command(std::move(what)) {}
+  virtual ~Call() = default;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  virtual void settle(const Answer& answer) noexcept = 0;
+  virtual void complete(Answer answer) noexcept = 0;
+
+  const Command command;
+};
+
+/// Told of changes that others made. Called in the key's order, like settle().
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// Somebody else changed `name`, in whichever database.
+  virtual void invalidate(std::string_view name) noexcept = 0;
+};
+
+}  // namespace nearlane::cohere

@@ -1,0 +1,134 @@
+// Flights: the calls under way that may install into L1 when they settle, and who waits for them.
+//
+// Invariant: between the moment when a change of a key becomes known here and the settling of every
+// call of that key which began before, no such call installs. A change (somebody else's write
+// announced by L2, a write of our own) revokes the key's flights and drops the key from L1 in one
+// step; a flight that settles looks at its revocation and puts into L1 in one step; both steps hold
+// the same lock, so one of them sees the other.
+//
+// A fetch is also what later askers join instead of sending their own (single flight), as long as
+// it is not revoked and younger than the lease: an older one might answer with a value that was
+// overwritten, and the overwriting acknowledged, before the asker came.
+//
+// Threads:   any.  Lifetime: a Flight is owned by its call and must settle() before it dies.
+// Cost:      one uncontended lock of a shard each time; never on a hit.
+// Source:    hazards H1, H7, H17, H24 in docs/coherence.md; Nishtala et al., "Scaling Memcache at
+// Facebook", NSDI 2013
+//            (leases) for the token.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/key.h"
+
+namespace nearlane::cohere {
+
+/// `Waiter` is whatever the asker wants back.
+template <class Waiter>
+class Flights {
+ public:
+  class Flight {
+   public:
+    explicit Flight(const Key& key) : key_(key) {}
+
+   private:
+    friend class Flights;
+    const Key& key_;  // the call's own, which outlives the flight
+    TimePoint began_{};
+    bool revoked_ = false;
+    bool joinable_ = false;
+    std::vector<Waiter> waiters_;
+  };
+
+  /// Joins a fetch in flight, or makes the caller the one who fetches. `again` looks once more
+  /// whether L1 has it by now; it runs under the lock. True: nothing is left to do but wait, or
+  /// `again` said so. False: `make` has returned a new Flight that is now registered, and the
+  /// caller must send its call.
+  template <class Again, class Make>
+  bool join_or_begin(const KeyRef& key, TimePoint now, Duration max_age, Waiter& waiter,
+                     Again&& again, Make&& make) {
+    Shard& shard = shard_of(key.hash);
+    const std::lock_guard lock(shard.mutex);
+    auto [first, last] = shard.flights.equal_range(key.hash);
+    for (auto it = first; it != last; ++it) {
+      Flight& flight = *it->second;
+      if (flight.joinable_ && now - flight.began_ < max_age && flight.key_.ref() == key) {
+        flight.waiters_.push_back(std::move(waiter));
+        return true;
+      }
+    }
+    if (std::forward<Again>(again)()) return true;
+    Flight& flight = std::forward<Make>(make)();
+    flight.began_ = now;
+    flight.joinable_ = true;
+    flight.waiters_.push_back(std::move(waiter));
+    shard.flights.emplace(key.hash, &flight);
+    return false;
+  }
+
+  /// Registers a flight that nobody joins: a read that must follow a write, or a write.
+  /// With `supersede`, calls of the key that began earlier no longer install.
+  void begin(Flight& flight, TimePoint now, bool supersede) {
+    Shard& shard = shard_of(flight.key_.hash);
+    const std::lock_guard lock(shard.mutex);
+    if (supersede) revoke_in(shard, flight.key_.ref());
+    flight.began_ = now;
+    shard.flights.emplace(flight.key_.hash, &flight);
+  }
+
+  /// Ends a flight. `install(revoked)` runs under the lock and does to L1 what is due. Returns
+  /// those who joined.
+  template <class Install>
+  std::vector<Waiter> settle(Flight& flight, Install&& install) {
+    Shard& shard = shard_of(flight.key_.hash);
+    const std::lock_guard lock(shard.mutex);
+    auto [first, last] = shard.flights.equal_range(flight.key_.hash);
+    for (auto it = first; it != last; ++it) {
+      if (it->second == &flight) {
+        shard.flights.erase(it);
+        break;
+      }
+    }
+    std::forward<Install>(install)(flight.revoked_);
+    return std::move(flight.waiters_);
+  }
+
+  /// The key changed: nothing under way for it installs any more. `drop` runs under the lock and
+  /// takes it out of L1.
+  template <class Drop>
+  void revoke(const KeyRef& key, Drop&& drop) {
+    Shard& shard = shard_of(key.hash);
+    const std::lock_guard lock(shard.mutex);
+    revoke_in(shard, key);
+    std::forward<Drop>(drop)();
+  }
+
+ private:
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::unordered_multimap<std::uint64_t, Flight*> flights;
+  };
+
+  static void revoke_in(Shard& shard, const KeyRef& key) {
+    auto [first, last] = shard.flights.equal_range(key.hash);
+    for (auto it = first; it != last; ++it) {
+      if (it->second->key_.ref() == key) {
+        it->second->revoked_ = true;
+        it->second->joinable_ = false;
+      }
+    }
+  }
+
+  static constexpr std::size_t kShards =
+      64;  // far more than threads, so that two misses rarely meet
+  Shard& shard_of(std::uint64_t hash) noexcept { return shards_[hash % kShards]; }
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace nearlane::cohere
