@@ -1,0 +1,347 @@
+// The lane over plain bytes: what it writes, what it makes of what it reads, and what it does when time passes or the
+// connection ends. A real Redis is met in core/tier/tiered_cache_live_test.cc.
+#include "core/cohere/lane.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/protocol/command_parser.h"
+
+namespace nearlane::cohere {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr TimePoint kStart{seconds(1000)};
+constexpr std::string_view kHandshake =
+    "%1\r\n+server\r\n+redis\r\n+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+
+/// Records in which order a lane settled calls and announced invalidations.
+struct Journal final : Listener {
+  void invalidate(std::string_view name) noexcept override {
+    events.push_back("invalidate " + std::string(name));
+  }
+  std::vector<std::string> events;
+  std::map<std::string, Answer> answers;
+};
+
+class Recorded final : public Call {
+ public:
+  Recorded(Journal& journal, std::string label, Command what)
+      : Call(std::move(what)), journal_(journal), label_(std::move(label)) {}
+  void settle(const Answer&) noexcept override { journal_.events.push_back("settle " + label_); }
+  void complete(Answer answer) noexcept override { journal_.answers[label_] = std::move(answer); }
+
+ private:
+  Journal& journal_;
+  std::string label_;
+};
+
+class LaneTest : public testing::Test {
+ protected:
+  explicit LaneTest(LaneConfig config = {}) : lane(config, view, journal) {}
+
+  void make_ready() {
+    lane.connect();
+    lane.connected(now);
+    (void)sent();
+    lane.received(kHandshake, now);
+    ASSERT_EQ(lane.state(), Lane::State::ready);
+  }
+
+  void submit(const std::string& label, Command command) {
+    if (command.deadline == kForever) command.deadline = now + milliseconds(500);
+    lane.submit(std::make_unique<Recorded>(journal, label, std::move(command)), now);
+  }
+  void fetch(const std::string& label, const std::string& key) {
+    submit(label, {.op = Op::fetch, .key = Key(0, key)});
+  }
+
+  /// The commands that the lane has written since the last call, each as words joined by spaces.
+  std::vector<std::string> sent() {
+    std::vector<std::string> commands;
+    std::string bytes = std::exchange(lane.output(), {});
+    std::string_view rest = bytes;
+    protocol::CommandParser parser;
+    while (!rest.empty()) {
+      const auto status = parser.parse(rest);
+      EXPECT_TRUE(status && *status == protocol::CommandParser::Status::complete);
+      std::string line;
+      for (const std::string_view word : parser.args()) {
+        if (!line.empty()) line += ' ';
+        line += word;
+      }
+      commands.push_back(line);
+      rest.remove_prefix(parser.consumed());
+    }
+    return commands;
+  }
+
+  TimePoint now = kStart;
+  LaneView view;
+  Journal journal;
+  Lane lane;
+};
+
+using Words = std::vector<std::string>;
+
+TEST_F(LaneTest, ShakesHandsBeforeItIsReadable) {
+  const auto before = view.epoch();
+  lane.connect();
+  lane.connected(now);
+  EXPECT_EQ(sent(), (Words{"HELLO 3 SETNAME nearlane", "CLIENT TRACKING ON OPTIN NOLOOP", "ROLE"}));
+  EXPECT_EQ(view.lease_until(), TimePoint::min());
+  lane.received(kHandshake, now + milliseconds(3));
+  EXPECT_EQ(lane.state(), Lane::State::ready);
+  EXPECT_GT(view.epoch(), before);
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250))
+      << "the lease counts from when ROLE was sent";
+}
+
+TEST_F(LaneTest, RefusesAReplica) {
+  lane.connect();
+  lane.connected(now);
+  lane.received("%0\r\n+OK\r\n*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n+connected\r\n:0\r\n", now);
+  ASSERT_TRUE(lane.broken());
+  EXPECT_EQ(lane.broken()->detail, "L2 is not a master");
+}
+
+TEST_F(LaneTest, SaysWhyTheHandshakeFailed) {
+  lane.connect();
+  lane.connected(now);
+  lane.received("-NOAUTH HELLO must be called with the client already authenticated\r\n", now);
+  ASSERT_TRUE(lane.broken());
+  EXPECT_THAT(lane.broken()->detail, testing::HasSubstr("NOAUTH"));
+}
+
+TEST_F(LaneTest, ReadsInTheFormThatRegistersTheKey) {
+  make_ready();
+  fetch("a", "k");
+  EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k"}));
+  lane.received("+OK\r\n$5\r\nvalue\r\n:1500\r\n", now);
+  EXPECT_EQ(journal.answers.at("a").reply.text, "value");
+  EXPECT_EQ(journal.answers.at("a").pttl, 1500);
+  EXPECT_EQ(journal.answers.at("a").epoch, view.epoch());
+}
+
+TEST_F(LaneTest, WritesInTheTransactionThatRegistersTheKeyAgain) {
+  make_ready();
+  submit("s", {.op = Op::transact,
+               .key = Key(0, "k"),
+               .args = {"SET", "k", "PX", "1000"},
+               .value = Entry::build(KeyRef(0, "k"), "v", {}, 0),
+               .ask_existed = true});
+  EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "MULTI", "EXISTS k", "SET k v PX 1000", "PTTL k",
+                           "EXEC"}));
+  lane.received("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n:1\r\n+OK\r\n:1000\r\n", now);
+  const Answer& answer = journal.answers.at("s");
+  EXPECT_TRUE(answer.reply.is_ok());
+  EXPECT_EQ(answer.pttl, 1000);
+  EXPECT_EQ(answer.existed, true);
+}
+
+TEST_F(LaneTest, TellsWhyACommandWasNotQueuedInsteadOfExecAbort) {
+  make_ready();
+  submit("s", {.op = Op::transact, .key = Key(0, "k"), .args = {"SET", "k", "v", "PX", "0"}});
+  lane.received(
+      "+OK\r\n+OK\r\n-OOM command not allowed when used memory > 'maxmemory'.\r\n+QUEUED\r\n"
+      "-EXECABORT Transaction discarded because of previous errors.\r\n",
+      now);
+  EXPECT_EQ(journal.answers.at("s").reply,
+            protocol::Reply::error("OOM command not allowed when used memory > 'maxmemory'."));
+}
+
+TEST_F(LaneTest, AnnouncesInvalidationsAtTheirPlaceInTheStream) {
+  make_ready();
+  fetch("first", "a");
+  fetch("second", "b");
+  lane.received(
+      "+OK\r\n$1\r\n1\r\n:-1\r\n"
+      ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n"
+      "+OK\r\n$1\r\n2\r\n:-1\r\n",
+      now);
+  EXPECT_EQ(journal.events, (Words{"settle first", "invalidate a", "settle second"}));
+}
+
+TEST_F(LaneTest, ReadsRepliesThatArriveByteByByte) {
+  make_ready();
+  fetch("a", "k");
+  for (const char byte : std::string_view("+OK\r\n$5\r\nva\r\ne\r\n:7\r\n"))
+    lane.received({&byte, 1}, now);
+  EXPECT_EQ(journal.answers.at("a").reply.text, "va\r\ne");
+}
+
+TEST_F(LaneTest, BumpsItsEpochWhenL2ForgetsWhatItTracked) {
+  make_ready();
+  const auto before = view.epoch();
+  lane.received(">2\r\n$10\r\ninvalidate\r\n_\r\n", now);
+  EXPECT_EQ(view.epoch(), before + 1);
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250)) << "the connection itself is sound";
+}
+
+TEST_F(LaneTest, CountsTheLeaseFromWhenTheCommandWasSent) {
+  make_ready();
+  now += milliseconds(100);
+  fetch("a", "k");
+  lane.received("+OK\r\n_\r\n:-2\r\n", now + milliseconds(90));
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250));
+}
+
+TEST_F(LaneTest, KeepsAWarmLanesLeaseAliveAndLeavesAnIdleOneAlone) {
+  make_ready();
+  now += milliseconds(60);
+  lane.tick(now);
+  EXPECT_EQ(sent(), Words{}) << "nothing was served, so nothing is sent";
+  view.note_hit();
+  lane.tick(now);
+  EXPECT_EQ(sent(), Words{"PING"});
+  lane.tick(now + milliseconds(10));
+  EXPECT_EQ(sent(), Words{}) << "at most one every fifth of the lease";
+  lane.received("+PONG\r\n", now + milliseconds(10));
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250));
+  now += seconds(1);
+  lane.tick(now);
+  EXPECT_EQ(sent(), Words{"ROLE"}) << "once a second the heartbeat also asks who is master";
+  lane.tick(now + seconds(6));
+  EXPECT_EQ(sent(), Words{}) << "seconds after the last hit it falls silent";
+}
+
+TEST_F(LaneTest, GivesUpOnAMasterThatWasDemoted) {
+  make_ready();
+  view.note_hit();
+  lane.tick(now + seconds(1));
+  EXPECT_EQ(sent(), Words{"ROLE"});
+  lane.received("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n+connected\r\n:0\r\n", now);
+  EXPECT_TRUE(lane.broken());
+}
+
+TEST_F(LaneTest, GivesUpAfterAnErrorThatDeniesAuthorityButHandsItOn) {
+  make_ready();
+  const auto before = view.epoch();
+  submit("s", {.op = Op::transact, .key = Key(0, "k"), .args = {"SET", "k", "v"}});
+  lane.received(
+      "+OK\r\n+OK\r\n-READONLY You can't write against a read only "
+      "replica.\r\n+QUEUED\r\n-EXECABORT x\r\n",
+      now);
+  EXPECT_EQ(journal.answers.at("s").reply.text,
+            "READONLY You can't write against a read only replica.");
+  EXPECT_GT(view.epoch(), before);
+  EXPECT_TRUE(lane.broken());
+}
+
+TEST_F(LaneTest, LetsCallsTimeOutButKeepsTheOrderOfReplies) {
+  make_ready();
+  fetch("late", "a");
+  now += milliseconds(400);
+  fetch("punctual", "b");
+  now += milliseconds(100);
+  lane.tick(now);
+  ASSERT_TRUE(journal.answers.at("late").error);
+  EXPECT_EQ(journal.answers.at("late").error->code, Errc::timeout);
+  EXPECT_FALSE(journal.answers.contains("punctual"));
+  lane.received("+OK\r\n$3\r\nold\r\n:-1\r\n+OK\r\n$3\r\nnew\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers.at("punctual").reply.text, "new");
+}
+
+TEST_F(LaneTest, DeclaresAPeerDeadThatAnswersNothing) {
+  make_ready();
+  submit("a", {.op = Op::fetch, .key = Key(0, "k"), .deadline = now + seconds(60)});
+  lane.tick(now + seconds(5));
+  EXPECT_FALSE(lane.broken());
+  lane.tick(now + seconds(5) + milliseconds(1));
+  EXPECT_TRUE(lane.broken());
+}
+
+TEST_F(LaneTest, RepeatsReadsOnTheNextConnectionAndDisownsWrites) {
+  make_ready();
+  const auto before = view.epoch();
+  fetch("read", "a");
+  submit("write", {.op = Op::transact, .key = Key(0, "b"), .args = {"SET", "b", "v"}});
+  (void)sent();
+  lane.closed({Errc::connection_lost, "reset"}, now);
+  EXPECT_GT(view.epoch(), before);
+  EXPECT_EQ(view.lease_until(), TimePoint::min());
+  ASSERT_TRUE(journal.answers.at("write").error);
+  EXPECT_EQ(journal.answers.at("write").error->code, Errc::connection_lost);
+  EXPECT_FALSE(journal.answers.contains("read"));
+  fetch("during", "c");
+  make_ready();
+  lane.received("+OK\r\n$1\r\n1\r\n:-1\r\n+OK\r\n$1\r\n2\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers.at("read").reply.text, "1");
+  EXPECT_EQ(journal.answers.at("during").reply.text, "2");
+}
+
+TEST_F(LaneTest, FailsAtOnceOnceAnAttemptHasFailed) {
+  lane.connect();
+  fetch("first", "a");
+  EXPECT_TRUE(journal.answers.empty()) << "the first attempt may still succeed";
+  lane.closed({Errc::unavailable, "refused"}, now);
+  ASSERT_TRUE(journal.answers.at("first").error);
+  EXPECT_EQ(journal.answers.at("first").error, (Error{Errc::unavailable, "refused"}));
+  lane.connect();
+  fetch("second", "a");
+  ASSERT_TRUE(journal.answers.contains("second"));
+  EXPECT_EQ(journal.answers.at("second").error->code, Errc::unavailable);
+}
+
+TEST_F(LaneTest, CompletesEverythingWhenItIsStopped) {
+  make_ready();
+  fetch("read", "a");
+  lane.closed({Errc::shutting_down, "stopping"}, now);
+  EXPECT_EQ(journal.answers.at("read").error->code, Errc::shutting_down);
+}
+
+class SmallLaneTest : public LaneTest {
+ protected:
+  SmallLaneTest() : LaneTest({.max_calls = 2}) {}
+};
+
+TEST_F(SmallLaneTest, RefusesMoreThanItsQueueHolds) {
+  make_ready();
+  fetch("a", "k");
+  fetch("b", "k");
+  fetch("c", "k");
+  ASSERT_TRUE(journal.answers.at("c").error);
+  EXPECT_EQ(journal.answers.at("c").error->code, Errc::busy);
+}
+
+TEST_F(LaneTest, BreaksOnNonsense) {
+  for (const std::string_view nonsense : {"hello\r\n", "$x\r\n", "+PONG\r\n"}) {
+    make_ready();
+    lane.received(nonsense, now);
+    ASSERT_TRUE(lane.broken()) << nonsense;
+    EXPECT_EQ(lane.broken()->code, Errc::protocol);
+    lane.closed(*lane.broken(), now);
+  }
+}
+
+TEST_F(LaneTest, SendsNothingIntoADatabaseBeforeItIsKnownToExist) {
+  make_ready();
+  submit("a", {.op = Op::fetch, .key = Key(3, "k")});
+  fetch("b", "k");
+  EXPECT_EQ(sent(), Words{"SELECT 3"});
+  lane.received("+OK\r\n", now);
+  EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k", "SELECT 0",
+                           "CLIENT CACHING YES", "GET k", "PTTL k"}));
+  lane.received("+OK\r\n$1\r\n3\r\n:-1\r\n+OK\r\n+OK\r\n$1\r\n0\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers.at("a").reply.text, "3");
+  EXPECT_EQ(journal.answers.at("b").reply.text, "0");
+}
+
+TEST_F(LaneTest, AnswersWithL2sErrorForADatabaseThatDoesNotExist) {
+  make_ready();
+  submit("a", {.op = Op::fetch, .key = Key(40, "k")});
+  fetch("b", "k");
+  (void)sent();
+  lane.received("-ERR DB index is out of range\r\n", now);
+  EXPECT_EQ(journal.answers.at("a").reply.text, "ERR DB index is out of range");
+  EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k"}));
+}
+
+}  // namespace
+}  // namespace nearlane::cohere
