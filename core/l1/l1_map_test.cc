@@ -1,0 +1,336 @@
+// The contract of l1_map.h, run over every map and policy that the registry knows, null twins included.
+#include "core/l1/l1_map.h"
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/epoch.h"
+
+namespace nearlane::l1 {
+namespace {
+
+std::string name(std::uint64_t number) { return fmt::format("k{}", number); }
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
+
+TEST(L1Registry, NamesWhatExistsWhenAskedForWhatDoesNot) {
+  const auto map = make_l1({.map = "btree"});
+  ASSERT_TRUE(map.has_error());
+  EXPECT_EQ(map.error().code, Errc::invalid_argument);
+  EXPECT_EQ(map.error().detail, "unknown L1 map 'btree'; there are none, mutex, sharded");
+  const auto policy = make_l1({.map = "mutex", .policy = "mru"});
+  ASSERT_TRUE(policy.has_error());
+  EXPECT_EQ(policy.error().code, Errc::invalid_argument);
+  EXPECT_EQ(policy.error().detail, "unknown L1 policy 'mru'; there are none, lru");
+}
+
+using MapAndPolicy = std::tuple<std::string_view, std::string_view>;
+
+class L1Contract : public testing::TestWithParam<MapAndPolicy> {
+ protected:
+  ~L1Contract() override {
+    map_.reset();
+    epoch::drain();
+  }
+
+  [[nodiscard]] bool holds() const { return std::get<0>(GetParam()) != "none"; }
+  [[nodiscard]] bool evicts() const { return holds() && std::get<1>(GetParam()) != "none"; }
+
+  L1Map& make(std::uint64_t bytes = 64 * kMiB, std::uint64_t entries = 0) {
+    map_ = make_l1({.map = std::get<0>(GetParam()),
+                    .policy = std::get<1>(GetParam()),
+                    .bytes = bytes,
+                    .entries = entries})
+               .value();
+    return *map_;
+  }
+
+  static EntryPtr entry(const std::string& name, std::string_view value,
+                        TimePoint deadline = kForever) {
+    return Entry::build(KeyRef(0, name), value, deadline, 1);
+  }
+
+  /// The value under a name, "-" for none.
+  std::string get(const std::string& name) {
+    const epoch::Guard guard;
+    const Entry* found = map_->find(KeyRef(0, name));
+    return found != nullptr ? std::string(found->value()) : "-";
+  }
+
+  std::unique_ptr<L1Map> map_;
+};
+
+TEST_P(L1Contract, SaysWhatItIs) {
+  const auto& map = make();
+  EXPECT_EQ(map.name(), std::get<0>(GetParam()));
+  EXPECT_EQ(map.policy(), std::get<1>(GetParam()));
+}
+
+TEST_P(L1Contract, AnAbsentKeyIsNull) {
+  make();
+  EXPECT_EQ(get("k"), "-");
+  EXPECT_FALSE(map_->erase(KeyRef(0, "k")));
+}
+
+TEST_P(L1Contract, FindsWhatWasPut) {
+  auto& map = make();
+  EXPECT_EQ(map.put(entry("k", "v")), holds() ? PutOutcome::inserted : PutOutcome::rejected);
+  EXPECT_EQ(get("k"), holds() ? "v" : "-");
+  EXPECT_EQ(map.put(entry("k", "w")), holds() ? PutOutcome::replaced : PutOutcome::rejected);
+  EXPECT_EQ(get("k"), holds() ? "w" : "-");
+  EXPECT_EQ(map.stats().entries, holds() ? 1U : 0U);
+  EXPECT_EQ(map.erase(KeyRef(0, "k")), holds());
+  EXPECT_EQ(get("k"), "-");
+  EXPECT_EQ(map.stats().entries, 0U);
+  EXPECT_EQ(map.stats().bytes, 0U);
+}
+
+TEST_P(L1Contract, DatabasesAreApart) {
+  auto& map = make();
+  map.put(Entry::build(KeyRef(1, "k"), "one", kForever, 0));
+  map.put(Entry::build(KeyRef(2, "k"), "two", kForever, 0));
+  EXPECT_EQ(get("k"), "-");
+  const epoch::Guard guard;
+  if (!holds()) return;
+  EXPECT_EQ(map.find(KeyRef(1, "k"))->value(), "one");
+  EXPECT_EQ(map.find(KeyRef(2, "k"))->value(), "two");
+}
+
+TEST_P(L1Contract, EqualHashesAreNotEqualKeys) {
+  auto& map = make();
+  map.put(Entry::build(KeyRef(0, "a", 42), "A", kForever, 0));
+  map.put(Entry::build(KeyRef(0, "b", 42), "B", kForever, 0));
+  const epoch::Guard guard;
+  EXPECT_EQ(map.find(KeyRef(0, "c", 42)), nullptr);
+  if (!holds()) return;
+  EXPECT_EQ(map.find(KeyRef(0, "a", 42))->value(), "A");
+  EXPECT_EQ(map.find(KeyRef(0, "b", 42))->value(), "B");
+}
+
+TEST_P(L1Contract, KeysAreAnyBytes) {
+  auto& map = make();
+  const std::string odd("\0\r\n\xff", 4);
+  map.put(entry(odd, "odd"));
+  map.put(entry(odd.substr(0, 1), "nul"));
+  EXPECT_EQ(get(odd), holds() ? "odd" : "-");
+  EXPECT_EQ(get(odd.substr(0, 1)), holds() ? "nul" : "-");
+}
+
+TEST_P(L1Contract, AFoundEntryOutlivesItsReplacementUnderTheGuard) {
+  auto& map = make();
+  map.put(entry("k", "first"));
+  {
+    const epoch::Guard guard;
+    const Entry* found = map.find(KeyRef(0, "k"));
+    map.put(entry("k", "second"));
+    map.erase(KeyRef(0, "k"));
+    map.put(entry("k", "third"));
+    map.clear();
+    for (int i = 0; i < 10; ++i) epoch::collect();
+    if (found != nullptr) {
+      EXPECT_EQ(found->value(), "first");
+    }
+  }
+  EXPECT_EQ(get("k"), "-");
+}
+
+TEST_P(L1Contract, APinOutlivesTheMap) {
+  make().put(entry("k", "v"));
+  EntryPtr pin;
+  {
+    const epoch::Guard guard;
+    pin = EntryPtr::pin(map_->find(KeyRef(0, "k")));
+  }
+  map_.reset();
+  epoch::drain();
+  if (holds()) {
+    EXPECT_EQ(pin->value(), "v");
+  }
+}
+
+TEST_P(L1Contract, BatchAnswersInTheOrderAsked) {
+  auto& map = make();
+  std::vector<std::string> names;
+  for (unsigned i = 0; i < 40; ++i) names.push_back(name(i * 7 % 40));
+  for (unsigned i = 0; i < 40; i += 2) map.put(entry(name(i), std::to_string(i)));
+  std::vector<KeyRef> keys;
+  for (const auto& name : names) keys.emplace_back(0, name);
+  std::vector<const Entry*> found(keys.size());
+  const epoch::Guard guard;
+  map.find_batch(keys, found);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_EQ(found[i], map.find(keys[i]));
+    if (found[i] != nullptr) {
+      EXPECT_EQ(fmt::format("k{}", found[i]->value()), names[i]);
+    }
+  }
+  EXPECT_EQ(std::ranges::count(found, nullptr), holds() ? 20 : 40);
+  map.find_batch({}, {});
+}
+
+TEST_P(L1Contract, ReplaceIfLosesAgainstAnythingNewer) {
+  auto& map = make();
+  const epoch::Guard guard;
+  EXPECT_FALSE(map.replace_if(nullptr, entry("k", "late"))) << "nothing is there";
+  map.put(entry("k", "old"));
+  const Entry* old = map.find(KeyRef(0, "k"));
+  EXPECT_EQ(map.replace_if(old, entry("k", "better")), holds());
+  EXPECT_EQ(get("k"), holds() ? "better" : "-");
+  EXPECT_FALSE(map.replace_if(old, entry("k", "late"))) << "somebody was first";
+  EXPECT_EQ(get("k"), holds() ? "better" : "-");
+  const Entry* better = map.find(KeyRef(0, "k"));
+  map.erase(KeyRef(0, "k"));
+  EXPECT_FALSE(map.replace_if(better, entry("k", "late"))) << "it was invalidated";
+  EXPECT_EQ(get("k"), "-");
+}
+
+TEST_P(L1Contract, SweepDropsWhatHasExpiredAndNothingElse) {
+  auto& map = make();
+  const TimePoint now{std::chrono::seconds(100)};
+  for (unsigned i = 0; i < 1000; ++i) {
+    const auto deadline =
+        i % 4 == 0 ? kForever : TimePoint{std::chrono::seconds(i % 2 != 0 ? 100 : 101)};
+    map.put(entry(name(i), "v", deadline));
+  }
+  EXPECT_EQ(map.sweep(now, 100000), holds() ? 500U : 0U);
+  EXPECT_EQ(map.sweep(now, 100000), 0U);
+  EXPECT_EQ(map.stats().entries, holds() ? 500U : 0U);
+  EXPECT_EQ(map.stats().expirations, holds() ? 500U : 0U);
+  EXPECT_EQ(get("k0"), holds() ? "v" : "-");
+  EXPECT_EQ(get("k1"), "-");
+  EXPECT_EQ(get("k2"), holds() ? "v" : "-") << "expires later";
+}
+
+TEST_P(L1Contract, SweepGoesOnWhereItStopped) {
+  auto& map = make();
+  for (unsigned i = 0; i < 1000; ++i) map.put(entry(name(i), "v", TimePoint{}));
+  std::size_t dropped = 0;
+  for (int step = 0; step < 100; ++step) {
+    const auto now = map.sweep(TimePoint{Duration(1)}, 10);
+    EXPECT_LE(now, 10U);
+    dropped += now;
+  }
+  EXPECT_EQ(dropped, holds() ? 1000U : 0U);
+  EXPECT_EQ(map.stats().bytes, 0U);
+}
+
+TEST_P(L1Contract, ClearAndWalkSeeEveryEntry) {
+  auto& map = make();
+  for (unsigned i = 0; i < 100; ++i) map.put(entry(name(i), "v"));
+  map.erase(KeyRef(0, "k5"));
+  std::set<std::string> seen;
+  map.walk([&](const Entry& each) { seen.emplace(each.key().name); });
+  EXPECT_EQ(seen.size(), holds() ? 99U : 0U);
+  EXPECT_EQ(seen.contains("k6"), holds());
+  map.clear();
+  map.walk([&](const Entry&) { ADD_FAILURE() << "an entry after clear"; });
+  EXPECT_EQ(map.stats().entries, 0U);
+  EXPECT_EQ(map.stats().bytes, 0U);
+  map.put(entry("again", "v"));
+  EXPECT_EQ(get("again"), holds() ? "v" : "-");
+}
+
+TEST_P(L1Contract, StaysWithinItsBytes) {
+  const std::uint64_t budget = kMiB;
+  auto& map = make(budget);
+  std::mt19937_64 random(1);
+  for (unsigned i = 0; i < 20000; ++i) {
+    map.put(entry(name(random() % 10000), std::string(random() % 2000, 'v')));
+    ASSERT_LE(map.stats().bytes, budget);
+  }
+  EXPECT_LE(map.stats().capacity, budget);
+  if (!holds()) return;
+  EXPECT_GT(map.stats().bytes, budget / 2) << "it uses what it was given";
+  EXPECT_EQ(map.stats().evictions > 0, evicts());
+}
+
+TEST_P(L1Contract, StaysWithinItsEntries) {
+  auto& map = make(64 * kMiB, 100);
+  for (unsigned i = 0; i < 1000; ++i) map.put(entry(name(i), "v"));
+  EXPECT_EQ(map.stats().entries, holds() ? 100U : 0U);
+  EXPECT_EQ(map.stats().evictions, evicts() ? 900U : 0U);
+  EXPECT_EQ(get("k999"), evicts() ? "v" : "-");
+}
+
+TEST_P(L1Contract, ARejectedPutLeavesNothingUnderItsKey) {
+  auto& map = make(kMiB);
+  map.put(entry("k", "small"));
+  EXPECT_EQ(map.put(entry("k", std::string(2 * kMiB, 'v'))), PutOutcome::rejected);
+  EXPECT_EQ(get("k"), "-");
+  EXPECT_EQ(map.stats().rejections, holds() ? 1U : 2U);
+}
+
+TEST_P(L1Contract, ARejectedReplacementLeavesWhatWasThere) {
+  auto& map = make(kMiB);
+  map.put(entry("k", "small"));
+  const epoch::Guard guard;
+  EXPECT_FALSE(map.replace_if(map.find(KeyRef(0, "k")), entry("k", std::string(2 * kMiB, 'v'))));
+  EXPECT_EQ(get("k"), holds() ? "small" : "-");
+}
+
+TEST_P(L1Contract, TwoMegabytesFitTheDefaultBudget) {
+  auto& map = make(256 * kMiB);
+  const std::string value(2'000'000, 'v');
+  map.put(entry("k", value));
+  EXPECT_EQ(get("k"), holds() ? value : "-");
+}
+
+TEST_P(L1Contract, ALargeValueGetsItsRoomAmongSmallOnesInTheEnd) {
+  auto& map = make(16 * kMiB);
+  for (unsigned i = 0; i < 200000; ++i) map.put(entry(name(i), "v"));
+  const std::string value(2'000'000, 'v');
+  for (int tries = 0; tries < 100 && evicts(); ++tries) {
+    const auto outcome = map.put(entry(fmt::format("large{}", tries), value));
+    ASSERT_LE(map.stats().bytes, 16 * kMiB + 2'100'000) << "over by one entry at most";
+    if (outcome == PutOutcome::inserted) continue;
+    ASSERT_EQ(outcome, PutOutcome::rejected);
+  }
+  for (unsigned i = 0; i < 100; ++i) map.put(entry(name(i), "v"));
+  EXPECT_LE(map.stats().bytes, 16 * kMiB);
+  std::size_t large = 0;
+  map.walk([&](const Entry& each) { large += each.value().size() == value.size() ? 1 : 0; });
+  EXPECT_EQ(large >= 5, evicts()) << large;
+}
+
+TEST_P(L1Contract, WithoutAPolicyAFullMapKeepsWhatItHas) {
+  if (evicts()) return;
+  auto& map = make(64 * kMiB, 2);
+  map.put(entry("a", "1"));
+  map.put(entry("b", "1"));
+  EXPECT_EQ(map.put(entry("c", "1")), PutOutcome::rejected);
+  EXPECT_EQ(map.put(entry("a", "2")), holds() ? PutOutcome::replaced : PutOutcome::rejected);
+  EXPECT_EQ(get("a"), holds() ? "2" : "-");
+  map.erase(KeyRef(0, "b"));
+  EXPECT_EQ(map.put(entry("c", "1")), holds() ? PutOutcome::inserted : PutOutcome::rejected);
+}
+
+TEST_P(L1Contract, RetiredBytesCountAgainstTheBudget) {
+  if (!evicts()) return;
+  auto& map = make(kMiB);
+  const std::string value(1000, 'v');
+  for (unsigned i = 0; i < 2000; ++i) map.put(entry(name(i), value));
+  const auto usual = map.stats().bytes;
+  const epoch::Guard guard;  // from here on nothing is freed
+  for (unsigned i = 0; i < 2000; ++i) map.put(entry(name(i), value));
+  EXPECT_LT(map.stats().bytes, usual - kMiB / 8) << "it makes room for what waits to be freed";
+  EXPECT_GE(map.stats().bytes, kMiB / 2) << "but not without end";
+}
+
+std::string test_name(const testing::TestParamInfo<MapAndPolicy>& info) {
+  return std::string(std::get<0>(info.param)) + "_" + std::string(std::get<1>(info.param));
+}
+INSTANTIATE_TEST_SUITE_P(Every, L1Contract,
+                         testing::Combine(testing::ValuesIn(map_names()),
+                                          testing::ValuesIn(policy_names())),
+                         test_name);
+
+}  // namespace
+}  // namespace nearlane::l1

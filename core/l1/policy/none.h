@@ -1,0 +1,23 @@
+// NoPolicy: keeps nothing and evicts nothing. A put that finds the map full is rejected until something
+// is erased or expires, like Redis's noeviction. The null twin: any other policy's cost is a difference
+// from this.
+#pragma once
+
+#include "core/l1/policy/policy.h"
+
+namespace nearlane::l1 {
+
+class NoPolicy {
+ public:
+  static constexpr std::string_view kName = "none";
+  static constexpr bool kHitNeedsExclusive = false;
+  static constexpr std::size_t kBytesPerEntry = 0;
+
+  void insert(CellId, const Entry&) noexcept {}
+  void hit(CellId) noexcept {}
+  void erase(CellId) noexcept {}
+  [[nodiscard]] CellId victim() const noexcept { return kNoCell; }
+};
+static_assert(Policy<NoPolicy>);
+
+}  // namespace nearlane::l1
