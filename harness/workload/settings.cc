@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <numeric>
-#include <sstream>
 #include <variant>
 
 #include <fmt/format.h>
@@ -170,11 +170,11 @@ Result<Settings> Settings::parse(std::string_view text, std::string file) {
 
 Result<Settings> Settings::load(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) {
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in.is_open() || in.bad()) {
     return Error{Errc::invalid_argument, fmt::format("{}: cannot be read", path)};
   }
-  return parse(text.str(), path);
+  return parse(text, path);
 }
 
 Section Settings::root() { return {*this, root_.get()}; }

@@ -1,0 +1,349 @@
+#include "harness/report/tables.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/histogram.h"
+#include "harness/report/plot.h"
+#include "harness/report/result.h"
+
+namespace nearlane::harness {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+// Fewer repetitions than this show their number in the cell.
+constexpr std::size_t kEnoughRepetitions = 5;
+
+Result<std::string> read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in.is_open() || in.bad()) {
+    return Error{Errc::invalid_argument, fmt::format("{}: cannot be read", path.string())};
+  }
+  return text;
+}
+
+// Json turns into anything, so as a bare value it would make Result's constructors ambiguous.
+struct Document {
+  Json json;
+};
+
+Result<Document> parse_document(const std::string& text, const std::string& name) {
+  auto document = Json::parse(text, nullptr, false);
+  if (document.is_discarded() || !document.is_object() || document.empty() ||
+      document.begin().key() != "schema" || document.begin().value() != kResultSchema) {
+    return Error{Errc::protocol,
+                 fmt::format("{}: not a result (its first key must be \"schema\": \"{}\")", name,
+                             kResultSchema)};
+  }
+  return Document{std::move(document)};
+}
+
+// A table cell must not end its own table.
+std::string escaped(std::string text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == '|') safe += '\\';
+    safe += c == '\n' ? ' ' : c;
+  }
+  return safe;
+}
+
+bool is_quantile(std::string_view metric) {
+  const auto at = metric.rfind('p');
+  return metric.ends_with("_ns") && at != std::string_view::npos && at + 1 < metric.size() &&
+         metric[at + 1] >= '0' && metric[at + 1] <= '9';
+}
+
+/// One document with its measures at hand by their id.
+class Page {
+ public:
+  Page(Json document, std::size_t number, bool links)
+      : document_(std::move(document)), number_(number), links_(links) {
+    for (const auto& measure : document_.at("measures")) {
+      measures_.emplace(measure.at("id").get<std::string>(), &measure);
+    }
+  }
+
+  [[nodiscard]] std::string render() const {
+    std::string out = fmt::format("\n## {}\n\n{}\n", linked(text("scenario")), text("title"));
+    if (const auto& claims = document_.at("claims"); !claims.empty()) {
+      out += fmt::format("Claims: {}.\n", fmt::join(claims.get<std::vector<std::string>>(), ", "));
+    }
+    if (!document_.at("passed").get<bool>()) {
+      out += "\n**This scenario failed:**\n\n";
+      for (const auto& failure : document_.at("failures")) {
+        out += fmt::format("- {}\n", failure.get<std::string>());
+      }
+    }
+    for (const auto& input : document_.at("inputs")) {
+      out += fmt::format("\nInput `{}`: {}.", input.at("workload").get<std::string>(),
+                         input.at("origin").get<std::string>());
+      if (!input.at("absent").is_null()) {
+        out += fmt::format(" **Not available: trace {}.**", input.at("absent").get<std::string>());
+      }
+      out += "\n";
+    }
+    for (const auto& table : document_.at("tables")) out += render_table(table);
+    if (const auto& notes = document_.at("notes"); !notes.empty()) {
+      out += "\n";
+      for (const auto& note : notes) out += fmt::format("- {}\n", note.get<std::string>());
+    }
+    return out + render_clocks();
+  }
+
+ private:
+  [[nodiscard]] std::string text(const char* key) const {
+    return document_.at(key).get<std::string>();
+  }
+  [[nodiscard]] std::string linked(const std::string& shown) const {
+    return links_ ? fmt::format("[{}][{}]", shown, number_) : shown;
+  }
+
+  [[nodiscard]] std::string show(const Json& measure, const std::string& metric) const {
+    const auto& all = measure.at("summary");
+    if (!all.contains(metric)) return "failed";
+    const auto& summary = all.at(metric);
+    const auto voided = summary.at("voided").get<std::size_t>();
+    if (summary.at("median").is_null()) {
+      if (voided != 0) return "void";
+      return is_quantile(metric) ? "too few samples" : "failed";
+    }
+    const double median = summary.at("median").get<double>();
+    const auto least = show_metric(metric, summary.at("min").get<double>());
+    const auto most = show_metric(metric, summary.at("max").get<double>());
+    auto shown = linked(show_metric(metric, median));
+    const auto count = summary.at("repetitions").get<std::size_t>();
+    std::string aside;
+    if (least != most) aside = fmt::format("{} to {}", least, most);
+    if (count > 1 && count < kEnoughRepetitions) {
+      aside += fmt::format("{}n={}", aside.empty() ? "" : ", ", count);
+    }
+    if (voided != 0) aside += fmt::format("{}{} void", aside.empty() ? "" : ", ", voided);
+    return aside.empty() ? shown : fmt::format("{} ({})", shown, aside);
+  }
+
+  [[nodiscard]] std::string render_table(const Json& table) const {
+    std::vector<std::vector<std::string>> grid;
+    grid.push_back(table.at("columns").get<std::vector<std::string>>());
+    bool any_functional = false;
+    std::vector<bool> functional{false};
+    for (const auto& row : table.at("rows")) {
+      std::vector<std::string> cells;
+      bool here = false;
+      for (const auto& cell : row) {
+        std::string shown;
+        for (const auto& part : cell) {
+          if (part.contains("text")) {
+            shown += escaped(part.at("text").get<std::string>());
+            continue;
+          }
+          const auto found = measures_.find(part.at("measure").get<std::string>());
+          if (found == measures_.end()) {
+            shown += "failed";
+            continue;
+          }
+          here = here || found->second->at("kind") == "functional";
+          shown += show(*found->second, part.at("metric").get<std::string>());
+        }
+        cells.push_back(shown.empty() ? "failed" : shown);
+      }
+      any_functional = any_functional || here;
+      functional.push_back(here);
+      grid.push_back(std::move(cells));
+    }
+    if (any_functional) {
+      for (std::size_t i = 0; i < grid.size(); ++i) {
+        grid[i].push_back(i == 0 ? "kind" : functional[i] ? "functional" : "measured");
+      }
+    }
+    return fmt::format("\n### {}\n\n{}", table.at("title").get<std::string>(), aligned(grid));
+  }
+
+  /// Where each clock starts and stops, once for all measures that share it.
+  [[nodiscard]] std::string render_clocks() const {
+    std::map<std::string, std::vector<std::string>> by_clock;
+    std::vector<std::string> order;
+    for (const auto& measure : document_.at("measures")) {
+      const auto& clock = measure.at("clock");
+      auto how =
+          fmt::format("{}, {} loop: from {} to {}", measure.at("boundary").get<std::string>(),
+                      measure.at("loop").get<std::string>(), clock.at("starts").get<std::string>(),
+                      clock.at("stops").get<std::string>());
+      if (!by_clock.contains(how)) order.push_back(how);
+      by_clock[how].push_back(fmt::format("`{}`", measure.at("id").get<std::string>()));
+    }
+    if (order.empty()) return "";
+    std::string out = "\nClocks:\n\n";
+    for (const auto& how : order)
+      out += fmt::format("- {}: {}\n", how, fmt::join(by_clock[how], " "));
+    return out;
+  }
+
+  /// Markdown that also reads as a table where nothing renders it.
+  static std::string aligned(const std::vector<std::vector<std::string>>& grid) {
+    const auto width_of = [](const std::string& cell) {
+      return static_cast<std::size_t>(std::count_if(cell.begin(), cell.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+      }));
+    };
+    std::vector<std::size_t> widths;
+    for (const auto& row : grid) {
+      widths.resize(std::max(widths.size(), row.size()), 3);
+      for (std::size_t i = 0; i < row.size(); ++i)
+        widths[i] = std::max(widths[i], width_of(row[i]));
+    }
+    std::string out;
+    for (std::size_t line = 0; line < grid.size(); ++line) {
+      for (std::size_t i = 0; i < widths.size(); ++i) {
+        const std::string cell = i < grid[line].size() ? grid[line][i] : "";
+        out += fmt::format("| {}{:{}} ", cell, "", widths[i] - width_of(cell));
+      }
+      out += "|\n";
+      if (line != 0) continue;
+      for (const auto width : widths) out += fmt::format("|{:-<{}}", "", width + 2);
+      out += "|\n";
+    }
+    return out;
+  }
+
+  Json document_;
+  std::size_t number_;
+  bool links_;
+  std::map<std::string, const Json*> measures_;
+};
+
+std::string heading(const Json& provenance) {
+  const auto& machine = provenance.at("machine");
+  return fmt::format("{}{}, {} build ({}), {} on {} cores, Linux kernel {}, huge pages {}",
+                     provenance.at("revision").get<std::string>().substr(0, 12),
+                     provenance.at("dirty").get<bool>() ? " with uncommitted changes" : "",
+                     provenance.at("build_type").get<std::string>(),
+                     provenance.at("compiler").get<std::string>(),
+                     machine.at("cpu").get<std::string>(), machine.at("cores").get<int>(),
+                     machine.at("kernel").get<std::string>(),
+                     machine.at("transparent_huge_pages").get<std::string>());
+}
+
+std::string limits(const std::string& label, const std::set<std::string>& builds, bool quick) {
+  std::string out = fmt::format("# Results: {}\n\n", label);
+  for (const auto& build : builds) out += fmt::format("Built from {}.\n", build);
+  out +=
+      "\nLimits first. All processes share one machine and reach each other over loopback, so a "
+      "network is "
+      "not part of any figure\nunless its row says so. Absolute rates drift on a shared machine: "
+      "compare "
+      "only figures of one run. A figure is the median\nof its repetitions, with the smallest and "
+      "largest "
+      "behind it; n is shown where there were fewer than five. A row with more\nprocesses at work "
+      "than "
+      "there are cores is `functional`: it shows that something works, and its times are not a\n"
+      "measurement. A quantile is given only where at least 100 samples lie beyond it.\n";
+  if (quick) out += "\nThis was a quick run: fewer and shorter repetitions.\n";
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> find_results(const std::string& directory) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
+    if (at->path().extension() == ".json") {
+      found.push_back(at->path().lexically_relative(directory).generic_string());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<std::string> render_tables(const std::string& directory, bool links) {
+  const auto names = find_results(directory);
+  if (names.empty()) {
+    return Error{Errc::invalid_argument, fmt::format("{}: no results below it", directory)};
+  }
+  std::string body;
+  std::string references;
+  std::set<std::string> builds;
+  std::string label;
+  bool quick = false;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto text = read_file(fs::path(directory) / names[i]);
+    if (!text) return text.error();
+    auto document = parse_document(*text, names[i]);
+    if (!document) return document.error();
+    // Everything below reads fields that the schema promises; a document without them is refused whole.
+    try {
+      const auto& provenance = document->json.at("provenance");
+      builds.insert(heading(provenance));
+      label = provenance.at("label").get<std::string>();
+      quick = quick || provenance.at("quick").get<bool>();
+      body += Page(std::move(document->json), i + 1, links).render();
+    } catch (const Json::exception& wrong) {
+      return Error{Errc::protocol, fmt::format("{}: {}", names[i], wrong.what())};
+    }
+    if (links) references += fmt::format("[{}]: {}\n", i + 1, names[i]);
+  }
+  return limits(label, builds, quick) + body + (links ? "\n" + references : "");
+}
+
+Result<std::string> render_plot(const std::string& text, const std::string& name) {
+  auto document = parse_document(text, name);
+  if (!document) return document.error();
+  std::vector<Series> series;
+  try {
+    for (const auto& measure : document->json.at("measures")) {
+      Histogram merged;
+      for (const auto& repetition : measure.at("repetitions")) {
+        const auto& all = repetition.at("histograms");
+        if (repetition.at("void").get<bool>() || !all.contains("latency")) continue;
+        const auto read = Histogram::from_text(all.at("latency").get<std::string>());
+        if (!read) return Error{Errc::protocol, fmt::format("{}: {}", name, read.error().detail)};
+        merged.merge(*read);
+      }
+      if (!merged.empty()) series.push_back({measure.at("id").get<std::string>(), merged});
+    }
+    return series.empty() ? std::string()
+                          : plot(document->json.at("title").get<std::string>(), series);
+  } catch (const Json::exception& wrong) {
+    return Error{Errc::protocol, fmt::format("{}: {}", name, wrong.what())};
+  }
+}
+
+Result<std::string> write_tables(const std::string& directory) {
+  auto page = render_tables(directory);
+  if (!page) return page;
+  std::string plots;
+  for (const auto& name : find_results(directory)) {
+    const auto text = read_file(fs::path(directory) / name);
+    if (!text) return text.error();
+    const auto drawn = render_plot(*text, name);
+    if (!drawn) return drawn.error();
+    if (drawn->empty()) continue;
+    const auto image = fs::path(name).replace_extension(".svg").generic_string();
+    std::ofstream(fs::path(directory) / image, std::ios::binary) << *drawn;
+    plots += fmt::format("\n![Latency percentiles of {}]({})\n", name, image);
+  }
+  if (!plots.empty()) *page += "\n## Percentiles\n" + plots;
+  const auto path = fs::path(directory) / "TABLES.md";
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << *page;
+  out.close();
+  if (!out)
+    return Error{Errc::invalid_argument, fmt::format("{}: cannot be written", path.string())};
+  return page;
+}
+
+}  // namespace nearlane::harness

@@ -1,0 +1,29 @@
+// Markdown tables and plots made from result documents, and from nothing else.
+//
+// Errors:   invalid_argument for a folder without results, protocol for a file that is no result
+//           document of our schema; detail names the file.
+// Threads:  any.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace nearlane::harness {
+
+/// Every result document below `directory`, relative to it, sorted.
+[[nodiscard]] std::vector<std::string> find_results(const std::string& directory);
+
+/// The page for one folder of results. Each figure links to the document that it came from, unless
+/// `links` is false, as for a terminal.
+[[nodiscard]] Result<std::string> render_tables(const std::string& directory, bool links = true);
+
+/// Writes DIRECTORY/TABLES.md and a percentile plot beside each document that has histograms; answers
+/// the page's text.
+[[nodiscard]] Result<std::string> write_tables(const std::string& directory);
+
+/// The latency percentiles of every measure of a document as SVG, or empty when it has no histograms.
+[[nodiscard]] Result<std::string> render_plot(const std::string& document, const std::string& name);
+
+}  // namespace nearlane::harness

@@ -1,0 +1,123 @@
+#include "harness/report/tables.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/report/result.h"
+
+namespace nearlane::harness {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class Tables : public testing::Test {
+ protected:
+  Tables()
+      : directory_(std::filesystem::path(testing::TempDir()) /
+                   ("nearlane_tables_" +
+                    std::string(testing::UnitTest::GetInstance()->current_test_info()->name()))) {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directories(directory_);
+  }
+  ~Tables() override { std::filesystem::remove_all(directory_); }
+
+  static Measure measured(const std::string& id, int repetitions, double base) {
+    Measure measure;
+    measure.id = id;
+    measure.boundary = "client";
+    measure.clock_starts = "request due";
+    measure.clock_stops = "reply read";
+    for (int i = 0; i < repetitions; ++i) {
+      Repetition repetition;
+      Histogram histogram;
+      for (int n = 0; n < 1000; ++n) histogram.record(std::chrono::microseconds(n + 1));
+      repetition.add("", histogram);
+      repetition.values["p50_ns"] = base + i;
+      measure.repetitions.push_back(std::move(repetition));
+    }
+    return measure;
+  }
+
+  static ScenarioResult sample() {
+    ScenarioResult result;
+    result.scenario = "family/name";
+    result.title = "A title";
+    result.label = "trial";
+    result.claims = {"A1"};
+    result.inputs = {{"day", "generated", "nasa-sessions"}};
+    result.measure(measured("fast", 5, 100));
+    result.measure(measured("rare", 3, 2000));
+    result.measures[1].processes = 1000;
+    Table table;
+    table.title = "Reads";
+    table.columns = {"what", "p50", "p99"};
+    table.rows = {
+        {{Cell::of("fast | hot")}, {Cell::of("fast", "p50_ns")}, {Cell::of("fast", "p99_ns")}},
+        {{Cell::of("rare")}, {Cell::of("rare", "p50_ns")}, {Cell::of(std::string(kNotYet))}},
+        {{Cell::of("gone")}, {Cell::of("absent", "p50_ns")}, {Cell::of("fast", "absent")}}};
+    result.tables.push_back(table);
+    return result;
+  }
+
+  std::filesystem::path directory_;
+};
+
+TEST_F(Tables, AreMadeFromTheDocumentsAlone) {
+  ASSERT_TRUE(write_result(sample(), directory_.string()).has_value());
+  const auto page = render_tables(directory_.string());
+  ASSERT_TRUE(page.has_value()) << page.error().detail;
+  EXPECT_THAT(
+      *page,
+      AllOf(HasSubstr("# Results: trial"), HasSubstr("[102 ns][1] (100 ns to 104 ns)"),
+            HasSubstr("n=3"), HasSubstr("functional"), HasSubstr("not measured yet"),
+            HasSubstr("too few samples"), HasSubstr("| failed"), HasSubstr("fast \\| hot"),
+            HasSubstr("Not available: trace nasa-sessions"), HasSubstr("[1]: family/name.json"),
+            HasSubstr("from request due to reply read")));
+  const auto plain = render_tables(directory_.string(), false);
+  EXPECT_THAT(*plain, AllOf(HasSubstr("102 ns (100"), Not(HasSubstr("][1]"))));
+}
+
+TEST_F(Tables, ShowAFailedScenarioAsOne) {
+  auto result = sample();
+  result.failures = {"redis-server: not installed"};
+  ASSERT_TRUE(write_result(result, directory_.string()).has_value());
+  EXPECT_THAT(*render_tables(directory_.string()),
+              AllOf(HasSubstr("This scenario failed"), HasSubstr("redis-server: not installed")));
+}
+
+TEST_F(Tables, ShowAMeasureWhoseRepetitionsAreAllVoid) {
+  auto result = sample();
+  for (auto& repetition : result.measures[0].repetitions) repetition.void_reasons = {"lagged"};
+  ASSERT_TRUE(write_result(result, directory_.string()).has_value());
+  EXPECT_THAT(*render_tables(directory_.string()), HasSubstr("| void"));
+}
+
+TEST_F(Tables, PlotEveryMeasureThatHasAHistogram) {
+  ASSERT_TRUE(write_result(sample(), directory_.string()).has_value());
+  ASSERT_TRUE(write_tables(directory_.string()).has_value());
+  std::ifstream in(directory_ / "family/name.svg");
+  const std::string svg((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  EXPECT_THAT(svg, AllOf(HasSubstr("<polyline"), HasSubstr("fast (n = 5000)"),
+                         HasSubstr("rare (n = 3000)")));
+}
+
+TEST_F(Tables, RefuseWhatIsNoResult) {
+  EXPECT_THAT(render_tables(directory_.string()).error().detail, HasSubstr("no results"));
+  for (const auto* text :
+       {"", "[]", "{\"schema\": \"other/1\"}", "{\"a\": 1}", "{\"schema\": \"nearlane-result/1\"}",
+        "{\"schema\": \"nearlane-result/1\", \"provenance\": 7, \"measures\": []}"}) {
+    std::ofstream(directory_ / "bad.json") << text;
+    const auto page = render_tables(directory_.string());
+    ASSERT_FALSE(page.has_value()) << text;
+    EXPECT_EQ(page.error().code, Errc::protocol);
+    EXPECT_THAT(page.error().detail, HasSubstr("bad.json"));
+  }
+}
+
+}  // namespace
+}  // namespace nearlane::harness
