@@ -1,0 +1,50 @@
+// What a command of the embedded L2 is given, and the tables that name the commands.
+//
+// Errors:   replies of Type::error, in Redis's words.
+// Threads:  as Store.
+// Lifetime: a Context lives for one command.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/l2/memory/store.h"
+#include "core/protocol/reply.h"
+
+namespace nearlane::l2::memory {
+
+struct Context {
+  Store& store;
+  std::size_t max_value;  // bytes of one value
+  std::string_view name;  // the command's, in lower case, as its error texts say it
+  std::uint32_t db;
+  std::span<const std::string_view> args;  // args[0] is the command as it was sent
+  std::int64_t now;                        // Unix milliseconds
+
+  [[nodiscard]] Store::Entry* find(std::string_view key) const { return store.find(db, key, now); }
+};
+
+struct CommandSpec {
+  std::string_view name;  // in lower case
+  int arity;              // as in Redis: arguments with the name; negative: at least so many
+  protocol::Reply (*run)(Context&);
+};
+
+/// Commands on the value of a key.
+[[nodiscard]] std::span<const CommandSpec> string_commands();
+/// Commands on keys whatever their value, and on whole databases.
+[[nodiscard]] std::span<const CommandSpec> key_commands();
+
+/// Whether an option is this word, which is in lower case.
+[[nodiscard]] bool is_option(std::string_view arg, std::string_view word);
+
+[[nodiscard]] protocol::Reply wrong_arity(std::string_view command);
+[[nodiscard]] protocol::Reply invalid_expire_time(std::string_view command);
+[[nodiscard]] protocol::Reply not_an_integer();
+[[nodiscard]] protocol::Reply syntax_error();
+[[nodiscard]] protocol::Reply out_of_memory();
+
+}  // namespace nearlane::l2::memory

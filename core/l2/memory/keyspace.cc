@@ -1,0 +1,79 @@
+#include "core/l2/memory/keyspace.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "core/l2/memory/command.h"
+
+namespace nearlane::l2::memory {
+
+using protocol::Reply;
+
+namespace {
+
+constexpr std::size_t kLongestName = 16;  // bytes; no command of ours is longer
+constexpr std::size_t kNameShown = 128;   // bytes of an unknown command's name, as Redis shows it
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+const CommandSpec* find_command(std::string_view sent) {
+  static const std::vector<CommandSpec> table = [] {
+    std::vector<CommandSpec> all;
+    for (const auto specs : {string_commands(), key_commands()}) {
+      all.insert(all.end(), specs.begin(), specs.end());
+    }
+    std::sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.name < b.name; });
+    return all;
+  }();
+  std::array<char, kLongestName> buffer{};
+  if (sent.size() > buffer.size()) return nullptr;
+  std::transform(sent.begin(), sent.end(), buffer.begin(), lower);
+  const std::string_view name(buffer.data(), sent.size());
+  const auto found = std::lower_bound(table.begin(), table.end(), name,
+                                      [](auto& spec, auto wanted) { return spec.name < wanted; });
+  return found != table.end() && found->name == name ? &*found : nullptr;
+}
+
+}  // namespace
+
+Reply Keyspace::execute(std::uint32_t db, std::span<const std::string_view> args, WallTime now) {
+  const CommandSpec* spec = find_command(args.front());
+  if (spec == nullptr) {
+    return Reply::error("ERR unknown command '" + std::string(args.front().substr(0, kNameShown)) +
+                        "' with the embedded L2; it needs --l2 redis://…");
+  }
+  const auto count = static_cast<int>(args.size());
+  if (spec->arity > 0 ? count != spec->arity : count < -spec->arity) return wrong_arity(spec->name);
+  Context context{.store = store_,
+                  .max_value = config_.max_value,
+                  .name = spec->name,
+                  .db = db,
+                  .args = args,
+                  .now = now.time_since_epoch().count()};
+  return spec->run(context);
+}
+
+std::size_t Keyspace::expire(WallTime now, std::size_t max) {
+  return store_.sweep(now.time_since_epoch().count(), max);
+}
+
+bool is_option(std::string_view arg, std::string_view word) {
+  return std::equal(arg.begin(), arg.end(), word.begin(), word.end(),
+                    [](char a, char b) { return lower(a) == b; });
+}
+
+Reply wrong_arity(std::string_view command) {
+  return Reply::error("ERR wrong number of arguments for '" + std::string(command) + "' command");
+}
+Reply invalid_expire_time(std::string_view command) {
+  return Reply::error("ERR invalid expire time in '" + std::string(command) + "' command");
+}
+Reply not_an_integer() { return Reply::error("ERR value is not an integer or out of range"); }
+Reply syntax_error() { return Reply::error("ERR syntax error"); }
+Reply out_of_memory() {
+  return Reply::error("OOM command not allowed when used memory > 'maxmemory'.");
+}
+
+}  // namespace nearlane::l2::memory
