@@ -134,14 +134,15 @@ Result<Histogram> Histogram::from_text(std::string_view text) {
   return read;
 }
 
-void AtomicHistogram::record(Duration value) noexcept {
+void AtomicHistogram::record_n(Duration value, std::uint64_t times) noexcept {
+  if (times == 0) return;
   const std::uint64_t asked = nanoseconds(value);
   const std::uint64_t ns = std::min(asked, kHighest);
-  add((*cells_)[index(ns)], 1);
-  add(sum_, ns);
+  add((*cells_)[index(ns)], times);
+  add(sum_, ns * times);
   if (ns < min_.load(std::memory_order_relaxed)) min_.store(ns, std::memory_order_relaxed);
   if (ns > max_.load(std::memory_order_relaxed)) max_.store(ns, std::memory_order_relaxed);
-  if (asked > kHighest) add(saturated_, 1);
+  if (asked > kHighest) add(saturated_, times);
 }
 
 Histogram AtomicHistogram::snapshot() const {

@@ -97,7 +97,8 @@ class AtomicHistogram {
   AtomicHistogram() : cells_(std::make_unique<Cells>()) {}
 
   /// Only ever called by one thread.
-  void record(Duration value) noexcept;
+  void record(Duration value) noexcept { record_n(value, 1); }
+  void record_n(Duration value, std::uint64_t times) noexcept;
   /// What had been recorded at some moment during the call, give or take the recordings under way.
   [[nodiscard]] Histogram snapshot() const;
 

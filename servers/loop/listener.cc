@@ -1,5 +1,6 @@
 #include "servers/loop/listener.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -95,6 +96,37 @@ Address bound_address(int socket, const Address& asked) {
                          ? reinterpret_cast<sockaddr_in6*>(&where.storage)->sin6_port
                          : reinterpret_cast<sockaddr_in*>(&where.storage)->sin_port);
   return bound;
+}
+
+namespace {
+
+std::string to_name(const SocketAddress& where) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (where.storage.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&where.storage);
+    ::inet_ntop(AF_INET, &v4->sin_addr, text.data(), text.size());
+    return fmt::format("{}:{}", text.data(), ntohs(v4->sin_port));
+  }
+  if (where.storage.ss_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&where.storage);
+    ::inet_ntop(AF_INET6, &v6->sin6_addr, text.data(), text.size());
+    return fmt::format("[{}]:{}", text.data(), ntohs(v6->sin6_port));
+  }
+  return fmt::format("{}:0", reinterpret_cast<const sockaddr_un*>(&where.storage)->sun_path);
+}
+
+}  // namespace
+
+std::string peer_name(int socket) {
+  SocketAddress where;
+  where.size = sizeof where.storage;
+  return ::getpeername(socket, where.get(), &where.size) == 0 ? to_name(where) : "?:0";
+}
+
+std::string local_name(int socket) {
+  SocketAddress where;
+  where.size = sizeof where.storage;
+  return ::getsockname(socket, where.get(), &where.size) == 0 ? to_name(where) : "?:0";
 }
 
 Listener::Listener(Loop& home, int socket, std::function<void(int)> on_accept)

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -21,6 +22,10 @@ namespace nearlane::loop {
 [[nodiscard]] Result<int> bind_listener(const Address& address, bool shared);
 /// The address that a socket is bound to, its port picked.
 [[nodiscard]] Address bound_address(int socket, const Address& asked);
+
+/// Who is at the far and the near end of a connection, for people: "127.0.0.1:4711", or the socket's path.
+[[nodiscard]] std::string peer_name(int socket);
+[[nodiscard]] std::string local_name(int socket);
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:

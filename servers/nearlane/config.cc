@@ -1,0 +1,137 @@
+#include "servers/nearlane/config.h"
+
+#include <map>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include "servers/nearlane/options.h"
+#include "servers/nearlane/version.h"
+
+namespace nearlane::server {
+
+namespace {
+
+Error bad(std::string text) { return {Errc::invalid_argument, std::move(text)}; }
+
+/// A value and where it was found, for the error that it may deserve.
+struct Given {
+  std::string text;
+  std::string where;
+};
+
+using Values = std::map<std::string_view, Given>;  // by option
+
+Result<std::string> to_text(const toml::node& node, const std::string& where) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* boolean = node.as_boolean())
+    return std::string(boolean->get() ? "true" : "false");
+  return bad(where + ": must be a string, a whole number or a boolean");
+}
+
+Result<Values> read_file(const std::string& path) {
+  toml::table table;
+  try {
+    table = toml::parse_file(path);
+  } catch (const toml::parse_error& broken) {
+    return bad(fmt::format("{}:{}: {}", path, broken.source().begin.line, broken.description()));
+  }
+  Values values;
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    const std::string where = fmt::format("{}:{}: {}", path, key.source().begin.line, name);
+    const auto known = std::find_if(options().begin(), options().end(),
+                                    [&](const Option& option) { return option.key() == name; });
+    if (known == options().end()) return bad(where + ": unknown key");
+    auto text = to_text(node, where);
+    if (text.has_error()) return text.error();
+    values[known->name] = {std::move(*text), where};
+  }
+  return values;
+}
+
+struct Flags {
+  Values values;
+  std::string config;
+  std::string answer;  // of --help and --version
+};
+
+Result<Flags> read_flags(std::vector<std::string> args) {
+  // `nearlane serve` is `nearlane`.
+  if (!args.empty() && args.front() == "serve") args.erase(args.begin());
+  CLI::App app("Nearlane, a two-tier session cache server", "nearlane");
+  app.set_version_flag("--version", std::string("nearlane ") + kVersion);
+  Flags flags;
+  app.add_option("--config", flags.config,
+                 "TOML file whose keys are these flags, l1_bytes for --l1-bytes");
+  std::map<std::string_view, std::string> texts;
+  std::map<std::string_view, bool> switches;
+  for (const Option& option : options()) {
+    const std::string flag = "--" + std::string(option.name);
+    const std::string help(option.help);
+    if (option.value.empty()) {
+      app.add_flag(flag, switches[option.name], help);
+    } else {
+      app.add_option(flag, texts[option.name], help)->type_name(std::string(option.value));
+    }
+  }
+  try {
+    std::reverse(args.begin(), args.end());  // CLI11 takes its arguments from the back
+    app.parse(args);
+  } catch (const CLI::Success& asked) {
+    std::ostringstream out;
+    app.exit(asked, out, out);
+    flags.answer = out.str();
+    return flags;
+  } catch (const CLI::ParseError& broken) {
+    return bad(broken.what());
+  }
+  for (const Option& option : options()) {
+    const std::string flag = "--" + std::string(option.name);
+    if (app.count(flag) == 0) continue;
+    flags.values[option.name] = {option.value.empty() ? "true" : texts[option.name], flag};
+  }
+  return flags;
+}
+
+}  // namespace
+
+Result<Invocation> read_config(const std::vector<std::string>& args,
+                               const Environment& environment) {
+  auto flags = read_flags(args);
+  if (flags.has_error()) return flags.error();
+  Invocation invocation{.config = {}, .answer = flags->answer};
+  if (!invocation.answer.empty()) return invocation;
+
+  std::string file = flags->config;
+  if (file.empty()) {
+    if (const char* named = environment("NEARLANE_CONFIG")) file = named;
+  }
+  Values values;
+  if (!file.empty()) {
+    auto read = read_file(file);
+    if (read.has_error()) return read.error();
+    values = std::move(*read);
+  }
+  for (const Option& option : options()) {
+    const std::string variable = option.variable();
+    if (const char* text = environment(variable.c_str())) values[option.name] = {text, variable};
+  }
+  for (auto& [name, given] : flags->values) values[name] = std::move(given);
+
+  Config& config = invocation.config;
+  for (const Option& option : options()) {
+    const auto given = values.find(option.name);
+    if (given == values.end()) continue;
+    if (const auto problem = option.set(config, given->second.text)) {
+      return bad(given->second.where + ": " + *problem);
+    }
+  }
+  if (const auto problem = apply_profile(config)) return bad(*problem);
+  return invocation;
+}
+
+}  // namespace nearlane::server

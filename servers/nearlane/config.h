@@ -1,0 +1,63 @@
+// Configuration: every flag is also a TOML key (l1-bytes is l1_bytes) and a variable (NEARLANE_L1_BYTES).
+//
+// A flag wins over the environment, the environment over the file, the file over the default.
+//
+// Units:    sizes in bytes, written 256MiB, 64KiB or 1000; durations written 250ms, 10s, 5m.
+// Errors:   invalid_argument, naming the flag, variable, or the file's line and key.
+// Threads:  plain values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "servers/loop/address.h"
+
+namespace nearlane::server {
+
+struct Config {
+  loop::Address resp{.kind = loop::Address::Kind::tcp, .host = "127.0.0.1", .port = 6380};
+  loop::Address http{.kind = loop::Address::Kind::tcp, .host = "127.0.0.1", .port = 8080};
+  std::string l2 = "memory:";
+  unsigned threads = 0;        // 0: one a core
+  std::uint64_t l1_bytes = 0;  // 0: a quarter of the memory
+  std::uint64_t l1_entries = 0;
+  std::string l1_map = {};  // empty: what the profile says
+  std::string l1_policy = {};
+  std::string profile = "head";
+  std::string coherence = "lanes";
+  std::chrono::milliseconds lease{250};
+  unsigned pool = 32;
+  std::chrono::milliseconds l2_timeout{500};
+  std::uint64_t max_value = std::uint64_t{64} << 20U;
+  unsigned max_connections = 10'000;
+  std::chrono::milliseconds drain_timeout{10'000};
+  std::string api_key_file = {};
+  std::string password_file = {};
+  bool insecure_bind = false;
+
+  // Of the profile: HTTP's middleware as it was in those versions.
+  bool full_middleware = false;
+  bool compress_per_request = false;
+};
+
+/// What a command line asks for.
+struct Invocation {
+  Config config;
+  std::string answer = {};  // not empty: print it and end, for --help and --version
+};
+
+using Environment = std::function<const char*(const char*)>;
+
+/// Reads flags (without the program's name), environment, and the file that --config names.
+[[nodiscard]] Result<Invocation> read_config(const std::vector<std::string>& args,
+                                             const Environment& environment);
+
+[[nodiscard]] Result<std::uint64_t> parse_size(std::string_view text);
+[[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+}  // namespace nearlane::server

@@ -1,0 +1,226 @@
+#include "servers/nearlane/options.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/l1/l1_map.h"
+
+namespace nearlane::server {
+
+namespace {
+
+using Problem = std::optional<std::string>;
+
+/// A number followed by one of `units`; the number times the unit's factor.
+struct Unit {
+  std::string_view suffix;
+  std::uint64_t factor;
+};
+
+Result<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Unit> units,
+                                      std::string_view example) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view suffix(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  const auto unit =
+      std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.suffix == suffix; });
+  if (failed != std::errc() || unit == units.end() ||
+      number > std::numeric_limits<std::int64_t>::max() / unit->factor) {
+    return Error{Errc::invalid_argument, fmt::format("\"{}\" is not {}", text, example)};
+  }
+  return number * unit->factor;
+}
+
+template <class T>
+Problem set_number(T& target, std::string_view text, std::uint64_t least) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size() || number < least ||
+      number > std::numeric_limits<T>::max()) {
+    return fmt::format("\"{}\" is not a whole number from {} to {}", text, least,
+                       std::numeric_limits<T>::max());
+  }
+  target = static_cast<T>(number);
+  return {};
+}
+
+Problem set_size(std::uint64_t& target, std::string_view text) {
+  const auto size = parse_size(text);
+  if (size.has_error()) return size.error().detail;
+  target = *size;
+  return {};
+}
+
+Problem set_duration(std::chrono::milliseconds& target, std::string_view text) {
+  const auto duration = parse_duration(text);
+  if (duration.has_error()) return duration.error().detail;
+  if (duration->count() == 0) return fmt::format("\"{}\" is no time at all", text);
+  target = *duration;
+  return {};
+}
+
+Problem set_address(loop::Address& target, std::string_view text) {
+  const auto address = loop::parse_address(text);
+  if (address.has_error()) return address.error().detail;
+  target = *address;
+  return {};
+}
+
+template <class Names>
+Problem set_name(std::string& target, std::string_view text, const Names& names) {
+  if (std::find(names.begin(), names.end(), text) == names.end()) {
+    return fmt::format("\"{}\" is none of {}", text, fmt::join(names, ", "));
+  }
+  target = text;
+  return {};
+}
+
+Problem set_switch(bool& target, std::string_view text) {
+  if (text != "true" && text != "false") return fmt::format("\"{}\" is not true or false", text);
+  target = text == "true";
+  return {};
+}
+
+Problem set_http(Config& config, std::string_view text) {
+  const Problem problem = set_address(config.http, text);
+  if (problem) return problem;
+  if (config.http.kind == loop::Address::Kind::unix_path) return "HTTP listens on ADDR:PORT only";
+  return {};
+}
+
+constexpr std::array kOptions = {
+    Option{"resp", "ADDR:PORT",
+           "RESP door; port 0 picks one, unix:PATH and off also work [127.0.0.1:6380]",
+           [](Config& c, std::string_view t) { return set_address(c.resp, t); }},
+    Option{"http", "ADDR:PORT", "HTTP door; off disables it [127.0.0.1:8080]", set_http},
+    Option{"l2", "URL",
+           "store shared by all instances: none: memory: redis://[user:pass@]host:port[/db]\n"
+           "[memory:, which forgets everything at the end, until rocksdb: exists]",
+           [](Config& c, std::string_view t) {
+             c.l2 = t;
+             return Problem();
+           }},
+    Option{"threads", "N", "event loops [one a core]",
+           [](Config& c, std::string_view t) { return set_number(c.threads, t, 1); }},
+    Option{"l1-bytes", "SIZE", "memory of L1, such as 256MiB [a quarter of the machine's]",
+           [](Config& c, std::string_view t) { return set_size(c.l1_bytes, t); }},
+    Option{"l1-entries", "N", "entries in L1 at most; 0: no limit [0]",
+           [](Config& c, std::string_view t) { return set_number(c.l1_entries, t, 0); }},
+    Option{"l1-map", "NAME", "map of L1 [sharded]",
+           [](Config& c, std::string_view t) { return set_name(c.l1_map, t, l1::map_names()); }},
+    Option{
+        "l1-policy", "NAME", "which entry leaves L1 when it is full [lru]",
+        [](Config& c, std::string_view t) { return set_name(c.l1_policy, t, l1::policy_names()); }},
+    Option{"profile", "NAME", "engine generation: v1.0 v2.0 v3.0 head [head]",
+           [](Config& c, std::string_view t) {
+             static constexpr std::array<std::string_view, 4> kNames = {"v1.0", "v2.0", "v3.0",
+                                                                        "head"};
+             return set_name(c.profile, t, kNames);
+           }},
+    Option{"coherence", "MODE", "how others' writes are heard of: lanes [lanes]",
+           [](Config& c, std::string_view t) {
+             static constexpr std::array<std::string_view, 1> kNames = {"lanes"};
+             return set_name(c.coherence, t, kNames);
+           }},
+    Option{"lease", "TIME", "staleness bound of L1 towards others' writes [250ms]",
+           [](Config& c, std::string_view t) { return set_duration(c.lease, t); }},
+    Option{"pool", "N", "connections to L2 [32]",
+           [](Config& c, std::string_view t) { return set_number(c.pool, t, 1); }},
+    Option{"l2-timeout", "TIME", "how long one command may wait for L2 [500ms]",
+           [](Config& c, std::string_view t) { return set_duration(c.l2_timeout, t); }},
+    Option{"max-value", "SIZE", "largest value [64MiB]",
+           [](Config& c, std::string_view t) {
+             // An entry's length has 32 bits.
+             const Problem problem = set_size(c.max_value, t);
+             if (problem) return problem;
+             if (c.max_value == 0 || c.max_value >= std::uint64_t{1} << 32U) {
+               return Problem("must be from 1 to 4 GiB - 1");
+             }
+             return Problem();
+           }},
+    Option{"max-connections", "N", "clients of all doors together [10000]",
+           [](Config& c, std::string_view t) { return set_number(c.max_connections, t, 1); }},
+    Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
+           [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
+    Option{"api-key-file", "FILE", "HTTP asks for the key in this file's first line",
+           [](Config& c, std::string_view t) {
+             c.api_key_file = t;
+             return Problem();
+           }},
+    Option{"password-file", "FILE", "RESP asks for the password in this file's first line",
+           [](Config& c, std::string_view t) {
+             c.password_file = t;
+             return Problem();
+           }},
+    Option{"insecure-bind", "", "allow doors without authentication on more than loopback",
+           [](Config& c, std::string_view t) { return set_switch(c.insecure_bind, t); }},
+};
+
+std::string translate(std::string_view name, char dash, bool upper) {
+  std::string out;
+  for (const char c : name) {
+    out += c == '-' ? dash : (upper && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Option::key() const { return translate(name, '_', false); }
+std::string Option::variable() const { return "NEARLANE_" + translate(name, '_', true); }
+
+std::span<const Option> options() noexcept { return kOptions; }
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  static constexpr std::array<Unit, 8> kUnits = {{{"", 1},
+                                                  {"B", 1},
+                                                  {"KB", 1000},
+                                                  {"MB", 1000 * 1000},
+                                                  {"GB", 1000 * 1000 * 1000},
+                                                  {"KiB", std::uint64_t{1} << 10U},
+                                                  {"MiB", std::uint64_t{1} << 20U},
+                                                  {"GiB", std::uint64_t{1} << 30U}}};
+  return parse_with_unit(text, kUnits, "a size such as 256MiB");
+}
+
+Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  static constexpr std::array<Unit, 4> kUnits = {
+      {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}}};
+  // Anything longer than this is a slip of the pen, and would not fit nanoseconds.
+  constexpr std::uint64_t kLongest = std::uint64_t{365} * 24 * 60 * 60 * 1000;
+  const auto ms = parse_with_unit(text, kUnits, "a time such as 250ms, 10s or 5m");
+  if (ms.has_error()) return ms.error();
+  if (*ms > kLongest) {
+    return Error{Errc::invalid_argument, fmt::format("\"{}\" is longer than a year", text)};
+  }
+  return std::chrono::milliseconds(*ms);
+}
+
+std::optional<std::string> apply_profile(Config& config) {
+  struct Profile {
+    std::string_view name;
+    std::string_view map;
+    std::string_view policy;
+    bool middleware;
+    bool compress;
+  };
+  static constexpr std::array<Profile, 4> kProfiles = {{{"v1.0", "none", "none", true, false},
+                                                        {"v2.0", "mutex", "lru", true, true},
+                                                        {"v3.0", "sharded", "lru", true, true},
+                                                        {"head", "sharded", "lru", false, false}}};
+  const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
+                                     [&](const Profile& p) { return p.name == config.profile; });
+  if (profile == kProfiles.end()) return "no such profile: " + config.profile;
+  if (config.l1_map.empty()) config.l1_map = profile->map;
+  if (config.l1_policy.empty()) config.l1_policy = profile->policy;
+  config.full_middleware = profile->middleware;
+  config.compress_per_request = profile->compress;
+  return {};
+}
+
+}  // namespace nearlane::server

@@ -1,0 +1,33 @@
+// The table of options: name, help and how a value is read, once for flags, variables and TOML keys.
+//
+// Threads:  immutable.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "servers/nearlane/config.h"
+
+namespace nearlane::server {
+
+struct Option {
+  std::string_view name;   // as a flag, without the dashes
+  std::string_view value;  // what the help calls its value; empty: a switch
+  std::string_view help;
+  /// What is wrong with the text, or nothing.
+  std::optional<std::string> (*set)(Config& config, std::string_view text);
+
+  /// l1_bytes
+  [[nodiscard]] std::string key() const;
+  /// NEARLANE_L1_BYTES
+  [[nodiscard]] std::string variable() const;
+};
+
+[[nodiscard]] std::span<const Option> options() noexcept;
+
+/// Fills in what a profile implies and nobody said. What is wrong, or nothing.
+[[nodiscard]] std::optional<std::string> apply_profile(Config& config);
+
+}  // namespace nearlane::server

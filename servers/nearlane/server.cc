@@ -1,0 +1,163 @@
+#include "servers/nearlane/server.h"
+
+#include <algorithm>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/l1/l1_map.h"
+#include "core/l2/l2_backend.h"
+#include "core/tier/tiered_cache.h"
+#include "servers/loop/loop_group.h"
+#include "servers/resp/door.h"
+
+namespace nearlane::server {
+
+namespace {
+
+constexpr auto kSweepEvery = std::chrono::milliseconds(100);
+constexpr std::size_t kSweepEntries = 2000;  // a sweep's share of a core stays below a percent
+constexpr unsigned kSpareDescriptors = 128;  // files and L2 connections, beside the clients'
+
+Error bad(std::string text) { return {Errc::invalid_argument, std::move(text)}; }
+
+/// The first line of a file; empty when no file is named.
+Result<std::string> read_secret(const char* option, const std::string& path) {
+  if (path.empty()) return std::string();
+  std::ifstream file(path);
+  std::string secret;
+  if (!file || !std::getline(file, secret)) {
+    return bad(fmt::format("{}: cannot read a line from {}", option, path));
+  }
+  if (secret.ends_with('\r')) secret.pop_back();
+  if (secret.empty()) return bad(fmt::format("{}: the first line of {} is empty", option, path));
+  return secret;
+}
+
+std::uint64_t memory_of_machine() {
+  const auto pages = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 1L));
+  std::uint64_t bytes = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  // A container's share, where there is one.
+  std::uint64_t limit = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit && limit > 0)
+    bytes = std::min(bytes, limit);
+  return bytes;
+}
+
+/// Every client is a descriptor; the soft limit is often 1024 where the hard one is far above.
+void raise_descriptor_limit(unsigned clients) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = rlim_t{clients} + kSpareDescriptors;
+  if (limit.rlim_cur < wanted) {
+    limit.rlim_cur = std::min(wanted, limit.rlim_max);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (limit.rlim_cur < wanted) {
+    spdlog::warn("the descriptor limit is {}: fewer than --max-connections {} fit", limit.rlim_cur,
+                 clients);
+  }
+}
+
+std::optional<Error> refuse_open_doors(const Config& config) {
+  if (config.insecure_bind) return {};
+  if (!config.resp.local_only() && config.password_file.empty()) {
+    return bad(
+        fmt::format("--resp {}: others than this machine could connect without a password; "
+                    "give --password-file, or --insecure-bind if you mean it",
+                    config.resp.to_text()));
+  }
+  if (!config.http.local_only() && config.api_key_file.empty()) {
+    return bad(
+        fmt::format("--http {}: others than this machine could connect without a key; give "
+                    "--api-key-file, or --insecure-bind if you mean it",
+                    config.http.to_text()));
+  }
+  return {};
+}
+
+}  // namespace
+
+// In the order in which each needs those before it.
+struct Server::Parts {
+  Parts(const Config& settings, unsigned threads)
+      : config(settings),
+        loops(threads,
+              {.max_connections = config.max_connections, .drain_timeout = config.drain_timeout}) {}
+
+  Config config;
+  loop::LoopGroup loops;
+  std::unique_ptr<tier::TieredCache> tier;
+  std::unique_ptr<resp::Door> resp;
+  loop::Address resp_address;
+  loop::Address http_address;
+};
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::make(const Config& config) {
+  if (const auto refused = refuse_open_doors(config)) return *refused;
+  auto password = read_secret("--password-file", config.password_file);
+  if (password.has_error()) return password.error();
+  auto api_key = read_secret("--api-key-file", config.api_key_file);
+  if (api_key.has_error()) return api_key.error();
+  raise_descriptor_limit(config.max_connections);
+
+  const unsigned threads =
+      config.threads > 0 ? config.threads : std::max(std::thread::hardware_concurrency(), 1U);
+  auto parts = std::make_unique<Parts>(config, threads);
+  Parts& p = *parts;
+
+  auto l1 = l1::make_l1({.map = config.l1_map,
+                         .policy = config.l1_policy,
+                         .bytes = config.l1_bytes > 0 ? config.l1_bytes : memory_of_machine() / 4,
+                         .entries = config.l1_entries});
+  if (l1.has_error()) return bad("--l1-map, --l1-policy: " + l1.error().detail);
+  auto l2 = l2::make_l2(
+      {.url = config.l2, .pool = config.pool, .lease = config.lease, .max_value = config.max_value},
+      p.loops.contexts());
+  if (l2.has_error()) return bad("--l2: " + l2.error().detail);
+  p.tier = std::make_unique<tier::TieredCache>(tier::TierConfig{.lease = config.lease},
+                                               std::move(*l1), std::move(*l2));
+
+  p.resp = std::make_unique<resp::Door>(
+      p.loops, *p.tier,
+      resp::DoorConfig{.password = std::move(*password),
+                       .l2_timeout = config.l2_timeout,
+                       .limits = {.max_value = config.max_value},
+                       .info = [](std::string_view) { return std::string(); }});
+  if (config.resp.kind != loop::Address::Kind::off) {
+    auto bound = p.loops.listen(
+        config.resp, std::string(resp::kRefusal),
+        [&door = *p.resp](loop::Loop& home, int socket) { return door.accept(home, socket); });
+    if (bound.has_error()) return bound.error();
+    p.resp_address = *bound;
+  }
+  p.loops.every(kSweepEvery, [&tier = *p.tier] { tier.sweep(Clock::now(), kSweepEntries); });
+  p.tier->start();
+  return std::unique_ptr<Server>(new Server(std::move(parts)));
+}
+
+std::string Server::ready_line() const {
+  return fmt::format("nearlane ready resp={} http={} pid={}", parts_->resp_address.to_text(),
+                     parts_->http_address.to_text(), ::getpid());
+}
+
+loop::Address Server::resp_address() const { return parts_->resp_address; }
+loop::Address Server::http_address() const { return parts_->http_address; }
+
+bool Server::run() {
+  const bool drained = parts_->loops.run();
+  parts_->tier->stop();
+  return drained;
+}
+
+void Server::drain() { parts_->loops.drain(); }
+
+}  // namespace nearlane::server

@@ -1,0 +1,147 @@
+// CacheSession: the RESP door's commands over the two tiers.
+//
+// The hit path: serve() parses every complete command of the buffer, runs of GETs become one find_batch under the one
+// epoch guard of the call, and hits are appended to the output. A command that must ask L2 leaves a slot in the queue
+// of replies; what comes after it is kept behind that slot, so that replies leave in the order of the commands.
+//
+// Threads:   its loop's; L2's answers are brought home to it.
+// Lifetime:  shared with its unanswered calls. The context outlives it.
+// Cost:      a GET that L1 answers: no allocation, no lock, no shared write beyond the map's own.
+// Errors:    replies of the protocol; servers/resp/errors.h words ours.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/protocol/command_parser.h"
+#include "core/protocol/writer.h"
+#include "core/tier/tiered_cache.h"
+#include "servers/loop/door_stats.h"
+#include "servers/loop/loop.h"
+#include "servers/resp/client_registry.h"
+#include "servers/resp/command_table.h"
+#include "servers/resp/order.h"
+#include "servers/resp/session.h"
+
+namespace nearlane::resp {
+
+struct SessionLimits {
+  std::size_t max_value = std::size_t{64} * 1024 * 1024;
+  std::size_t max_unanswered = 1024;               // commands; then reading stops
+  std::size_t max_output = std::size_t{1} << 20U;  // bytes; then reading stops
+  std::size_t max_held =
+      std::size_t{256} * 1024 * 1024;  // bytes of replies; then the client is dropped
+  std::uint32_t databases = 16;        // of SELECT
+};
+
+/// What all sessions of a loop share.
+struct SessionContext {
+  tier::TieredCache& tier;
+  loop::Loop& home;
+  loop::DoorStats& stats;
+  ClientRegistry& clients;
+  const std::string& password;                               // empty: none asked for
+  const std::function<std::string(std::string_view)>& info;  // INFO's text for a section
+  std::chrono::milliseconds l2_timeout{500};
+  SessionLimits limits{};
+};
+
+class CacheSession final : public Session, public std::enable_shared_from_this<CacheSession> {
+ public:
+  CacheSession(SessionContext& context, Host& host, ClientInfo client);
+
+  [[nodiscard]] std::size_t serve(std::string_view input, TimePoint received) override;
+  void refill() override;
+  [[nodiscard]] bool blocked() const noexcept override { return blocked_; }
+  [[nodiscard]] bool idle() const noexcept override { return slots_.empty(); }
+  [[nodiscard]] std::size_t missing() const noexcept override { return parser_.missing(); }
+  [[nodiscard]] bool overrun() const noexcept override { return held_ > context_.limits.max_held; }
+  void detach() noexcept override;
+
+ private:
+  static constexpr std::size_t kRun = 64;  // GETs of one find_batch at most
+  using Args = std::span<const std::string_view>;
+
+  /// A reply that is not sent yet, and what follows it at once.
+  struct Slot {
+    bool ready = false;
+    protocol::Version version = protocol::Version::resp2;
+    EntryPtr entry = {};  // the reply is this entry's, else the text
+    std::string text = {};
+    std::string after = {};
+  };
+  struct Gather;
+
+  // The batch.
+  bool joins_run(Args args, std::string_view input) const;
+  void flush_run();
+  [[nodiscard]] bool full() const noexcept;
+  /// False: the command must wait.
+  bool dispatch(Args args);
+  bool answer_here(const CommandSpec* spec, Args args);
+  bool run(const CommandSpec& spec, Args args);
+
+  // Commands that may ask L2 (cache_session.cc).
+  bool get(Args args);
+  bool mget(Args args);
+  bool store(const CommandSpec& spec, const KeyRef& key, std::string_view value,
+             tier::StoreOptions options);
+  bool touch(const CommandSpec& spec, Args args);
+  bool execute(const CommandSpec& spec, Args args);
+  tier::TieredCache::ReplyHandler reply_handler(std::uint64_t number, Order::Kind kind, bool writes,
+                                                std::size_t command);
+  void fetch(const KeyRef& key, tier::ReadFrom from);
+  void reply_hit(const Entry& entry);
+
+  // Commands answered here (local_commands.cc).
+  void run_local(const CommandSpec& spec, Args args);
+  void auth(Args args);
+  void hello(Args args);
+  void client(Args args);
+  void command(Args args);
+  void config(Args args);
+  void select(Args args);
+  void reset();
+  void unknown(Args args);
+  void fail(std::string_view text);
+  bool check_password(std::string_view user, std::string_view password);
+  void set_authenticated(bool authenticated);
+
+  // Replies in order.
+  [[nodiscard]] std::string& tail() noexcept;
+  std::uint64_t open_slot();
+  Slot* slot(std::uint64_t number) noexcept;
+  void complete(std::uint64_t number, Order::Kind kind);
+  void answer_error(Slot& slot, const Error& error, bool writes);
+  void count(std::size_t command, loop::AnsweredBy tier, loop::Outcome outcome) noexcept {
+    context_.stats.count(command, tier, outcome);
+  }
+
+  SessionContext& context_;
+  Host* host_;
+  ClientInfo client_;
+  protocol::CommandParser parser_;
+  protocol::Version version_ = protocol::Version::resp2;
+  Order order_;
+  std::deque<Slot> slots_;
+  std::uint64_t first_slot_ = 0;
+  std::size_t held_ = 0;  // bytes in slots
+  bool blocked_ = false;
+  bool serving_ = false;
+  bool announced_ = false;  // the host will be told
+
+  // Of the call of serve() that is under way.
+  TimePoint now_;
+  std::vector<KeyRef> run_;
+  std::array<const Entry*, kRun> found_{};
+  std::uint64_t l1_answers_ = 0;
+};
+
+}  // namespace nearlane::resp

@@ -1,0 +1,89 @@
+#include "servers/resp/command_table.h"
+
+#include <algorithm>
+#include <array>
+
+namespace nearlane::resp {
+
+namespace {
+
+constexpr std::array kCommands = {
+    CommandSpec{"append", 3, Route::write_key, "write denyoom fast", 1, 1, 1},
+    CommandSpec{"auth", -2, Route::local, "noscript loading stale fast no_auth"},
+    CommandSpec{"client", -2, Route::local, "noscript loading stale"},
+    CommandSpec{"command", -1, Route::local, "loading stale"},
+    CommandSpec{"config", -2, Route::local, "admin noscript loading stale"},
+    CommandSpec{"dbsize", 1, Route::whole, "readonly fast"},
+    CommandSpec{"decr", 2, Route::write_key, "write denyoom fast", 1, 1, 1},
+    CommandSpec{"decrby", 3, Route::write_key, "write denyoom fast", 1, 1, 1},
+    CommandSpec{"del", -2, Route::write_key, "write", 1, -1, 1},
+    CommandSpec{"echo", 2, Route::local, "loading stale fast"},
+    CommandSpec{"exists", -2, Route::read_key, "readonly fast", 1, -1, 1},
+    CommandSpec{"expire", -3, Route::touch, "write fast", 1, 1, 1},
+    CommandSpec{"expireat", -3, Route::touch, "write fast", 1, 1, 1},
+    CommandSpec{"flushall", -1, Route::whole, "write"},
+    CommandSpec{"flushdb", -1, Route::whole, "write"},
+    CommandSpec{"get", 2, Route::get, "readonly fast", 1, 1, 1},
+    CommandSpec{"getdel", 2, Route::write_key, "write fast", 1, 1, 1},
+    CommandSpec{"getex", -2, Route::write_key, "write fast", 1, 1, 1},
+    CommandSpec{"getset", 3, Route::write_key, "write denyoom fast", 1, 1, 1},
+    CommandSpec{"hello", -1, Route::local, "noscript loading stale fast no_auth"},
+    CommandSpec{"incr", 2, Route::write_key, "write denyoom fast", 1, 1, 1},
+    CommandSpec{"incrby", 3, Route::write_key, "write denyoom fast", 1, 1, 1},
+    CommandSpec{"info", -1, Route::local, "loading stale"},
+    CommandSpec{"mget", -2, Route::mget, "readonly fast", 1, -1, 1},
+    CommandSpec{"mset", -3, Route::write_key, "write denyoom", 1, -1, 2},
+    CommandSpec{"persist", 2, Route::touch, "write fast", 1, 1, 1},
+    CommandSpec{"pexpire", -3, Route::touch, "write fast", 1, 1, 1},
+    CommandSpec{"pexpireat", -3, Route::touch, "write fast", 1, 1, 1},
+    CommandSpec{"ping", -1, Route::local, "fast"},
+    CommandSpec{"psetex", 4, Route::setex, "write denyoom", 1, 1, 1},
+    CommandSpec{"pttl", 2, Route::read_key, "readonly fast", 1, 1, 1},
+    CommandSpec{"quit", -1, Route::local, "noscript loading stale fast no_auth"},
+    CommandSpec{"reset", 1, Route::local, "noscript loading stale fast no_auth"},
+    CommandSpec{"select", 2, Route::local, "loading stale fast"},
+    CommandSpec{"set", -3, Route::set, "write denyoom", 1, 1, 1},
+    CommandSpec{"setex", 4, Route::setex, "write denyoom", 1, 1, 1},
+    CommandSpec{"setnx", 3, Route::setnx, "write denyoom fast", 1, 1, 1},
+    CommandSpec{"strlen", 2, Route::read_key, "readonly fast", 1, 1, 1},
+    CommandSpec{"touch", -2, Route::read_key, "readonly fast", 1, -1, 1},
+    CommandSpec{"ttl", 2, Route::read_key, "readonly fast", 1, 1, 1},
+    CommandSpec{"type", 2, Route::read_key, "readonly fast", 1, 1, 1},
+    CommandSpec{"unlink", -2, Route::write_key, "write fast", 1, -1, 1},
+};
+
+constexpr bool by_name(const CommandSpec& a, const CommandSpec& b) { return a.name < b.name; }
+static_assert(std::is_sorted(kCommands.begin(), kCommands.end(), by_name));
+
+constexpr std::size_t kLongestName = 16;
+
+}  // namespace
+
+std::span<const CommandSpec> commands() noexcept { return kCommands; }
+
+const CommandSpec* find_command(std::string_view name) noexcept {
+  if (name.size() > kLongestName) return nullptr;
+  std::array<char, kLongestName> folded;
+  std::transform(name.begin(), name.end(), folded.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  });
+  const std::string_view wanted(folded.data(), name.size());
+  const auto* found = std::lower_bound(
+      kCommands.begin(), kCommands.end(), wanted,
+      [](const CommandSpec& spec, std::string_view text) { return spec.name < text; });
+  return found != kCommands.end() && found->name == wanted ? found : nullptr;
+}
+
+KeyPositions key_positions(const CommandSpec& spec, std::size_t arguments) noexcept {
+  if (spec.first_key == 0) return {};
+  const int last = spec.last_key < 0 ? static_cast<int>(arguments) + spec.last_key : spec.last_key;
+  return {.first = static_cast<std::size_t>(spec.first_key),
+          .end = static_cast<std::size_t>(last) + 1,
+          .step = static_cast<std::size_t>(spec.step)};
+}
+
+std::size_t index_of(const CommandSpec& spec) noexcept {
+  return static_cast<std::size_t>(&spec - kCommands.data());
+}
+
+}  // namespace nearlane::resp

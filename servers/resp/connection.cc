@@ -1,0 +1,157 @@
+#include "servers/resp/connection.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <sys/socket.h>
+
+namespace nearlane::resp {
+
+namespace {
+
+/// A buffer that grew beyond this is given back when it is empty.
+constexpr std::size_t kKeepBytes = std::size_t{64} * 1024;
+
+void give_back(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kKeepBytes) buffer.shrink_to_fit();
+}
+
+}  // namespace
+
+Connection::Connection(loop::Loop& home, int socket, const MakeSession& make_session)
+    : home_(home), socket_(home.context(), socket), session_(make_session(*this)) {}
+
+void Connection::wait_readable() {
+  if (waits_to_read_) return;
+  waits_to_read_ = true;
+  socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                     [me = self()](const boost::system::error_code& failed) {
+                       me->waits_to_read_ = false;
+                       if (!failed && me->socket_.is_open()) me->receive();
+                     });
+}
+
+void Connection::wait_writable() {
+  if (waits_to_write_) return;
+  waits_to_write_ = true;
+  set_overdue_at(Clock::now() + kSlowReader);
+  socket_.async_wait(boost::asio::posix::stream_descriptor::wait_write,
+                     [me = self()](const boost::system::error_code& failed) {
+                       me->waits_to_write_ = false;
+                       if (!failed && me->socket_.is_open()) me->serve_held();
+                     });
+}
+
+void Connection::receive() {
+  const bool fresh = input_.empty();
+  const std::size_t held = input_.size();
+  char* into = home_.scratch().data();
+  std::size_t room = home_.scratch().size();
+  if (!fresh) {
+    // Grows with what has arrived, not with what the peer announced.
+    room = std::clamp(session_->missing(), loop::Loop::kScratchBytes,
+                      std::max(held, loop::Loop::kScratchBytes));
+    input_.resize(held + room);
+    into = input_.data() + held;
+  }
+  const ssize_t got = ::recv(socket_.native_handle(), into, room, 0);
+  const TimePoint received = Clock::now();
+  if (!fresh) input_.resize(held + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+    wait_readable();
+    return;
+  }
+  if (got <= 0) {
+    close();
+    return;
+  }
+  serve(fresh ? std::string_view(into, static_cast<std::size_t>(got)) : std::string_view(input_),
+        received);
+  move_on();
+}
+
+/// Serves what can be served of `input`, and keeps the rest.
+void Connection::serve(std::string_view input, TimePoint received) {
+  const std::size_t taken = session_->serve(input, received);
+  if (input.data() != input_.data()) {
+    input_.assign(input.substr(taken));
+  } else if (taken == input_.size()) {
+    give_back(input_);
+  } else {
+    input_.erase(0, taken);
+  }
+}
+
+/// Goes on with input that had to wait.
+void Connection::serve_held() {
+  if (!send()) return;
+  while (session_->blocked() && !session_->closing() && sent_ == 0) {
+    session_->refill();
+    serve(input_, Clock::now());
+    const bool progress = !session_->output().empty();
+    if (!send()) return;
+    if (!progress) break;
+  }
+  move_on();
+}
+
+void Connection::answered() noexcept {
+  const auto me = self();  // sending may close and let go of us
+  session_->refill();
+  serve_held();
+}
+
+/// Sends, and decides what to wait for.
+void Connection::move_on() {
+  if (!socket_.is_open() || !send()) return;
+  if (!session_->output().empty()) return;  // wait_writable goes on
+  if ((session_->closing() || (draining_ && input_.empty())) && session_->idle()) {
+    close();
+    return;
+  }
+  if (!session_->blocked() && !session_->closing()) wait_readable();
+}
+
+/// False: the connection was closed.
+bool Connection::send() {
+  std::string& output = session_->output();
+  while (sent_ < output.size()) {
+    const ssize_t got =
+        ::send(socket_.native_handle(), output.data() + sent_, output.size() - sent_, MSG_NOSIGNAL);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if ((errno == EAGAIN || errno == EWOULDBLOCK) && !session_->overrun()) {
+        wait_writable();
+        return true;
+      }
+      close();
+      return false;
+    }
+    sent_ += static_cast<std::size_t>(got);
+    if (sent_ == output.size()) {
+      sent_ = 0;
+      give_back(output);
+      set_overdue_at(kForever);
+      session_->refill();
+    }
+  }
+  return true;
+}
+
+void Connection::drain() noexcept {
+  draining_ = true;
+  move_on();
+}
+
+void Connection::close() noexcept {
+  if (!socket_.is_open()) return;
+  const auto me = self();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  session_->detach();
+  home_.remove(*this);
+}
+
+}  // namespace nearlane::resp

@@ -1,0 +1,37 @@
+#include "servers/resp/door.h"
+
+#include <utility>
+
+#include <sys/socket.h>
+
+#include "servers/loop/listener.h"
+#include "servers/resp/connection.h"
+
+namespace nearlane::resp {
+
+Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, DoorConfig config)
+    : config_(std::move(config)) {
+  for (std::size_t i = 0; i < loops.size(); ++i) {
+    stats_.push_back(std::make_unique<loop::DoorStats>(commands().size()));
+    contexts_.push_back({.tier = tier,
+                         .home = loops.loop(i),
+                         .stats = *stats_.back(),
+                         .clients = clients_,
+                         .password = config_.password,
+                         .info = config_.info,
+                         .l2_timeout = config_.l2_timeout,
+                         .limits = config_.limits});
+  }
+}
+
+std::shared_ptr<loop::Connection> Door::accept(loop::Loop& home, int socket) {
+  ClientInfo client;
+  client.address = loop::peer_name(socket);
+  client.local_address = loop::local_name(socket);
+  return std::make_shared<Connection>(
+      home, socket, [this, &home, client = std::move(client)](Session::Host& host) {
+        return std::make_shared<CacheSession>(contexts_[home.index()], host, client);
+      });
+}
+
+}  // namespace nearlane::resp

@@ -1,0 +1,331 @@
+// The commands of CacheSession that concern the connection or the server, not the data.
+//
+// Source:  replies and texts of Redis 7.0 (networking.c, server.c).
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/protocol/integer.h"
+#include "servers/loop/secret.h"
+#include "servers/resp/cache_session.h"
+#include "servers/resp/set_options.h"
+
+namespace nearlane::resp {
+
+using loop::AnsweredBy;
+using loop::Outcome;
+
+namespace {
+
+/// What we tell clients that ask which Redis we are: they choose features by it.
+constexpr std::string_view kRedisVersion = "7.0.15";
+constexpr std::string_view kDefaultUser = "default";
+
+/// Arguments that an error text repeats are cut to this many bytes, as in Redis.
+constexpr std::size_t kEchoBytes = 128;
+
+bool valid_client_text(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
+void append_spec(std::string& out, const CommandSpec& spec) {
+  protocol::append_array_header(out, 6);
+  protocol::append_bulk(out, spec.name);
+  protocol::append_integer(out, spec.arity);
+  const auto words =
+      static_cast<std::size_t>(std::count(spec.flags.begin(), spec.flags.end(), ' ')) + 1;
+  protocol::append_array_header(out, words);
+  for (std::size_t from = 0; from < spec.flags.size();) {
+    const std::size_t end = std::min(spec.flags.find(' ', from), spec.flags.size());
+    protocol::append_simple(out, spec.flags.substr(from, end - from));
+    from = end + 1;
+  }
+  protocol::append_integer(out, spec.first_key);
+  protocol::append_integer(out, spec.last_key);
+  protocol::append_integer(out, spec.step);
+}
+
+}  // namespace
+
+void CacheSession::fail(std::string_view text) { protocol::append_error(tail(), text); }
+
+void CacheSession::run_local(const CommandSpec& spec, Args args) {
+  count(index_of(spec), AnsweredBy::local, Outcome::ok);
+  const std::string_view name = spec.name;
+  if (name == "ping") {
+    if (args.size() > 2) {
+      fail("ERR wrong number of arguments for 'ping' command");
+    } else if (args.size() == 2) {
+      protocol::append_bulk(tail(), args[1]);
+    } else {
+      protocol::append_simple(tail(), "PONG");
+    }
+  } else if (name == "echo") {
+    protocol::append_bulk(tail(), args[1]);
+  } else if (name == "auth") {
+    auth(args);
+  } else if (name == "hello") {
+    hello(args);
+  } else if (name == "select") {
+    select(args);
+  } else if (name == "client") {
+    client(args);
+  } else if (name == "command") {
+    command(args);
+  } else if (name == "config") {
+    config(args);
+  } else if (name == "info") {
+    std::string text;
+    if (args.size() == 1) text = context_.info("default");
+    for (const std::string_view section : args.subspan(1)) text += context_.info(section);
+    protocol::append_bulk(tail(), text);
+  } else if (name == "quit") {
+    protocol::append_simple(tail(), "OK");
+    closing_ = true;
+  } else if (name == "reset") {
+    reset();
+  }
+}
+
+void CacheSession::unknown(Args args) {
+  std::string echoed;
+  for (const std::string_view arg : args.subspan(1)) {
+    if (echoed.size() >= kEchoBytes) break;
+    echoed += fmt::format("'{}' ", arg.substr(0, kEchoBytes - echoed.size()));
+  }
+  fail(fmt::format("ERR unknown command '{}', with args beginning with: {}",
+                   args[0].substr(0, kEchoBytes), echoed));
+}
+
+bool CacheSession::check_password(std::string_view user, std::string_view password) {
+  // Both are compared whatever the first said.
+  const bool right_password =
+      context_.password.empty() || loop::equals_secret(password, context_.password);
+  const bool right_user = loop::equals_secret(user, kDefaultUser);
+  if (right_password && right_user) {
+    if (!client_.authenticated) set_authenticated(true);
+    return true;
+  }
+  fail("WRONGPASS invalid username-password pair or user is disabled.");
+  return false;
+}
+
+void CacheSession::auth(Args args) {
+  if (args.size() > 3) {
+    fail("ERR syntax error");
+    return;
+  }
+  if (args.size() == 2 && context_.password.empty()) {
+    fail(
+        "ERR AUTH <password> called without any password configured for the default user. Are you "
+        "sure your configuration is correct?");
+    return;
+  }
+  if (check_password(args.size() == 3 ? args[1] : kDefaultUser, args.back())) {
+    protocol::append_simple(tail(), "OK");
+  }
+}
+
+void CacheSession::hello(Args args) {
+  auto version = version_;
+  if (args.size() > 1) {
+    const auto wanted = protocol::read_integer(args[1]);
+    if (!wanted) {
+      fail("ERR Protocol version is not an integer or out of range");
+      return;
+    }
+    if (*wanted != 2 && *wanted != 3) {
+      fail("NOPROTO unsupported protocol version");
+      return;
+    }
+    version = *wanted == 3 ? protocol::Version::resp3 : protocol::Version::resp2;
+  }
+  std::string_view name;
+  bool named = false;
+  for (std::size_t i = 2; i < args.size(); ++i) {
+    if (equals_ignoring_case(args[i], "auth") && i + 2 < args.size()) {
+      // The options are read before the password is, so that no half of a HELLO takes effect.
+      if (!check_password(args[i + 1], args[i + 2])) return;
+      i += 2;
+    } else if (equals_ignoring_case(args[i], "setname") && i + 1 < args.size()) {
+      name = args[++i];
+      named = true;
+      if (!valid_client_text(name)) {
+        fail("ERR Client names cannot contain spaces, newlines or special characters.");
+        return;
+      }
+    } else {
+      fail(fmt::format("ERR Syntax error in HELLO option '{}'", args[i].substr(0, kEchoBytes)));
+      return;
+    }
+  }
+  if (!client_.authenticated) {
+    fail(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "RESP protocol version at the same time");
+    return;
+  }
+  version_ = version;
+  client_.version = static_cast<int>(version);
+  if (named) client_.name = name;
+  context_.clients.update(client_);
+
+  std::string& out = tail();
+  protocol::append_map_header(out, 7, version_);
+  const auto text_field = [&out](std::string_view field, std::string_view value) {
+    protocol::append_bulk(out, field);
+    protocol::append_bulk(out, value);
+  };
+  text_field("server", "redis");
+  text_field("version", kRedisVersion);
+  protocol::append_bulk(out, "proto");
+  protocol::append_integer(out, static_cast<int>(version_));
+  protocol::append_bulk(out, "id");
+  protocol::append_integer(out, static_cast<std::int64_t>(client_.id));
+  text_field("mode", "standalone");
+  text_field("role", "master");
+  protocol::append_bulk(out, "modules");
+  protocol::append_array_header(out, 0);
+}
+
+void CacheSession::select(Args args) {
+  const auto db = protocol::read_integer(args[1]);
+  if (!db) {
+    fail("ERR value is not an integer or out of range");
+  } else if (*db < 0 || *db >= context_.limits.databases) {
+    fail("ERR DB index is out of range");
+  } else {
+    client_.db = static_cast<std::uint32_t>(*db);
+    context_.clients.update(client_);
+    protocol::append_simple(tail(), "OK");
+  }
+}
+
+void CacheSession::reset() {
+  client_.db = 0;
+  client_.name.clear();
+  client_.version = 2;
+  version_ = protocol::Version::resp2;
+  set_authenticated(context_.password.empty());
+  context_.clients.update(client_);
+  protocol::append_simple(tail(), "RESET");
+}
+
+void CacheSession::client(Args args) {
+  const std::string_view what = args[1];
+  const auto is = [&](std::string_view name, std::size_t size) {
+    return equals_ignoring_case(what, name) && args.size() == size;
+  };
+  const auto ok = [this] { protocol::append_simple(tail(), "OK"); };
+  if (is("id", 2)) {
+    protocol::append_integer(tail(), static_cast<std::int64_t>(client_.id));
+  } else if (is("getname", 2)) {
+    if (client_.name.empty()) {
+      protocol::append_null(tail(), version_);
+    } else {
+      protocol::append_bulk(tail(), client_.name);
+    }
+  } else if (is("setname", 3)) {
+    if (!valid_client_text(args[2])) {
+      fail("ERR Client names cannot contain spaces, newlines or special characters.");
+      return;
+    }
+    client_.name = args[2];
+    context_.clients.update(client_);
+    ok();
+  } else if (is("setinfo", 4)) {
+    const bool library = equals_ignoring_case(args[2], "lib-name");
+    if (!library && !equals_ignoring_case(args[2], "lib-ver")) {
+      fail(fmt::format("ERR Unrecognized option '{}'", args[2].substr(0, kEchoBytes)));
+      return;
+    }
+    if (!valid_client_text(args[3])) {
+      fail(fmt::format("ERR {} cannot contain spaces, newlines or special characters.",
+                       library ? "lib-name" : "lib-ver"));
+      return;
+    }
+    (library ? client_.library : client_.library_version) = args[3];
+    context_.clients.update(client_);
+    ok();
+  } else if (is("info", 2)) {
+    protocol::append_bulk(tail(), ClientRegistry::line(client_, now_));
+  } else if (is("list", 2)) {
+    protocol::append_bulk(tail(), context_.clients.list(now_));
+  } else if (is("no-evict", 3) &&
+             (equals_ignoring_case(args[2], "on") || equals_ignoring_case(args[2], "off"))) {
+    ok();
+  } else if (is("reply", 3) && equals_ignoring_case(args[2], "on")) {
+    ok();
+  } else {
+    fail(fmt::format(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try CLIENT HELP.",
+        what.substr(0, kEchoBytes)));
+  }
+}
+
+void CacheSession::command(Args args) {
+  std::string& out = tail();
+  if (args.size() == 1) {
+    protocol::append_array_header(out, commands().size());
+    for (const CommandSpec& spec : commands()) append_spec(out, spec);
+  } else if (equals_ignoring_case(args[1], "count") && args.size() == 2) {
+    protocol::append_integer(out, static_cast<std::int64_t>(commands().size()));
+  } else if (equals_ignoring_case(args[1], "list") && args.size() == 2) {
+    protocol::append_array_header(out, commands().size());
+    for (const CommandSpec& spec : commands()) protocol::append_bulk(out, spec.name);
+  } else if (equals_ignoring_case(args[1], "docs")) {
+    protocol::append_map_header(out, 0, version_);
+  } else if (equals_ignoring_case(args[1], "info")) {
+    const Args names = args.subspan(2);
+    protocol::append_array_header(out, names.empty() ? commands().size() : names.size());
+    if (names.empty()) {
+      for (const CommandSpec& spec : commands()) append_spec(out, spec);
+    }
+    for (const std::string_view name : names) {
+      if (const CommandSpec* spec = find_command(name)) {
+        append_spec(out, *spec);
+      } else {
+        protocol::append_null_array(out, version_);
+      }
+    }
+  } else {
+    fail(fmt::format(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try COMMAND HELP.",
+        args[1].substr(0, kEchoBytes)));
+  }
+}
+
+/// redis-benchmark and some clients ask for these before they start.
+void CacheSession::config(Args args) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kKnown = {{
+      {"save", ""},
+      {"appendonly", "no"},
+      {"maxmemory-policy", "noeviction"},
+      {"databases", "16"},
+  }};
+  if (!equals_ignoring_case(args[1], "get") || args.size() < 3) {
+    fail(fmt::format(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try CONFIG HELP.",
+        args[1].substr(0, kEchoBytes)));
+    return;
+  }
+  std::string found;
+  std::size_t pairs = 0;
+  for (const auto& [name, value] : kKnown) {
+    const bool asked =
+        std::any_of(args.begin() + 2, args.end(), [known = name](std::string_view arg) {
+          return arg == "*" || equals_ignoring_case(arg, known);
+        });
+    if (!asked) continue;
+    protocol::append_bulk(found, name);
+    protocol::append_bulk(found, value);
+    ++pairs;
+  }
+  protocol::append_map_header(tail(), pairs, version_);
+  tail().append(found);
+}
+
+}  // namespace nearlane::resp

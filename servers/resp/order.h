@@ -1,0 +1,62 @@
+// Order: which commands of one connection may be under way together.
+//
+// Commands take effect in the order sent, pipelined or not. A lane keeps the order of its own commands, and reads do
+// not change anything; so a command may be sent to L2 without waiting if nothing of this connection is unanswered, or
+// if everything unanswered and it are reads, or if everything unanswered and it are commands of one lane. Otherwise
+// it waits until the connection has been answered everything.
+//
+// Threads:  one connection's.
+// Cost:     a few words; no allocation.
+// Source:   docs/decisions/0005-order-within-a-connection.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace nearlane::resp {
+
+class Order {
+ public:
+  /// whole: several keys, or none, so in no lane's order.
+  enum class Kind : std::uint8_t { read, write, whole };
+
+  [[nodiscard]] bool may_send(Kind kind, std::size_t lane) const noexcept {
+    if (unanswered_ == 0) return true;
+    if (whole_ || kind == Kind::whole) return false;
+    if (kind == Kind::read && writes_ == 0) return true;
+    return one_lane_ && lane == lane_;
+  }
+  /// A read of this lane must follow an unanswered write down the lane.
+  [[nodiscard]] bool bypasses_l1(std::size_t lane) const noexcept {
+    return writes_ > 0 && lane == lane_;
+  }
+  /// Nothing unanswered can change what a read sees.
+  [[nodiscard]] bool only_reads() const noexcept { return writes_ == 0 && !whole_; }
+  [[nodiscard]] bool whole_unanswered() const noexcept { return whole_; }
+  [[nodiscard]] std::size_t unanswered() const noexcept { return unanswered_; }
+
+  /// Precondition: may_send.
+  void sent(Kind kind, std::size_t lane) noexcept {
+    if (unanswered_++ == 0) {
+      lane_ = lane;
+      one_lane_ = true;
+    }
+    one_lane_ = one_lane_ && lane == lane_;
+    if (kind == Kind::write) ++writes_;
+    if (kind == Kind::whole) whole_ = true;
+  }
+  void answered(Kind kind) noexcept {
+    --unanswered_;
+    if (kind == Kind::write) --writes_;
+    if (kind == Kind::whole) whole_ = false;
+  }
+
+ private:
+  std::size_t unanswered_ = 0;
+  std::size_t writes_ = 0;
+  std::size_t lane_ = 0;
+  bool one_lane_ = true;
+  bool whole_ = false;
+};
+
+}  // namespace nearlane::resp

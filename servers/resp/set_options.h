@@ -1,0 +1,33 @@
+// Options of SET, SETEX, PSETEX and SETNX, read here so that L1 may keep the value.
+//
+// What is not read with certainty is not judged either: nullopt, and L2 gets the command as it is and words the
+// error.
+//
+// Units:     as Redis's: seconds or milliseconds, from now or Unix time.
+// Lifetime:  value views the caller's arguments.
+// Cost:      no allocation.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "core/tier/tiered_cache.h"
+
+namespace nearlane::resp {
+
+struct SetCommand {
+  std::string_view value;
+  tier::StoreOptions options;
+};
+
+/// SET key value [NX|XX] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]. nullopt also for GET, whose reply is the old value.
+[[nodiscard]] std::optional<SetCommand> parse_set(std::span<const std::string_view> args);
+/// SETEX key s value, PSETEX key ms value.
+[[nodiscard]] std::optional<SetCommand> parse_setex(std::span<const std::string_view> args,
+                                                    bool milliseconds);
+
+/// ASCII only, as Redis compares names of commands and options.
+[[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower);
+
+}  // namespace nearlane::resp
