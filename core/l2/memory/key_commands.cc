@@ -158,7 +158,8 @@ Reply flushall(Context& call) {
 Reply keys(Context& call) {
   std::vector<Reply> names;
   call.store.walk(call.db, call.now, [&](const Store::Entry& entry) {
-    if (glob_matches(call.args[1], entry.first)) names.push_back(Reply::bulk(entry.first));
+    if (call.args[1] == "*" || glob_matches(call.args[1], entry.first))
+      names.push_back(Reply::bulk(entry.first));
   });
   return Reply::array(std::move(names));
 }

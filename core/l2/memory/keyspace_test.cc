@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 using protocol::Reply;
 using protocol::Type;
-using testing::ElementsAre;
+
 using testing::UnorderedElementsAre;
 using Words = std::vector<std::string_view>;
 
