@@ -1,0 +1,47 @@
+// A non-blocking TCP client socket.
+//
+// Errors:   unavailable, with the system's text.
+// Threads:  one user at a time.
+// Lifetime: closed by the destructor.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "core/base/result.h"
+#include "harness/topology/endpoint.h"
+
+namespace nearlane::harness {
+
+class Socket {
+ public:
+  enum class State : std::uint8_t { closed, connecting, open };
+  /// What a send or receive did; `bytes` 0 with would_block false is the peer's end or an error.
+  struct Moved {
+    std::size_t bytes = 0;
+    bool would_block = false;
+  };
+
+  Socket() = default;
+  ~Socket() { close(); }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  /// Begins to connect; TCP_NODELAY is set. `peer.host` is a numeric IPv4 address or "localhost".
+  [[nodiscard]] Result<void> connect(const Endpoint& peer);
+  /// To be asked once writable: open now, or why not.
+  [[nodiscard]] Result<void> finish_connect();
+  [[nodiscard]] Moved send(std::string_view bytes) const noexcept;
+  [[nodiscard]] Moved receive(std::span<char> into) const noexcept;
+  void close() noexcept;
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] State state() const noexcept { return state_; }
+
+ private:
+  int fd_ = -1;
+  State state_ = State::closed;
+};
+
+}  // namespace nearlane::harness
