@@ -14,6 +14,7 @@ using Basket = ThreadCounters<Fruit>;
 TEST(ThreadCounters, SumsLivingAndEndedThreads) {
   const auto before = Basket::sum(Fruit::apple);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([] {
       for (int i = 0; i < 1000; ++i) Basket::add(Fruit::apple);

@@ -72,7 +72,7 @@ struct Domain {
   std::atomic<std::size_t> orphan_count{0};
 };
 
-Domain& domain() noexcept {
+Domain& domain() {
   static auto* instance = new Domain;  // never destroyed: threads may end after main
   return *instance;
 }
@@ -133,7 +133,7 @@ struct Leaver {
 };
 thread_local Leaver leaver;
 
-Slot& enter() noexcept {
+Slot& enter() {
   Domain& all = domain();
   const std::lock_guard lock(all.mutex);
   Slot* head = all.slots.load(std::memory_order_relaxed);

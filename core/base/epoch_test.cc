@@ -182,7 +182,7 @@ struct RetiresLate {
   void touch() const noexcept {}
   ~RetiresLate() {
     const Guard guard;
-    retire_node(new Node(2));
+    retire_node(std::make_unique<Node>(2).release());
   }
 };
 

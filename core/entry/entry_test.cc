@@ -55,7 +55,7 @@ TEST(Entry, DigestDependsOnTheValueOnly) {
 
 TEST(Entry, ATouchChangesTheSharedEntryInPlace) {
   const auto entry = make("k", "v");
-  const EntryPtr other = entry;
+  const auto other = EntryPtr::pin(entry.get());
   entry->set_deadline(TimePoint(Duration(5)));
   entry->set_epoch(9);
   EXPECT_EQ(other->deadline(), TimePoint(Duration(5)));
@@ -111,10 +111,11 @@ TEST(EntryPtr, APinOutlivesTheGuardAndTheRetirement) {
 TEST(EntryPtr, PinsOfManyThreadsFreeOnce) {
   auto entry = make("k", "v");
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([pin = entry] {
       for (int i = 0; i < 10000; ++i) {
-        const EntryPtr again = pin;
+        const auto again = EntryPtr::pin(pin.get());
         ASSERT_EQ(again->value(), "v");
       }
     });

@@ -162,6 +162,7 @@ TEST_P(L1Contract, BatchAnswersInTheOrderAsked) {
   for (unsigned i = 0; i < 40; ++i) names.push_back(name(i * 7 % 40));
   for (unsigned i = 0; i < 40; i += 2) map.put(entry(name(i), std::to_string(i)));
   std::vector<KeyRef> keys;
+  keys.reserve(names.size());
   for (const auto& name : names) keys.emplace_back(0, name);
   std::vector<const Entry*> found(keys.size());
   const epoch::Guard guard;
@@ -285,7 +286,7 @@ TEST_P(L1Contract, TwoMegabytesFitTheDefaultBudget) {
 
 TEST_P(L1Contract, ALargeValueGetsItsRoomAmongSmallOnesInTheEnd) {
   auto& map = make(16 * kMiB);
-  for (unsigned i = 0; i < 200000; ++i) map.put(entry(name(i), "v"));
+  for (unsigned i = 0; i < 130000; ++i) map.put(entry(name(i), "v"));
   const std::string value(2'000'000, 'v');
   for (int tries = 0; tries < 100 && evicts(); ++tries) {
     const auto outcome = map.put(entry(fmt::format("large{}", tries), value));

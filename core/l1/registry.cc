@@ -55,6 +55,7 @@ Result<std::unique_ptr<L1Map>> make_l1(const L1Config& config) {
 
 std::vector<std::string_view> map_names() {
   std::vector<std::string_view> names;
+  names.reserve(kMaps.size());
   for (const auto& row : kMaps) names.push_back(row.name);
   return names;
 }

@@ -1,0 +1,108 @@
+// What a hit and an entry cost in memory, counted at operator new itself.
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include "core/base/epoch.h"
+#include "core/l1/l1_map.h"
+
+namespace {
+
+std::atomic<std::uint64_t> allocations{0};
+std::atomic<std::int64_t> allocated_bytes{0};
+
+void* counted(void* memory) {
+  if (memory == nullptr) throw std::bad_alloc();
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  allocated_bytes.fetch_add(static_cast<std::int64_t>(malloc_usable_size(memory) + sizeof(void*)),
+                            std::memory_order_relaxed);
+  return memory;
+}
+
+void give_back(void* memory) noexcept {
+  if (memory == nullptr) return;
+  allocated_bytes.fetch_sub(static_cast<std::int64_t>(malloc_usable_size(memory) + sizeof(void*)),
+                            std::memory_order_relaxed);
+  std::free(memory);
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return counted(std::malloc(size)); }
+void* operator new(std::size_t size, std::align_val_t align) {
+  const auto unit = static_cast<std::size_t>(align);
+  return counted(std::aligned_alloc(unit, (size + unit - 1) / unit * unit));
+}
+void operator delete(void* memory) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { give_back(memory); }
+
+namespace nearlane::l1 {
+namespace {
+
+TEST(HitPath, AllocatesNothing) {
+  std::vector<std::string> names;
+  names.reserve(1000);
+  for (int i = 0; i < 1000; ++i) names.push_back(fmt::format("session:{:08}", i));
+  for (const auto map_name : map_names()) {
+    for (const auto policy : policy_names()) {
+      const auto map = make_l1({.map = map_name, .policy = policy}).value();
+      for (const auto& name : names) {
+        map->put(Entry::build(KeyRef(0, name), std::string(100, 'v'), kForever, 0));
+      }
+      { const epoch::Guard registers_this_thread; }
+      std::vector<KeyRef> keys;
+      keys.reserve(names.size());
+      for (const auto& name : names) keys.emplace_back(0, name);
+      std::vector<const Entry*> found(keys.size());
+      std::size_t hits = 0;
+      const auto before = allocations.load();
+      for (const auto& name : names) {
+        const epoch::Guard guard;
+        hits += map->find(KeyRef(0, name)) != nullptr ? 1 : 0;
+        hits += map->find(KeyRef(1, name)) != nullptr ? 1 : 0;
+      }
+      const epoch::Guard guard;
+      map->find_batch(keys, found);
+      EXPECT_EQ(allocations.load() - before, 0U) << map_name << " + " << policy;
+      EXPECT_EQ(hits, map_name == "none" ? 0U : names.size());
+    }
+  }
+}
+
+// The slot costs are means, so single sizes are off by what a table that has just doubled leaves empty.
+TEST(L1Bytes, AreWhatTheAllocatorGave) {
+  for (const std::string_view map_name : {"mutex", "sharded"}) {
+    for (const auto policy : policy_names()) {
+      double sum = 0;
+      constexpr int kSizes = 8;
+      for (int step = 0; step < kSizes; ++step) {
+        epoch::drain();
+        const auto start = allocated_bytes.load();
+        const auto map = make_l1({.map = map_name, .policy = policy}).value();
+        const int entries = 10000 + 10000 * step / kSizes;  // once round the doublings
+        for (int i = 0; i < entries; ++i) {
+          const auto name = fmt::format("session:{:08}", i);
+          map->put(Entry::build(KeyRef(0, name), std::string(64, 'v'), kForever, 0));
+        }
+        const auto taken = static_cast<double>(allocated_bytes.load() - start);
+        const double ratio = taken / static_cast<double>(map->stats().bytes);
+        EXPECT_GT(ratio, 0.85) << map_name << " + " << policy << ", " << entries;
+        EXPECT_LT(ratio, 1.20) << map_name << " + " << policy << ", " << entries;
+        sum += ratio;
+      }
+      EXPECT_NEAR(sum / kSizes, 1.0, 0.08) << map_name << " + " << policy;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nearlane::l1

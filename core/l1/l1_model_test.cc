@@ -1,0 +1,205 @@
+// A state machine beside every map: what may a hit be, and how far may the budget be passed.
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/state.h>
+
+#include "core/base/epoch.h"
+#include "core/l1/l1_map.h"
+#include "core/l1/shard.h"
+
+namespace nearlane::l1 {
+namespace {
+
+constexpr std::uint64_t kBudget = 16 * 1024;
+constexpr std::uint64_t kMostEntries = 12;
+constexpr int kKeys = 20;
+
+/// The values that a find of each key may answer, if it answers at all.
+struct Model {
+  std::map<int, std::set<std::string>> possible;
+};
+
+struct Tested {
+  std::unique_ptr<L1Map> map;
+  bool cleared = false;
+};
+
+std::string name_of(int key) { return fmt::format("key{}", key); }
+
+TimePoint at(int seconds) { return TimePoint(std::chrono::seconds(seconds)); }
+
+EntryPtr entry(int key, const std::string& value, TimePoint deadline = kForever) {
+  return Entry::build(KeyRef(0, name_of(key)), value, deadline, 0);
+}
+
+const Entry* find(const Tested& tested, int key) {
+  return tested.map->find(KeyRef(0, name_of(key)));
+}
+
+/// A hit is a value that the key may have; a miss has a reason.
+void check_hit(const Model& model, const Tested& tested, int key, const Entry* found) {
+  const auto possible = model.possible.find(key);
+  if (found == nullptr) {
+    const auto stats = tested.map->stats();
+    const bool lost = tested.cleared || stats.evictions + stats.expirations + stats.rejections > 0;
+    RC_ASSERT(possible == model.possible.end() || lost);
+    return;
+  }
+  RC_ASSERT(possible != model.possible.end());
+  RC_ASSERT(possible->second.contains(std::string(found->value())));
+  RC_ASSERT(found->key() == KeyRef(0, name_of(key)));
+}
+
+void check_bounds(const Tested& tested) {
+  const auto stats = tested.map->stats();
+  RC_ASSERT(stats.bytes <= stats.capacity + stats.capacity / kLargestPart);
+  RC_ASSERT(stats.entries <= kMostEntries);
+  RC_ASSERT((stats.entries == 0) == (stats.bytes == 0));
+  std::uint64_t walked = 0;
+  tested.map->walk([&](const Entry&) { ++walked; });
+  RC_ASSERT(walked == stats.entries);
+}
+
+using Command = rc::state::Command<Model, Tested>;
+
+/// A key and a value that no other command of the sequence has, with a size that matters.
+struct Value {
+  int key = *rc::gen::inRange(0, kKeys);
+  int stamp = *rc::gen::inRange(0, 1 << 30);
+  int size = *rc::gen::element(0, 10, 200, 1000, 3000, 5000, 20000);
+  [[nodiscard]] std::string text() const { return fmt::format("{}:{:v<{}}", stamp, "", size); }
+  void show(std::ostream& os, const char* what) const {
+    os << what << "(" << key << ", " << stamp << ", " << size << " bytes)";
+  }
+};
+
+struct Put : Command {
+  Value value;
+  int deadline = *rc::gen::inRange(1, 100);
+  void apply(Model& model) const override { model.possible[value.key] = {value.text()}; }
+  void run(const Model&, Tested& tested) const override {
+    const bool was_there = find(tested, value.key) != nullptr;
+    const auto outcome = tested.map->put(entry(value.key, value.text(), at(deadline)));
+    const Entry* found = find(tested, value.key);
+    RC_ASSERT((outcome == PutOutcome::rejected) == (found == nullptr));
+    if (found != nullptr) {
+      RC_ASSERT(found->value() == value.text());
+      RC_ASSERT((outcome == PutOutcome::replaced) == was_there);
+    }
+    check_bounds(tested);
+  }
+  void show(std::ostream& os) const override { value.show(os, "Put"); }
+};
+
+struct ReplaceIf : Command {
+  Value value;
+  bool right = *rc::gen::arbitrary<bool>();
+  void apply(Model& model) const override {
+    if (const auto it = model.possible.find(value.key); right && it != model.possible.end()) {
+      it->second.insert(value.text());
+    }
+  }
+  void run(const Model&, Tested& tested) const override {
+    const epoch::Guard guard;
+    const Entry* before = find(tested, value.key);
+    const auto other = entry(value.key, "other");
+    const Entry* expected = right ? before : other.get();
+    const bool done = tested.map->replace_if(expected, entry(value.key, value.text()));
+    RC_ASSERT(!done || (right && before != nullptr));
+    const Entry* after = find(tested, value.key);
+    RC_ASSERT((done ? after->value() == value.text() : after == before || after == nullptr));
+    check_bounds(tested);
+  }
+  void show(std::ostream& os) const override { value.show(os, "ReplaceIf"); }
+};
+
+struct Find : Command {
+  int key = *rc::gen::inRange(0, kKeys);
+  void run(const Model& model, Tested& tested) const override {
+    const epoch::Guard guard;
+    check_hit(model, tested, key, find(tested, key));
+  }
+  void show(std::ostream& os) const override { os << "Find(" << key << ")"; }
+};
+
+struct FindAll : Command {
+  void run(const Model& model, Tested& tested) const override {
+    std::vector<std::string> names;
+    names.reserve(kKeys);
+    for (int key = 0; key < kKeys; ++key) names.push_back(name_of(key));
+    std::vector<KeyRef> keys;
+    keys.reserve(kKeys);
+    for (const auto& name : names) keys.emplace_back(0, name);
+    std::vector<const Entry*> found(keys.size());
+    const epoch::Guard guard;
+    tested.map->find_batch(keys, found);
+    for (int key = 0; key < kKeys; ++key) {
+      check_hit(model, tested, key, found[static_cast<std::size_t>(key)]);
+    }
+  }
+  void show(std::ostream& os) const override { os << "FindAll"; }
+};
+
+struct Erase : Command {
+  int key = *rc::gen::inRange(0, kKeys);
+  void apply(Model& model) const override { model.possible.erase(key); }
+  void run(const Model&, Tested& tested) const override {
+    const bool was_there = find(tested, key) != nullptr;
+    RC_ASSERT(tested.map->erase(KeyRef(0, name_of(key))) == was_there);
+    RC_ASSERT(find(tested, key) == nullptr);
+    check_bounds(tested);
+  }
+  void show(std::ostream& os) const override { os << "Erase(" << key << ")"; }
+};
+
+struct Sweep : Command {
+  int now = *rc::gen::inRange(0, 100);
+  void run(const Model&, Tested& tested) const override {
+    const auto before = tested.map->stats();
+    const auto dropped = tested.map->sweep(at(now), kMostEntries * 2);
+    // A second round covers what lay before the place where the sweep had stopped.
+    const auto rest = tested.map->sweep(at(now), kMostEntries * 2);
+    tested.map->walk([&](const Entry& each) { RC_ASSERT(each.deadline() > at(now)); });
+    RC_ASSERT(tested.map->stats().entries == before.entries - dropped - rest);
+    RC_ASSERT(tested.map->stats().expirations == before.expirations + dropped + rest);
+    check_bounds(tested);
+  }
+  void show(std::ostream& os) const override { os << "Sweep(" << now << ")"; }
+};
+
+struct Clear : Command {
+  void apply(Model& model) const override { model.possible.clear(); }
+  void run(const Model&, Tested& tested) const override {
+    tested.map->clear();
+    tested.cleared = true;
+    RC_ASSERT(tested.map->stats().entries == 0U);
+    check_bounds(tested);
+  }
+  void show(std::ostream& os) const override { os << "Clear"; }
+};
+
+TEST(L1Model, AHitIsTheLastPutAndTheBudgetHolds) {
+  for (const auto map : map_names()) {
+    for (const auto policy : policy_names()) {
+      const bool held = rc::check(fmt::format("{} + {}", map, policy), [&] {
+        epoch::drain();
+        Tested tested{
+            make_l1({.map = map, .policy = policy, .bytes = kBudget, .entries = kMostEntries})
+                .value()};
+        rc::state::check(Model{}, tested,
+                         rc::state::gen::execOneOfWithArgs<Put, Put, Put, ReplaceIf, Find, FindAll,
+                                                           Erase, Sweep, Clear>());
+      });
+      EXPECT_TRUE(held) << map << " + " << policy;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nearlane::l1

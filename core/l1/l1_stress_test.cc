@@ -1,0 +1,171 @@
+// Many threads on one map. Each key has one writer that numbers what it puts, so that every reader can say
+// whether what it saw was possible: numbers never go back, and never behind an erase that was acknowledged.
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <random>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/epoch.h"
+#include "core/l1/l1_map.h"
+
+namespace nearlane::l1 {
+namespace {
+
+constexpr unsigned kKeys = 64;
+constexpr unsigned kWriters = 2;
+constexpr int kWrites = 4000;
+
+class Scene {
+ public:
+  explicit Scene(std::unique_ptr<L1Map> map) : map_(std::move(map)) {
+    for (unsigned i = 0; i < kKeys; ++i) names_.push_back(fmt::format("key{}", i));
+  }
+
+  void write(unsigned writer) {
+    std::mt19937_64 random(writer);
+    for (int number = 1; number <= kWrites; ++number) {
+      const unsigned key = static_cast<unsigned>(random() % (kKeys / kWriters)) * kWriters + writer;
+      map_->put(build(key, number, random() % 8 == 0 ? 3000 : random() % 300));
+      if (random() % 4 != 0) continue;
+      map_->erase(ref(key));
+      erased_[key].store(number, std::memory_order_release);
+    }
+    --writing_;
+  }
+
+  void read(unsigned seed) {
+    std::mt19937_64 random(seed);
+    std::array<int, kKeys> newest{};
+    while (writing_ > 0) {
+      const epoch::Guard guard;
+      std::vector<unsigned> keys;
+      std::vector<KeyRef> refs;
+      std::vector<int> floor;
+      for (int i = 0; i < 8; ++i) {
+        keys.push_back(static_cast<unsigned>(random() % kKeys));
+        refs.push_back(ref(keys.back()));
+        floor.push_back(erased_[keys.back()].load(std::memory_order_acquire) + 1);
+      }
+      std::vector<const Entry*> found(keys.size());
+      map_->find_batch(refs, found);
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (found[i] == nullptr) continue;
+        const int number = check(keys[i], *found[i]);
+        if (number < std::max(newest[keys[i]], floor[i])) ++impossible_;
+        newest[keys[i]] = number;
+        ++hits_;
+      }
+    }
+  }
+
+  /// Puts a variant of what it found some time ago: it must never bring back what has gone since.
+  void improve(unsigned seed) {
+    std::mt19937_64 random(seed);
+    while (writing_ > 0) {
+      const unsigned key = static_cast<unsigned>(random() % kKeys);
+      EntryPtr found;
+      {
+        const epoch::Guard guard;
+        found = EntryPtr::pin(map_->find(ref(key)));
+      }
+      if (!found) continue;
+      std::this_thread::yield();
+      map_->replace_if(found.get(), build(key, check(key, *found), 50));
+    }
+  }
+
+  void keep_house() {
+    std::mt19937_64 random(99);
+    while (writing_ > 0) {
+      map_->sweep(TimePoint(Duration(static_cast<std::int64_t>(random() % 4))), 16);
+      if (random() % 64 == 0) map_->clear();
+      map_->walk([&](const Entry& each) { check_form(each); });
+      const auto stats = map_->stats();
+      if (stats.bytes > stats.capacity + stats.capacity / 4) ++impossible_;
+      epoch::collect();
+    }
+  }
+
+  void run() {
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < kWriters; ++i) {
+      threads.emplace_back([this, i] { write(i); });
+      threads.emplace_back([this, i] { read(i + 10); });
+    }
+    threads.emplace_back([this] { improve(20); });
+    threads.emplace_back([this] { keep_house(); });
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(impossible_, 0);
+  }
+  [[nodiscard]] std::uint64_t hits() const { return hits_; }
+
+ private:
+  [[nodiscard]] KeyRef ref(unsigned key) const { return {0, names_[key]}; }
+
+  /// "<number>:vvv…"
+  [[nodiscard]] EntryPtr build(unsigned key, int number, std::size_t padding) const {
+    const auto deadline = number % 8 == 0 ? TimePoint(Duration(number % 4)) : kForever;
+    return Entry::build(ref(key), fmt::format("{}:{:v<{}}", number, "", padding), deadline, 0);
+  }
+  int check_form(const Entry& entry) {
+    const std::string_view value = entry.value();
+    int number = 0;
+    const auto end = std::from_chars(value.data(), value.data() + value.size(), number);
+    const std::string_view rest(end.ptr, value.data() + value.size());
+    if (rest.empty() || rest[0] != ':' || rest.find_first_not_of('v', 1) != rest.npos)
+      ++impossible_;
+    return number;
+  }
+  int check(unsigned key, const Entry& entry) {
+    if (entry.key() != ref(key)) ++impossible_;
+    return check_form(entry);
+  }
+
+  std::unique_ptr<L1Map> map_;
+  std::vector<std::string> names_;
+  std::array<std::atomic<int>, kKeys> erased_{};
+  std::atomic<int> writing_{kWriters};
+  std::atomic<int> impossible_{0};
+  std::atomic<std::uint64_t> hits_{0};
+};
+
+using MapAndPolicy = std::tuple<std::string_view, std::string_view>;
+class L1Stress : public testing::TestWithParam<MapAndPolicy> {};
+
+TEST_P(L1Stress, EveryAnswerWasPossible) {
+  const auto [map, policy] = GetParam();
+  {
+    Scene scene(make_l1({.map = map, .policy = policy, .bytes = 48 * 1024}).value());
+    scene.run();
+    if (map != "none") {
+      EXPECT_GT(scene.hits(), 0U);
+    }
+  }
+  epoch::drain();
+  EXPECT_EQ(epoch::retired_bytes(), 0U);
+}
+
+// Enough budget for several shards, so that batches and sweeps cross them.
+TEST_P(L1Stress, EveryAnswerWasPossibleAcrossShards) {
+  const auto [map, policy] = GetParam();
+  Scene scene(make_l1({.map = map, .policy = policy, .bytes = std::uint64_t{64} << 20U}).value());
+  scene.run();
+}
+
+std::string test_name(const testing::TestParamInfo<MapAndPolicy>& info) {
+  return std::string(std::get<0>(info.param)) + "_" + std::string(std::get<1>(info.param));
+}
+INSTANTIATE_TEST_SUITE_P(Every, L1Stress,
+                         testing::Combine(testing::ValuesIn(map_names()),
+                                          testing::ValuesIn(policy_names())),
+                         test_name);
+
+}  // namespace
+}  // namespace nearlane::l1
