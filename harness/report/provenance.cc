@@ -7,11 +7,10 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <nearlane_revision.h>
 #include <sched.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#include "nearlane_revision.h"
 
 #ifndef NEARLANE_BUILD_TYPE
 #error "the build says its type and flags through definitions on this file"

@@ -51,7 +51,7 @@ Result<Document> parse_document(const std::string& text, const std::string& name
 }
 
 // A table cell must not end its own table.
-std::string escaped(std::string text) {
+std::string escaped(const std::string& text) {
   std::string safe;
   for (const char c : text) {
     if (c == '|') safe += '\\';
@@ -226,7 +226,7 @@ class Page {
 
 std::string heading(const Json& provenance) {
   const auto& machine = provenance.at("machine");
-  return fmt::format("{}{}, {} build ({}), {} on {} cores, Linux kernel {}, huge pages {}",
+  return fmt::format("{}{}, {} build ({}), {} on {} cores, {}, huge pages {}",
                      provenance.at("revision").get<std::string>().substr(0, 12),
                      provenance.at("dirty").get<bool>() ? " with uncommitted changes" : "",
                      provenance.at("build_type").get<std::string>(),

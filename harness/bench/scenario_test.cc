@@ -1,0 +1,105 @@
+#include "harness/bench/scenario.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace nearlane::harness {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class ScenarioFiles : public testing::Test {
+ protected:
+  ScenarioFiles()
+      : directory_(std::filesystem::path(testing::TempDir()) /
+                   ("nearlane_scenarios_" +
+                    std::string(testing::UnitTest::GetInstance()->current_test_info()->name()))) {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directories(directory_ / "family");
+  }
+  ~ScenarioFiles() override { std::filesystem::remove_all(directory_); }
+
+  void write(const std::string& text) const {
+    std::ofstream(directory_ / "family/one.toml") << text;
+  }
+
+  std::filesystem::path directory_;
+};
+
+constexpr const char* kSmall = R"(
+kind = "l1_get"
+title = "small"
+claims = ["A1"]
+scale = {smoke = 1.0, standard = 4.0, quick = 0.5}
+[in_process]
+maps = ["sharded"]
+l1_bytes = "16MiB"
+[[in_process.case]]
+name = "hot"
+keys = 100
+operations = 20000
+value_bytes = 128
+)";
+
+TEST_F(ScenarioFiles, AreNamedByTheirPlace) {
+  write(kSmall);
+  const auto scenarios = load_scenarios(directory_.string());
+  ASSERT_TRUE(scenarios.has_value()) << scenarios.error().detail;
+  ASSERT_EQ(scenarios->size(), 1U);
+  EXPECT_EQ(scenarios->front().name, "family/one");
+  EXPECT_EQ(scenarios->front().scale({.suite = "standard", .quick = false}), 4.0);
+  EXPECT_EQ(scenarios->front().scale({.suite = "standard", .quick = true}), 2.0);
+}
+
+TEST_F(ScenarioFiles, AreRefusedWithFileAndLine) {
+  write(std::string(kSmall) + "valeu_bytes = 7\n");
+  EXPECT_THAT(load_scenarios(directory_.string()).error().detail,
+              AllOf(HasSubstr("family/one.toml:14: unknown key 'valeu_bytes'"),
+                    HasSubstr("did you mean 'value_bytes'?")));
+  write("kind = \"other\"\n");
+  EXPECT_THAT(
+      load_scenarios(directory_.string()).error().detail,
+      AllOf(HasSubstr("one.toml:1: 'kind' must be one of"), HasSubstr("'title' is missing")));
+}
+
+TEST_F(ScenarioFiles, OfTheSourceTreeAllLoad) {
+  const auto scenarios = load_scenarios(NEARLANE_SCENARIOS);
+  ASSERT_TRUE(scenarios.has_value()) << scenarios.error().detail;
+  EXPECT_GE(scenarios->size(), 1U);
+}
+
+TEST_F(ScenarioFiles, RunAndLeaveFiguresInTheResult) {
+  write(kSmall);
+  const auto scenarios = load_scenarios(directory_.string());
+  ASSERT_TRUE(scenarios.has_value());
+  Meter meter;
+  const auto result =
+      run_scenario(scenarios->front(), {.suite = "smoke", .quick = true}, "label", "", meter);
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  ASSERT_FALSE(result.measures.empty());
+  for (const auto& measure : result.measures) {
+    EXPECT_EQ(measure.repetitions.size(), 2U) << measure.id;
+    for (const auto& repetition : measure.repetitions) {
+      EXPECT_GT(repetition.values.at("p50_ns").value_or(0), 0) << measure.id;
+    }
+  }
+}
+
+TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
+  auto text = std::string(kSmall);
+  text.replace(text.find("sharded"), 7, "nowhere");
+  write(text);
+  const auto scenarios = load_scenarios(directory_.string());
+  ASSERT_TRUE(scenarios.has_value());
+  Meter meter;
+  const auto result = run_scenario(scenarios->front(), {}, "label", "", meter);
+  ASSERT_EQ(result.failures.size(), 1U);
+  EXPECT_THAT(result.failures[0], HasSubstr("sharded"));  // it lists the maps that there are
+}
+
+}  // namespace
+}  // namespace nearlane::harness
