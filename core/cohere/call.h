@@ -45,6 +45,7 @@ struct Command {
   EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
   std::optional<std::size_t> lane = {};  // confirm: this lane, whatever the key
   bool wide = false;         // raw with several keys or none: outside the lanes, in no key's order
+  bool undeclared = false;   // wide: may write keys that nobody has named (FLUSHALL)
   bool ask_existed = false;  // transact: whether the key was there before
   bool idempotent = false;   // may be sent again after a lost connection
   TimePoint deadline = kForever;

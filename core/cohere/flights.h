@@ -72,12 +72,10 @@ class Flights {
     return false;
   }
 
-  /// Registers a flight that nobody joins: a read that must follow a write, or a write.
-  /// With `supersede`, calls of the key that began earlier no longer install.
-  void begin(Flight& flight, TimePoint now, bool supersede) {
+  /// Registers a flight that nobody joins: a write, or a read that must follow one.
+  void begin(Flight& flight, TimePoint now) {
     Shard& shard = shard_of(flight.key_.hash);
     const std::lock_guard lock(shard.mutex);
-    if (supersede) revoke_in(shard, flight.key_.ref());
     flight.began_ = now;
     shard.flights.emplace(flight.key_.hash, &flight);
   }
@@ -99,13 +97,17 @@ class Flights {
     return std::move(flight.waiters_);
   }
 
-  /// The key changed: nothing under way for it installs any more. `drop` runs under the lock and
-  /// takes it out of L1.
+  /// The key changed: nothing under way for it installs any more. `drop` runs under the lock and takes it out of L1.
   template <class Drop>
   void revoke(const KeyRef& key, Drop&& drop) {
     Shard& shard = shard_of(key.hash);
     const std::lock_guard lock(shard.mutex);
-    revoke_in(shard, key);
+    auto [first, last] = shard.flights.equal_range(key.hash);
+    for (auto it = first; it != last; ++it) {
+      if (it->second->key_.ref() != key) continue;
+      it->second->revoked_ = true;
+      it->second->joinable_ = false;
+    }
     std::forward<Drop>(drop)();
   }
 
@@ -114,16 +116,6 @@ class Flights {
     std::mutex mutex;
     std::unordered_multimap<std::uint64_t, Flight*> flights;
   };
-
-  static void revoke_in(Shard& shard, const KeyRef& key) {
-    auto [first, last] = shard.flights.equal_range(key.hash);
-    for (auto it = first; it != last; ++it) {
-      if (it->second->key_.ref() == key) {
-        it->second->revoked_ = true;
-        it->second->joinable_ = false;
-      }
-    }
-  }
 
   static constexpr std::size_t kShards =
       64;  // far more than threads, so that two misses rarely meet

@@ -16,11 +16,11 @@ TimePoint end_of(std::int64_t pttl, TimePoint sent_at, Duration l1_ttl) noexcept
   constexpr std::int64_t kLongest =
       std::chrono::duration_cast<std::chrono::milliseconds>(Duration::max()).count();
   if (pttl > kLongest) return cap;
-  return std::min(cap, saturating_add(sent_at, std::chrono::milliseconds(pttl)));
+  return std::min(cap, saturating_add(sent_at, std::chrono::milliseconds(pttl - 1)));
 }
 
-/// Nothing to serve any more: the key is gone (-2), or ends within this millisecond (0).
-bool is_over(std::int64_t pttl) noexcept { return pttl == -2 || pttl == 0; }
+/// Nothing to serve any more: the key is gone (-2), or ends within this millisecond.
+bool is_over(std::int64_t pttl) noexcept { return pttl == -2 || pttl == 0 || pttl == 1; }
 
 }  // namespace
 

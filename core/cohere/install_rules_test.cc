@@ -26,10 +26,11 @@ Decision install(TimePoint deadline) { return {Action::install, deadline}; }
 
 TEST(InstallRules, AfterFetchFollowTheTable) {
   const Row rows[] = {
-      {"value with expiry", Reply::bulk("v"), 1500, install(kSent + milliseconds(1500))},
+      {"value with expiry", Reply::bulk("v"), 1500, install(kSent + milliseconds(1499))},
       {"value without expiry", Reply::bulk("v"), -1, install(kForever)},
       {"value that ended meanwhile", Reply::bulk("v"), -2, kLeave},
-      {"value in its last millisecond", Reply::bulk("v"), 0, kLeave},
+      {"value in its last millisecond", Reply::bulk("v"), 1, kLeave},
+      {"value past it", Reply::bulk("v"), 0, kLeave},
       {"no key", Reply::null(), -2, kErase},
       {"no key, made meanwhile", Reply::null(), 1500, kErase},
       {"wrong type", Reply::error("WRONGTYPE"), 1500, kErase},
@@ -41,7 +42,7 @@ TEST(InstallRules, AfterFetchFollowTheTable) {
 
 TEST(InstallRules, AfterStoreFollowTheTable) {
   const Row rows[] = {
-      {"written", Reply::ok(), 1500, install(kSent + milliseconds(1500))},
+      {"written", Reply::ok(), 1500, install(kSent + milliseconds(1499))},
       {"written for ever", Reply::ok(), -1, install(kForever)},
       {"written and over", Reply::ok(), -2, kErase},
       {"condition not met", Reply::null(), 1500, kErase},
@@ -54,7 +55,7 @@ TEST(InstallRules, AfterStoreFollowTheTable) {
 
 TEST(InstallRules, AfterTouchFollowTheTable) {
   const Row rows[] = {
-      {"moved", Reply::number(1), 1500, install(kSent + milliseconds(1500))},
+      {"moved", Reply::number(1), 1500, install(kSent + milliseconds(1499))},
       {"persisted", Reply::number(1), -1, install(kForever)},
       {"no such key", Reply::number(0), -2, kErase},
       {"into the past", Reply::number(1), -2, kErase},
@@ -68,7 +69,7 @@ TEST(InstallRules, AfterTouchFollowTheTable) {
 TEST(InstallRules, CapTheDeadlineByL1Ttl) {
   EXPECT_EQ(after_fetch(Reply::bulk("v"), -1, kSent, seconds(5)).deadline, kSent + seconds(5));
   EXPECT_EQ(after_fetch(Reply::bulk("v"), 60'000, kSent, seconds(5)).deadline, kSent + seconds(5));
-  EXPECT_EQ(after_fetch(Reply::bulk("v"), 1'000, kSent, seconds(5)).deadline, kSent + seconds(1));
+  EXPECT_EQ(after_fetch(Reply::bulk("v"), 1'000, kSent, seconds(5)).deadline, kSent + milliseconds(999));
 }
 
 TEST(InstallRules, SurviveAPttlBeyondTheClock) {

@@ -385,7 +385,8 @@ void Lane::closed(const Error& why, TimePoint now) {
     if (was_up && repeatable && command.deadline > now) {
       again.push_back(std::move(pending.call));
     } else {
-      finish(std::move(pending.call), Answer::failed(ending ? why.code : Errc::connection_lost, why.detail));
+      finish(std::move(pending.call),
+             Answer::failed(ending ? why.code : Errc::connection_lost, why.detail));
     }
   }
   for (auto& call : waited) {

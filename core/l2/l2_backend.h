@@ -44,8 +44,8 @@ struct Health {
 struct Capabilities {
   std::string_view coherence = "none";  // "lanes", or "local" where nobody else can write
   Duration lease{};                     // the staleness bound that this gives
-  bool every_command = false;  // false: the embedded subset
-  std::uint32_t default_db = 0;  // which database a client is in before it selects another
+  bool every_command = false;           // false: the embedded subset
+  std::uint32_t default_db = 0;         // which database a client is in before it selects another
 };
 
 class L2Backend {

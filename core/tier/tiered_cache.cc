@@ -235,13 +235,9 @@ class Touch final : public cohere::Call {
 /// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has settled.
 class Raw final : public cohere::Call {
  public:
-  Raw(TieredCache::Impl& tier, Command what, std::vector<Key> written, bool undeclared,
+  Raw(TieredCache::Impl& tier, Command what, std::vector<Key> written,
       TieredCache::ReplyHandler done)
-      : Call(std::move(what)),
-        tier_(tier),
-        written_(std::move(written)),
-        undeclared_(undeclared),
-        done_(std::move(done)) {}
+      : Call(std::move(what)), tier_(tier), written_(std::move(written)), done_(std::move(done)) {}
 
   void settle(const Answer&) noexcept override { forget_all(); }
   void forget_all() noexcept {
@@ -249,7 +245,7 @@ class Raw final : public cohere::Call {
   }
 
   void complete(Answer answer) noexcept override {
-    if (undeclared_ && !answer.error) {
+    if (command.undeclared && !answer.error) {
       // Which keys it wrote nobody knows, but every lane has heard of it once it has answered a command sent now.
       tier_.barrier(command.deadline, [answer = std::move(answer), done = std::move(done_)](
                                           std::optional<Error> error) mutable {
@@ -269,7 +265,6 @@ class Raw final : public cohere::Call {
 
   TieredCache::Impl& tier_;
   std::vector<Key> written_;
-  bool undeclared_;
   TieredCache::ReplyHandler done_;
 };
 
@@ -306,7 +301,7 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
   if (from == ReadFrom::through_l2) {
     auto call = std::make_unique<Fetch>(*this, std::move(key), deadline);
     call->waiters.push_back(std::move(done));
-    flights_.begin(call->flight, now, /*supersede=*/false);
+    flights_.begin(call->flight, now);
     Counts::add(Count::fills);
     return l2_->submit(std::move(call));
   }
@@ -344,7 +339,7 @@ void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
   Command command{
       .op = Op::transact, .key = Key(key), .args = std::move(args), .deadline = deadline};
   auto call = std::make_unique<Touch>(*this, std::move(command), std::move(done));
-  flights_.begin(call->flight, config_.now(), /*supersede=*/false);
+  flights_.begin(call->flight, config_.now());
   l2_->submit(std::move(call));
 }
 
@@ -432,8 +427,7 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
   if (options.condition == Condition::if_absent) command.args.emplace_back("NX");
   if (options.condition == Condition::if_present) command.args.emplace_back("XX");
   auto call = std::make_unique<Store>(*impl_, std::move(command), std::move(done));
-  // Calls of the key that began earlier no longer install: L2 may execute them before this one.
-  impl_->flights_.begin(call->flight, impl_->config_.now(), /*supersede=*/true);
+  impl_->flights_.begin(call->flight, impl_->config_.now());
   impl_->l2_->submit(std::move(call));
 }
 
@@ -469,15 +463,15 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
     for (const std::string& name : command.keys) written.emplace_back(command.db, name);
   }
   const bool wide = command.keys.size() != 1;
+  const bool undeclared = command.writes && command.keys.empty();
   Command what{.op = Op::raw,
                .key = Key(command.db, wide ? std::string() : command.keys.front()),
                .args = std::move(command.args),
                .wide = wide,
+               .undeclared = undeclared,
                .idempotent = !command.writes,
                .deadline = deadline};
-  const bool undeclared = command.writes && command.keys.empty();
-  auto call = std::make_unique<Raw>(*impl_, std::move(what), std::move(written), undeclared,
-                                    std::move(done));
+  auto call = std::make_unique<Raw>(*impl_, std::move(what), std::move(written), std::move(done));
   call->forget_all();
   impl_->l2_->submit(std::move(call));
 }

@@ -25,7 +25,9 @@ class NoneBackend final : public L2Backend {
   NoneBackend() { lane_[0].set_lease(kForever); }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "none"; }
-  [[nodiscard]] Capabilities capabilities() const noexcept override { return {.coherence = "none"}; }
+  [[nodiscard]] Capabilities capabilities() const noexcept override {
+    return {.coherence = "none"};
+  }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return lane_; }
   [[nodiscard]] Health health() const override {
     return {.ready = true, .lanes = 1, .lanes_up = 1, .detail = "no L2: nothing is stored"};
@@ -58,7 +60,8 @@ class NoneBackend final : public L2Backend {
         if (command.args[0] == "DEL" || command.args[0] == "UNLINK") {
           answer.reply = Reply::number(0);
         } else {
-          answer.reply = Reply::error("ERR '" + command.args[0] + "' needs a store; this server has --l2 none:");
+          answer.reply = Reply::error("ERR '" + command.args[0] +
+                                      "' needs a store; this server has --l2 none:");
         }
         break;
     }

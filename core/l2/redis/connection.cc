@@ -24,7 +24,8 @@ constexpr Duration kAfterLoss = std::chrono::milliseconds(10);
 }  // namespace
 
 Connection::Connection(asio::io_context& loop, RedisUrl url, Duration connect_timeout,
-                       const cohere::LaneConfig& config, cohere::LaneView& view, cohere::Listener& listener)
+                       const cohere::LaneConfig& config, cohere::LaneView& view,
+                       cohere::Listener& listener)
     : loop_(loop),
       resolver_(loop),
       socket_(loop),
@@ -38,10 +39,13 @@ std::string Connection::trouble() const {
   return trouble_;
 }
 
+std::string Connection::where() const { return url_.host + ":" + url_.port; }
+
 void Connection::submit(std::unique_ptr<cohere::Call> call) {
   asio::dispatch(loop_, [self = shared_from_this(), call = std::move(call)]() mutable {
     if (self->stopped_) {
-      const cohere::Answer answer = cohere::Answer::failed(Errc::shutting_down, "the server is stopping");
+      const cohere::Answer answer =
+          cohere::Answer::failed(Errc::shutting_down, "the server is stopping");
       call->settle(answer);
       return call->complete(answer);
     }
@@ -65,7 +69,7 @@ void Connection::tick(TimePoint now) {
     return;
   }
   if (lane_.state() != cohere::Lane::State::ready && now >= connect_until_) {
-    return close({Errc::unavailable, "no connection to " + url_.host + ":" + url_.port + " within connect_timeout"});
+    return close({Errc::unavailable, "no connection to " + where() + " within connect_timeout"});
   }
   lane_.tick(now);
   after_lane();
@@ -76,21 +80,24 @@ void Connection::begin_connect(TimePoint now) {
   connect_until_ = now + connect_timeout_;
   lane_.connect();
   const unsigned generation = ++generation_;
-  resolver_.async_resolve(url_.host, url_.port,
-                          [self = shared_from_this(), generation](error_code error, auto endpoints) {
-    if (generation != self->generation_ || self->stopped_) return;
-    if (error) {
-      return self->close({Errc::unavailable, "cannot resolve " + self->url_.host + ": " + error.message()});
-    }
-    asio::async_connect(self->socket_, endpoints, [self, generation](error_code failed, const auto&) {
-      if (generation != self->generation_ || self->stopped_) return;
-      if (failed) {
-        return self->close({Errc::unavailable, "cannot connect to " + self->url_.host + ":" + self->url_.port +
-                                                   ": " + failed.message()});
-      }
-      self->connected(Clock::now());
-    });
-  });
+  resolver_.async_resolve(
+      url_.host, url_.port,
+      [self = shared_from_this(), generation](error_code error, auto endpoints) {
+        if (generation != self->generation_ || self->stopped_) return;
+        if (error) {
+          return self->close(
+              {Errc::unavailable, "cannot resolve " + self->url_.host + ": " + error.message()});
+        }
+        asio::async_connect(
+            self->socket_, endpoints, [self, generation](error_code failed, const auto&) {
+              if (generation != self->generation_ || self->stopped_) return;
+              if (failed) {
+                return self->close({Errc::unavailable, "cannot connect to " + self->where() + ": " +
+                                                           failed.message()});
+              }
+              self->connected(Clock::now());
+            });
+      });
 }
 
 void Connection::connected(TimePoint now) {
@@ -103,17 +110,19 @@ void Connection::connected(TimePoint now) {
 }
 
 void Connection::read() {
-  socket_.async_read_some(asio::buffer(received_), [self = shared_from_this(), generation = generation_](
-                                                       error_code error, std::size_t size) {
-    if (generation != self->generation_ || self->stopped_) return;
-    if (error) {
-      return self->close({Errc::connection_lost, "the connection to L2 ended: " + error.message()});
-    }
-    self->lane_.received({self->received_.data(), size}, Clock::now());
-    if (generation != self->generation_) return;
-    self->after_lane();
-    if (generation == self->generation_ && self->open_) self->read();
-  });
+  socket_.async_read_some(
+      asio::buffer(received_),
+      [self = shared_from_this(), generation = generation_](error_code error, std::size_t size) {
+        if (generation != self->generation_ || self->stopped_) return;
+        if (error) {
+          return self->close({Errc::connection_lost,
+                              "the connection to " + self->where() + " ended: " + error.message()});
+        }
+        self->lane_.received({self->received_.data(), size}, Clock::now());
+        if (generation != self->generation_) return;
+        self->after_lane();
+        if (generation == self->generation_ && self->open_) self->read();
+      });
 }
 
 /// What the lane wants done after it was told something.
@@ -145,13 +154,16 @@ void Connection::flush() {
   writing_ = true;
   sending_.clear();
   sending_.swap(lane_.output());
-  asio::async_write(socket_, asio::buffer(sending_),
-                    [self = shared_from_this(), generation = generation_](error_code error, std::size_t) {
-    if (generation != self->generation_ || self->stopped_) return;
-    self->writing_ = false;
-    if (error) return self->close({Errc::connection_lost, "cannot write to L2: " + error.message()});
-    self->flush();
-  });
+  asio::async_write(
+      socket_, asio::buffer(sending_),
+      [self = shared_from_this(), generation = generation_](error_code error, std::size_t) {
+        if (generation != self->generation_ || self->stopped_) return;
+        self->writing_ = false;
+        if (error)
+          return self->close(
+              {Errc::connection_lost, "cannot write to " + self->where() + ": " + error.message()});
+        self->flush();
+      });
 }
 
 void Connection::close(const Error& why) {

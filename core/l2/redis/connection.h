@@ -23,8 +23,8 @@ namespace nearlane::l2 {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(boost::asio::io_context& loop, RedisUrl url, Duration connect_timeout, const cohere::LaneConfig& config,
-             cohere::LaneView& view, cohere::Listener& listener);
+  Connection(boost::asio::io_context& loop, RedisUrl url, Duration connect_timeout,
+             const cohere::LaneConfig& config, cohere::LaneView& view, cohere::Listener& listener);
 
   void submit(std::unique_ptr<cohere::Call> call);
   /// Completes what is outstanding and stays closed.
@@ -37,6 +37,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] std::string trouble() const;
 
  private:
+  [[nodiscard]] std::string where() const;
   void begin_connect(TimePoint now);
   void connected(TimePoint now);
   void read();
@@ -53,14 +54,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Duration connect_timeout_;
   cohere::Lane lane_;
 
-  bool open_ = false;           // a connection is up, or being made
+  bool open_ = false;  // a connection is up, or being made
   bool stopped_ = false;
   bool writing_ = false;
   bool flush_posted_ = false;
-  unsigned generation_ = 0;     // handlers of an earlier connection know themselves by it
-  unsigned failures_ = 0;       // in a row
-  TimePoint connect_at_{};      // when to try next, while not open_
-  TimePoint connect_until_{};   // an attempt that is not ready by then has failed
+  unsigned generation_ = 0;    // handlers of an earlier connection know themselves by it
+  unsigned failures_ = 0;      // in a row
+  TimePoint connect_at_{};     // when to try next, while not open_
+  TimePoint connect_until_{};  // an attempt that is not ready by then has failed
   std::string sending_;
   std::array<char, std::size_t{64} * 1024> received_;
   std::minstd_rand random_;

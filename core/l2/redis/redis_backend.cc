@@ -25,7 +25,9 @@ class LoopShare : public std::enable_shared_from_this<LoopShare> {
  public:
   explicit LoopShare(asio::io_context& loop) : loop_(loop), timer_(loop) {}
 
-  void add(std::shared_ptr<Connection> connection) { connections_.push_back(std::move(connection)); }
+  void add(std::shared_ptr<Connection> connection) {
+    connections_.push_back(std::move(connection));
+  }
 
   void start() {
     asio::post(loop_, [self = shared_from_this()] { self->run(); });
@@ -56,7 +58,8 @@ class LoopShare : public std::enable_shared_from_this<LoopShare> {
 
 class RedisBackend final : public L2Backend {
  public:
-  RedisBackend(const RedisUrl& url, const L2Config& config, std::span<asio::io_context* const> loops)
+  RedisBackend(const RedisUrl& url, const L2Config& config,
+               std::span<asio::io_context* const> loops)
       : url_(url),
         config_(config),
         loops_(loops.begin(), loops.end()),
@@ -67,7 +70,8 @@ class RedisBackend final : public L2Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "redis"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {.coherence = "lanes", .lease = config_.lease, .every_command = true, .default_db = url_.db};
+    return {
+        .coherence = "lanes", .lease = config_.lease, .every_command = true, .default_db = url_.db};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
 
@@ -114,9 +118,11 @@ class RedisBackend final : public L2Backend {
     }
     const Command& command = call->command;
     if (command.wide) {
-      wide_[next_wide_.fetch_add(1, std::memory_order_relaxed) % wide_.size()]->submit(std::move(call));
+      wide_[next_wide_.fetch_add(1, std::memory_order_relaxed) % wide_.size()]->submit(
+          std::move(call));
     } else {
-      const std::size_t lane = command.lane.value_or(cohere::lane_of(command.key.hash, lanes_.size()));
+      const std::size_t lane =
+          command.lane.value_or(cohere::lane_of(command.key.hash, lanes_.size()));
       lanes_[lane]->submit(std::move(call));
     }
   }
@@ -127,10 +133,11 @@ class RedisBackend final : public L2Backend {
   }
 
  private:
-  std::shared_ptr<Connection> connect(std::size_t i, const cohere::LaneConfig& lane, cohere::LaneView& view,
-                                      Listener& listener) {
+  std::shared_ptr<Connection> connect(std::size_t i, const cohere::LaneConfig& lane,
+                                      cohere::LaneView& view, Listener& listener) {
     const std::size_t loop = i % loops_.size();
-    auto connection = std::make_shared<Connection>(*loops_[loop], url_, config_.connect_timeout, lane, view, listener);
+    auto connection = std::make_shared<Connection>(*loops_[loop], url_, config_.connect_timeout,
+                                                   lane, view, listener);
     shares_[loop]->add(connection);
     return connection;
   }

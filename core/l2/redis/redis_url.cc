@@ -13,7 +13,9 @@ namespace {
 constexpr std::uint32_t kMaxDb = 63;
 
 Error wrong(std::string_view what) {
-  return {Errc::invalid_argument, "l2: " + std::string(what) + "; a Redis URL is redis://[[user]:password@]host[:port][/db]"};
+  return {
+      Errc::invalid_argument,
+      "l2: " + std::string(what) + "; a Redis URL is redis://[[user]:password@]host[:port][/db]"};
 }
 
 }  // namespace
@@ -23,7 +25,8 @@ Result<RedisUrl> parse_redis_url(std::string_view text) {
   if (!parsed) return wrong("the URL cannot be read");
   const boost::urls::url_view url = *parsed;
   if (url.scheme() != "redis") return wrong("the scheme is not redis");
-  if (url.has_query() || url.has_fragment()) return wrong("a query or fragment has no meaning here");
+  if (url.has_query() || url.has_fragment())
+    return wrong("a query or fragment has no meaning here");
 
   RedisUrl result;
   result.host = url.host_address();

@@ -1,0 +1,218 @@
+// TieredCache over the embedded stores, which answer before the call returns.
+#include "core/tier/tiered_cache.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/epoch.h"
+#include "core/l2/memory/memory_backend.h"
+#include "core/l2/none/none_backend.h"
+
+namespace nearlane::tier {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::unique_ptr<l1::L1Map> make_map(std::string_view name = "sharded") {
+  return *l1::make_l1(
+      {.map = name, .policy = name == "none" ? "none" : "lru", .bytes = std::uint64_t{64} << 20U});
+}
+
+/// Shorthand for a cache whose L2 answers at once.
+class Cache {
+ public:
+  explicit Cache(std::unique_ptr<l2::L2Backend> l2, std::string_view map = "sharded",
+                 TierConfig config = {})
+      : tier(std::move(config), make_map(map), std::move(l2)) {
+    tier.start();
+  }
+
+  std::optional<std::string> find(std::string_view key, TimePoint now = Clock::now()) {
+    const epoch::Guard guard;
+    const Entry* entry = tier.find(KeyRef(0, key), now);
+    if (entry == nullptr) return std::nullopt;
+    return std::string(entry->value());
+  }
+  Result<Lookup> get(std::string_view key, ReadFrom from = ReadFrom::l1_first) {
+    Result<Lookup> result = Error{Errc::timeout};
+    tier.get(Key(KeyRef(0, key)), from, kForever,
+             [&](Result<Lookup> answer) { result = std::move(answer); });
+    return result;
+  }
+  Result<StoreOutcome> set(std::string_view key, std::string_view value,
+                           StoreOptions options = {}) {
+    Result<StoreOutcome> result = Error{Errc::timeout};
+    tier.set(KeyRef(0, key), value, options, kForever,
+             [&](Result<StoreOutcome> answer) { result = std::move(answer); });
+    return result;
+  }
+  Result<bool> touch(std::string_view key, milliseconds ttl) {
+    Result<bool> result = Error{Errc::timeout};
+    tier.touch(KeyRef(0, key), ttl, kForever,
+               [&](Result<bool> answer) { result = std::move(answer); });
+    return result;
+  }
+  Result<bool> remove(std::string_view key) {
+    Result<bool> result = Error{Errc::timeout};
+    tier.remove(KeyRef(0, key), kForever, [&](Result<bool> answer) { result = std::move(answer); });
+    return result;
+  }
+  Result<protocol::Reply> execute(std::vector<std::string> args, std::vector<std::string> keys,
+                                  bool writes = true) {
+    Result<protocol::Reply> result = Error{Errc::timeout};
+    tier.execute({.args = std::move(args), .keys = std::move(keys), .writes = writes}, kForever,
+                 [&](Result<protocol::Reply> answer) { result = std::move(answer); });
+    return result;
+  }
+
+  TieredCache tier;
+};
+
+class OverMemory : public testing::Test {
+ protected:
+  Cache cache{l2::make_memory_backend(std::uint64_t{1} << 30U)};
+};
+
+TEST_F(OverMemory, InstallsWhatItWrote) {
+  ASSERT_TRUE(cache.set("k", "v")->stored);
+  EXPECT_EQ(cache.find("k"), "v");
+}
+
+TEST_F(OverMemory, PromotesWhatItFetched) {
+  ASSERT_TRUE(cache.execute({"SET", "k", "v"}, {"k"}));
+  EXPECT_EQ(cache.find("k"), std::nullopt) << "a raw write installs nothing";
+  const auto fetched = cache.get("k");
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(fetched->source, Source::l2);
+  EXPECT_EQ(cache.find("k"), "v");
+  EXPECT_EQ(cache.get("k")->source, Source::l1);
+}
+
+TEST_F(OverMemory, AnswersAMissWithNoEntry) {
+  const auto fetched = cache.get("k");
+  ASSERT_TRUE(fetched);
+  EXPECT_FALSE(fetched->entry);
+  EXPECT_EQ(fetched->source, Source::miss);
+}
+
+TEST_F(OverMemory, ForgetsWhatARawCommandWrote) {
+  ASSERT_TRUE(cache.set("n", "41"));
+  EXPECT_EQ(cache.execute({"INCR", "n"}, {"n"})->integer, 42);
+  EXPECT_EQ(cache.find("n"), std::nullopt);
+  EXPECT_EQ(cache.get("n")->entry->value(), "42");
+}
+
+TEST_F(OverMemory, KeepsWhatARawCommandOnlyRead) {
+  ASSERT_TRUE(cache.set("k", "v"));
+  EXPECT_EQ(cache.execute({"STRLEN", "k"}, {"k"}, false)->integer, 1);
+  EXPECT_EQ(cache.find("k"), "v");
+}
+
+TEST_F(OverMemory, ForgetsAllKeysOfACommandWithSeveral) {
+  ASSERT_TRUE(cache.set("a", "1"));
+  ASSERT_TRUE(cache.set("b", "1"));
+  ASSERT_TRUE(cache.execute({"MSET", "a", "2", "b", "2"}, {"a", "b"}));
+  EXPECT_EQ(cache.get("a")->entry->value(), "2");
+  EXPECT_EQ(cache.get("b")->entry->value(), "2");
+}
+
+TEST_F(OverMemory, ForgetsEverythingWhenNobodyNamesTheKeys) {
+  ASSERT_TRUE(cache.set("a", "1"));
+  ASSERT_TRUE(cache.execute({"FLUSHALL"}, {}));
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+  EXPECT_FALSE(cache.get("a")->entry);
+  ASSERT_TRUE(cache.set("a", "2"));
+  EXPECT_EQ(cache.find("a"), "2") << "and goes on";
+}
+
+TEST_F(OverMemory, RemovesFromBothTiers) {
+  ASSERT_TRUE(cache.set("k", "v"));
+  EXPECT_EQ(cache.remove("k").value(), true);
+  EXPECT_EQ(cache.find("k"), std::nullopt);
+  EXPECT_FALSE(cache.get("k")->entry);
+  EXPECT_EQ(cache.remove("k").value(), false);
+}
+
+TEST_F(OverMemory, HonoursConditions) {
+  EXPECT_FALSE(cache.set("k", "v", {.condition = Condition::if_present})->stored);
+  EXPECT_TRUE(cache.set("k", "v", {.condition = Condition::if_absent})->stored);
+  EXPECT_FALSE(cache.set("k", "w", {.condition = Condition::if_absent})->stored);
+  EXPECT_EQ(cache.get("k")->entry->value(), "v");
+}
+
+TEST_F(OverMemory, SaysWhetherTheKeyWasThere) {
+  EXPECT_EQ(cache.set("k", "v", {.ask_existed = true})->existed, false);
+  EXPECT_EQ(cache.set("k", "w", {.ask_existed = true})->existed, true);
+}
+
+TEST_F(OverMemory, ServesNothingPastItsDeadline) {
+  const TimePoint before = Clock::now();
+  ASSERT_TRUE(cache.set("k", "v", {.expiry = Expiry::in(milliseconds(1000))}));
+  EXPECT_EQ(cache.find("k", before + milliseconds(990)), "v");
+  EXPECT_EQ(cache.find("k", Clock::now() + milliseconds(1000)), std::nullopt);
+}
+
+TEST_F(OverMemory, SlidesTheDeadlineWithoutLosingTheCopy) {
+  ASSERT_TRUE(cache.set("k", "v", {.expiry = Expiry::in(milliseconds(10'000))}));
+  EXPECT_EQ(cache.touch("k", milliseconds(60'000)).value(), true);
+  EXPECT_EQ(cache.find("k", Clock::now() + milliseconds(50'000)), "v");
+  EXPECT_EQ(cache.touch("nothing", milliseconds(60'000)).value(), false);
+}
+
+TEST_F(OverMemory, DropsAKeyTouchedIntoThePast) {
+  ASSERT_TRUE(cache.set("k", "v"));
+  EXPECT_EQ(cache.touch("k", milliseconds(-1)).value(), true);
+  EXPECT_EQ(cache.find("k"), std::nullopt);
+  EXPECT_FALSE(cache.get("k")->entry);
+}
+
+TEST_F(OverMemory, HandsOnTheStoresOwnError) {
+  ASSERT_TRUE(cache.set("k", "not a number"));
+  const auto answer = cache.execute({"INCR", "k"}, {"k"});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error(), (Error{Errc::l2_error, "ERR value is not an integer or out of range"}));
+}
+
+TEST_F(OverMemory, FindsABatchAsItFindsOne) {
+  ASSERT_TRUE(cache.set("a", "1"));
+  ASSERT_TRUE(cache.set("c", "3"));
+  const std::array keys{KeyRef(0, "a"), KeyRef(0, "b"), KeyRef(0, "c")};
+  std::array<const Entry*, 3> found{};
+  const epoch::Guard guard;
+  cache.tier.find_batch(keys, found, Clock::now());
+  ASSERT_NE(found[0], nullptr);
+  EXPECT_EQ(found[0]->value(), "1");
+  EXPECT_EQ(found[1], nullptr);
+  ASSERT_NE(found[2], nullptr);
+  EXPECT_EQ(found[2]->value(), "3");
+}
+
+TEST_F(OverMemory, KeepsDatabasesApart) {
+  ASSERT_TRUE(cache.set("k", "zero"));
+  const epoch::Guard guard;
+  EXPECT_EQ(cache.tier.find(KeyRef(1, "k"), Clock::now()), nullptr);
+}
+
+TEST(TieredCache, CapsHowLongL1KeepsAValue) {
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
+              {.l1_ttl = milliseconds(100)});
+  ASSERT_TRUE(cache.set("k", "v"));
+  EXPECT_EQ(cache.find("k", Clock::now() + milliseconds(100)), std::nullopt);
+}
+
+TEST(TieredCache, ServesFromL2AloneWithoutL1) {
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "none");
+  ASSERT_TRUE(cache.set("k", "v")->stored);
+  EXPECT_EQ(cache.find("k"), std::nullopt);
+  EXPECT_EQ(cache.get("k")->source, Source::l2);
+}
+
+TEST(TieredCache, ServesFromL1AloneWithoutL2) {
+  Cache cache(l2::make_none_backend());
+  ASSERT_TRUE(cache.set("k", "v", {.expiry = Expiry::in(milliseconds(1000))})->stored);
+  EXPECT_EQ(cache.find("k"), "v");
+  EXPECT_EQ(cache.find("k", Clock::now() + milliseconds(1000)), std::nullopt);
+  EXPECT_FALSE(cache.get("other")->entry);
+}
+
+}  // namespace
+}  // namespace nearlane::tier
