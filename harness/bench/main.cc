@@ -1,4 +1,4 @@
-// nearlane-bench: runs scenarios, and makes tables of what they found.
+// nearlane-bench: runs scenarios, makes tables of what they found, and loads a server.
 //
 // Exit code: 0 when all is well, 1 when a scenario failed or a load did not count, 2 for a wrong command
 // line, scenario file or folder.
@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "harness/bench/load_command.h"
 #include "harness/bench/progress.h"
 #include "harness/bench/scenario.h"
 #include "harness/report/tables.h"
@@ -146,6 +147,8 @@ int command_line(int argc, char** argv) {
   auto* tables_command = app.add_subcommand("tables", "make TABLES.md again from the JSON files");
   tables_command->add_option("directory", directories, "results/<label>")->required();
 
+  const auto load = add_load_command(app);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& wrong) {
@@ -153,7 +156,8 @@ int command_line(int argc, char** argv) {
   }
   if (list_command->parsed()) return list(flags.scenarios);
   if (run_command->parsed()) return run(flags);
-  return tables(directories);
+  if (tables_command->parsed()) return tables(directories);
+  return load();
 }
 
 }  // namespace
