@@ -1,7 +1,8 @@
 // Time, which arrives as an argument so that tests own it. Only event loops and mains read a clock.
 //
-// Units:  std::chrono throughout; nanoseconds since an arbitrary start for TimePoint, Unix time for
-// WallTime. Cost:   Clock::now() is about 19 ns where the kernel's vDSO serves it.
+// Units:     std::chrono throughout; nanoseconds since an arbitrary start for TimePoint, Unix time
+//            for WallTime.
+// Cost:      Clock::now() is about 19 ns where the kernel's vDSO serves it.
 #pragma once
 
 #include <chrono>

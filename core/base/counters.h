@@ -2,12 +2,12 @@
 // reader sums them.
 //
 // Threads:   add() from any thread, wait-free, onto the calling thread's block; sum() from any
-// thread. Lifetime:  a set of counters lives for the whole process (it is reached through
-// thread-local blocks), so make it a
-//            namespace-scope or static object. Blocks of threads that ended are folded into a
-//            total.
+//            thread.
+// Lifetime:  a set of counters lives for the whole process (it is reached through thread-local
+//            blocks), so make it a namespace-scope or static object. Blocks of threads that ended
+//            are folded into a total.
 // Cost:      add: one relaxed load and store on a line that no other thread writes. sum: a walk
-// over the threads.
+//            over the threads.
 #pragma once
 
 #include <array>

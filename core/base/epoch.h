@@ -6,13 +6,14 @@
 // the whole process.
 //
 // Threads:   any; a thread registers itself at its first guard and leaves its slot when it ends.
-// Guards nest. Lifetime:  a pointer found under a guard is good until that guard ends, never
-// longer. Cost:      a guard is one store and one fence; so it is taken once a batch of requests,
-// not once a hit.
-//            retire appends to the thread's own list and frees at most kCollectBatch objects a
-//            call.
+//            Guards nest.
+// Lifetime:  a pointer found under a guard is good until that guard ends, never longer.
+// Cost:      a guard is one store and one fence; so it is taken once a batch of requests, not once
+//            a hit. retire appends to the thread's own list and frees at most kCollectBatch objects
+//            a call.
 // Errors:    none. A thread that stays under a guard for ever stops reclamation: retired_bytes()
-// shows it. Source:    Fraser, "Practical lock-freedom", 2004, section 5.2.3.
+//            shows it.
+// Source:    Fraser, "Practical lock-freedom", 2004, section 5.2.3.
 #pragma once
 
 #include <cstddef>

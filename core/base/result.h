@@ -1,8 +1,8 @@
 // How a call that may fail says so: Result<T> is a value or an Error, never an exception.
 //
-// Errors:   every Errc is listed here once, is never renumbered, and has a test that provokes it.
-// Threads:  plain values.
-// Cost:     an error through three awaitables was 65 ns as a value and about 6 us as an exception.
+// Errors:    every Errc is listed here once, is never renumbered, and has a test that provokes it.
+// Threads:   plain values.
+// Cost:      an error through three awaitables was 65 ns as a value and about 6 us as an exception.
 #pragma once
 
 #include <cstdint>

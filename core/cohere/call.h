@@ -7,8 +7,7 @@
 //
 // Units:     deadlines are absolute on the monotonic clock and cover queue, connection and reply.
 // Errors:    Answer::error: timeout, unavailable, connection_lost, protocol, busy, unsupported,
-// shutting_down. An
-//            error that L2 itself answered is a Reply; a missing key is a value.
+//            shutting_down. An error that L2 itself answered is a Reply; a missing key is a value.
 // Threads:   whoever carries the call decides; settle must not submit a call, complete may.
 // Lifetime:  the carrier owns a call until complete has returned.
 // Source:    docs/decisions/0003-settle-then-complete.md.

@@ -1,20 +1,21 @@
 // Flights: the calls under way that may install into L1 when they settle, and who waits for them.
 //
-// Invariant: between the moment when a change of a key becomes known here and the settling of every
-// call of that key which began before, no such call installs. A change (somebody else's write
-// announced by L2, a write of our own) revokes the key's flights and drops the key from L1 in one
-// step; a flight that settles looks at its revocation and puts into L1 in one step; both steps hold
-// the same lock, so one of them sees the other.
+// Invariant: a call that began before a change of its key became known here does not install after
+// it. A change (somebody else's write announced by L2, a command of ours whose result we do not
+// know) revokes the key's flights and drops the key from L1 in one step; a flight that settles
+// looks at its revocation and puts into L1 in one step; both steps hold the same lock, so one of
+// them sees the other. Calls of one lane need no more than that: they settle in the order in which
+// L2 executed them, so the last word is L2's.
 //
 // A fetch is also what later askers join instead of sending their own (single flight), as long as
 // it is not revoked and younger than the lease: an older one might answer with a value that was
 // overwritten, and the overwriting acknowledged, before the asker came.
 //
-// Threads:   any.  Lifetime: a Flight is owned by its call and must settle() before it dies.
+// Threads:   any.
+// Lifetime:  a Flight is owned by its call and must settle() before it dies.
 // Cost:      one uncontended lock of a shard each time; never on a hit.
-// Source:    hazards H1, H7, H17, H24 in docs/coherence.md; Nishtala et al., "Scaling Memcache at
-// Facebook", NSDI 2013
-//            (leases) for the token.
+// Source:    docs/coherence.md; Nishtala et al., "Scaling Memcache at
+//            Facebook", NSDI 2013 (leases) for the token.
 #pragma once
 
 #include <array>
@@ -97,7 +98,8 @@ class Flights {
     return std::move(flight.waiters_);
   }
 
-  /// The key changed: nothing under way for it installs any more. `drop` runs under the lock and takes it out of L1.
+  /// The key changed: nothing under way for it installs any more. `drop` runs under the lock and
+  /// takes it out of L1.
   template <class Drop>
   void revoke(const KeyRef& key, Drop&& drop) {
     Shard& shard = shard_of(key.hash);

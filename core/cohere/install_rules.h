@@ -1,9 +1,12 @@
 // What L1 does when L2 has answered: the table of docs/coherence.md as pure functions.
 //
-// Units:    pttl in milliseconds as Redis says it (-1 no expiry, -2 no key); deadlines on the
-// monotonic clock. Threads:  pure.  Errors: none. Why sent_at: PTTL was read by L2 at some time
-// after the command was sent, so sent_at + pttl is never later than
-//           the key's real end. Counting from the reply's arrival would serve a session past it.
+// Units:     pttl in milliseconds as Redis says it (-1 no expiry, -2 no key); deadlines on the
+//            monotonic clock.
+// Threads:   pure.
+// Errors:    none.
+// Why sent_at: PTTL was read by L2 at some time after the command was sent, so sent_at + pttl is
+// never later than the key's real end. Counting from the reply's arrival would serve a session past
+// it.
 #pragma once
 
 #include <cstdint>

@@ -13,11 +13,12 @@ namespace {
 using protocol::Reply;
 using protocol::Type;
 
-/// Databases are remembered as bits; Redis has 16 unless configured otherwise, and the doors allow no more.
+/// Databases are remembered as bits; Redis has 16 unless configured otherwise, and the doors allow
+/// no more.
 constexpr std::uint32_t kMaxDb = 64;
 
-/// Errors after which nothing that this connection told us can be relied on: another node is in charge, or this one has lost
-/// or not yet loaded its data.
+/// Errors after which nothing that this connection told us can be relied on: another node is in
+/// charge, or this one has lost or not yet loaded its data.
 constexpr std::array<std::string_view, 7> kLostAuthority = {
     "READONLY", "LOADING", "MASTERDOWN", "MOVED", "ASK", "CLUSTERDOWN", "NOAUTH"};
 
@@ -225,7 +226,8 @@ void Lane::take_reply(Reply reply, TimePoint now) {
   if (pending_.empty()) return fail(Errc::protocol, "L2 sent a reply to nothing");
   Pending& pending = pending_.front();
   const Step step = pending.steps[pending.at++];
-  // A reply to what was sent at sent_at proves that every push for a write executed before it has arrived.
+  // A reply to what was sent at sent_at proves that every push for a write executed before it has
+  // arrived.
   if (state_ == State::ready) extend_lease(pending.answer.sent_at);
   if (reply.is_error()) note_error(reply.text);
   if (!take_step(pending, step, reply, now)) return;
@@ -358,8 +360,8 @@ void Lane::bump() noexcept {
 void Lane::fail(Errc code, std::string detail) { broken_ = Error{code, std::move(detail)}; }
 
 void Lane::closed(const Error& why, TimePoint now) {
-  // A connection that was up may come back at once, so calls wait for the next attempt; one that could not even be
-  // made has shown that they would wait in vain.
+  // A connection that was up may come back at once, so calls wait for the next attempt; one that
+  // could not even be made has shown that they would wait in vain.
   const bool ending = why.code == Errc::shutting_down;
   const bool was_up = state_ == State::ready && !ending;
   state_ = State::down;

@@ -1,23 +1,26 @@
 // Lane: one ordered connection to L2 as a state machine without I/O.
 //
-// Bytes come in, bytes go out, time is an argument. The lane writes commands in the forms that keep L2's tracking
-// registered (reads: CLIENT CACHING YES, GET, PTTL; writes whose value we know: CLIENT CACHING YES, MULTI, …, PTTL,
-// EXEC), matches replies to them in order, tells its listener of invalidations at their place in that order, and keeps
-// its LaneView's epoch and lease.
+// Bytes come in, bytes go out, time is an argument. The lane writes commands in the forms that keep
+// L2's tracking registered (reads: CLIENT CACHING YES, GET, PTTL; writes whose value we know:
+// CLIENT CACHING YES, MULTI, …, PTTL, EXEC), matches replies to them in order, tells its listener
+// of invalidations at their place in that order, and keeps its LaneView's epoch and lease.
 //
 //      connect()          connected()          ROLE says master
 //  down ───────► connecting ───────► handshake ───────► ready
 //    ▲               │ closed()          │ closed()        │ closed(): epoch bumped, in flight fails
 //    └───────────────┴───────────────────┴─────────────────┘
 //
-// Calls that come while the first attempt after a loss is under way wait for it, up to their deadline; once an attempt
-// has failed they fail at once, so that an L2 which is down costs nobody a timeout.
+// Calls that come while the first attempt after a loss is under way wait for it, up to their
+// deadline; once an attempt has failed they fail at once, so that an L2 which is down costs nobody
+// a timeout.
 //
 // Units:     time on the monotonic clock, bytes.
-// Errors:    a peer that breaks the protocol makes broken() say why; the carrier closes the connection and calls closed().
-// Threads:   one owner (an event loop).  Lifetime: view and listener outlive it.
+// Errors:    a peer that breaks the protocol makes broken() say why; the carrier closes the
+//            connection and calls closed().
+// Threads:   one owner (an event loop).
+// Lifetime:  view and listener outlive it.
 // Cost:      one deque slot a call; the reply's body is moved, not copied.
-// Source:    DESIGN section 4; docs/coherence.md.
+// Source:    docs/coherence.md.
 #pragma once
 
 #include <array>

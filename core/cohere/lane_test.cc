@@ -1,5 +1,5 @@
-// The lane over plain bytes: what it writes, what it makes of what it reads, and what it does when time passes or the
-// connection ends. A real Redis is met in core/tier/tiered_cache_live_test.cc.
+// The lane over plain bytes: what it writes, what it makes of what it reads, and what it does when
+// time passes or the connection ends. A real Redis is met in core/tier/tiered_cache_live_test.cc.
 #include "core/cohere/lane.h"
 
 #include <map>

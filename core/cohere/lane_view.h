@@ -6,11 +6,11 @@
 // not passed. Losing a connection bumps the epoch, which disowns all entries of the lane at once,
 // in O(1), and drops none.
 //
-// Threads:  one owner, the lane's event loop, writes; every thread reads. note_hit may be called by
-// any thread. Cost:     epoch and lease share a cache line that changes every few milliseconds at
-// most; the hit mark lies on a
-//           line of its own and is written only when it is not set yet.
-// Source:   DESIGN section 4; Gray and Cheriton, "Leases", SOSP 1989.
+// Threads:   one owner, the lane's event loop, writes; every thread reads. note_hit may be called
+//            by any thread.
+// Cost:      epoch and lease share a cache line that changes every few milliseconds at most; the
+//            hit mark lies on a line of its own and is written only when it is not set yet.
+// Source:    docs/coherence.md; Gray and Cheriton, "Leases", SOSP 1989.
 #pragma once
 
 #include <atomic>

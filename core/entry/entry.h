@@ -1,23 +1,20 @@
 // Entry: one cached value, immutable in everything but when it may be served.
 //
 // One allocation holds header, key name and payload. The payload is kept as the RESP reply that a
-// GET needs
-// ("$5\r\nhello\r\n"), so a hit copies one run of bytes; value() is the middle of it. Deadline and
-// epoch are atomic header fields: a touch or a confirmation changes them in place and copies
-// nothing.
+// GET needs ("$5\r\nhello\r\n"), so a hit copies one run of bytes; value() is the middle of it.
+// Deadline and epoch are atomic header fields: a touch or a confirmation changes them in place and
+// copies nothing.
 //
 // Units:     bytes; deadlines on the monotonic clock, kForever for none.
 // Lifetime:  born with one reference, that of the EntryPtr which build() returns. A map holds one;
-// readers hold none
-//            but stand under an epoch guard (core/base/epoch.h); what must outlive the guard takes
-//            a pin.
+//            readers hold none but stand under an epoch guard (core/base/epoch.h); what must
+//            outlive the guard takes a pin.
 // Threads:   payload is written before the entry is published and never after. set_deadline and
-// set_epoch may be
-//            called by any thread that may write the key (the lane's order decides), reads are
-//            relaxed: the map's release/acquire publication orders the payload, and a freshness
-//            field needs no order of its own.
+//            set_epoch may be called by any thread that may write the key (the lane's order
+//            decides), reads are relaxed: the map's release/acquire publication orders the payload,
+//            and a freshness field needs no order of its own.
 // Cost:      kHeaderBytes beside key and value, rounded up by the allocator; charge() says what it
-// really takes.
+//            really takes.
 #pragma once
 
 #include <atomic>

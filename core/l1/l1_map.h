@@ -1,17 +1,16 @@
 // L1Map: bounded map in the process, keyed by bytes. Never does I/O; a miss is null, not an error.
 //
 // Units:     a byte budget that counts entries as the allocator sees them, the map's own slots, and
-// what was retired but
-//            not yet freed.
+//            what was retired but not yet freed.
 // Time:      arrives as an argument, so that tests own it. The map knows deadlines only to sweep;
-// whether an entry may be
-//            served is the tier's question.
+//            whether an entry may be served is the tier's question.
 // Lifetime:  an entry that find returns stays valid inside the caller's epoch::Guard
-// (core/base/epoch.h); pin it to
-//            keep it longer. Entries that leave the map are retired through epoch::retire.
+//            (core/base/epoch.h); pin it to keep it longer. Entries that leave the map are retired
+//            through epoch::retire.
 // Threads:   any thread may call anything. Readers hold an epoch::Guard.
 // Cost:      find: no allocation, no shared write beyond what the map's own lock needs; one virtual
-// call. Errors:    none; put says what it did.
+//            call.
+// Errors:    none; put says what it did.
 #pragma once
 
 #include <cstddef>

@@ -1,13 +1,18 @@
-// L2Backend: the store that all instances share. Many calls may be in flight; none blocks its caller.
+// L2Backend: the store that all instances share. Many calls may be in flight; none blocks its
+// caller.
 //
-// A call (core/cohere/call.h) carries its command; the backend settles it in the key's order, then completes it.
+// A call (core/cohere/call.h) carries its command; the backend settles it in the key's order, then
+// completes it.
 //
 // Units:     deadlines are absolute on the monotonic clock and cover queue, connection and reply.
-// Errors:    Answer::error: timeout, unavailable, connection_lost, protocol, busy, unsupported, shutting_down. An
-//            error that L2 itself answered is a Reply; a missing key is a value. Nothing throws across this line.
-// Threads:   submit from any thread. settle and complete run on a thread of the backend's choice, possibly the
-//            caller's and possibly before submit returns. settle must not call the backend; complete may.
-// Lifetime:  the backend owns a call until complete has returned. stop() completes all that is outstanding.
+// Errors:    Answer::error: timeout, unavailable, connection_lost, protocol, busy, unsupported,
+//            shutting_down. An error that L2 itself answered is a Reply; a missing key is a value.
+//            Nothing throws across this line.
+// Threads:   submit from any thread. settle and complete run on a thread of the backend's choice,
+//            possibly the caller's and possibly before submit returns. settle must not call the
+//            backend; complete may.
+// Lifetime:  the backend owns a call until complete has returned. stop() completes all that is
+//            outstanding.
 // Cost:      one allocation a call, beside the command's own bytes.
 #pragma once
 

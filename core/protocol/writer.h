@@ -1,10 +1,10 @@
 // Writes RESP: commands to L2, replies to clients. Appends to a caller's buffer and does nothing
 // else.
 //
-// Threads:  free functions over the caller's buffer.
-// Cost:     appends only; integers are formatted without allocation.
-// Errors:   none; text of simple strings and errors has CR and LF replaced by spaces, so that it
-//           cannot split a reply.
+// Threads:   free functions over the caller's buffer.
+// Cost:      appends only; integers are formatted without allocation.
+// Errors:    none; text of simple strings and errors has CR and LF replaced by spaces, so that it
+//            cannot split a reply.
 #pragma once
 
 #include <cstdint>

@@ -209,8 +209,9 @@ class Touch final : public cohere::Call {
       if (decision.action == Decision::Action::leave) return;
       const Entry* entry = tier_.l1_->find(key);
       if (entry == nullptr) return;
-      // Only what has not expired by our own clock is known to be the value that L2 still has: past the deadline the
-      // key may have ended and been made anew, unannounced if it was our own command that found it expired.
+      // Only what has not expired by our own clock is known to be the value that L2 still has: past
+      // the deadline the key may have ended and been made anew, unannounced if it was our own
+      // command that found it expired.
       if (decision.action == Decision::Action::install && !revoked &&
           entry->epoch() == answer.epoch && tier_.config_.now() < entry->deadline()) {
         entry->set_deadline(decision.deadline);
@@ -232,7 +233,8 @@ class Touch final : public cohere::Call {
   TieredCache::ReplyHandler done_;
 };
 
-/// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has settled.
+/// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has
+/// settled.
 class Raw final : public cohere::Call {
  public:
   Raw(TieredCache::Impl& tier, Command what, std::vector<Key> written,
@@ -246,7 +248,8 @@ class Raw final : public cohere::Call {
 
   void complete(Answer answer) noexcept override {
     if (command.undeclared && !answer.error) {
-      // Which keys it wrote nobody knows, but every lane has heard of it once it has answered a command sent now.
+      // Which keys it wrote nobody knows, but every lane has heard of it once it has answered a
+      // command sent now.
       tier_.barrier(command.deadline, [answer = std::move(answer), done = std::move(done_)](
                                           std::optional<Error> error) mutable {
         if (error) return done(*std::move(error));

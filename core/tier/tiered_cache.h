@@ -1,18 +1,20 @@
 // TieredCache: L1 in front of L2, and the one place where the two meet.
 //
-// Reads: find() is the hit path, a plain call. What it does not answer goes to get(), which joins a fill in
-// flight, confirms a lapsed lease, or fetches from L2 and installs. Writes go through to L2 and are acknowledged
-// by it; L1 takes a written value only when L2 said that it wrote it and will announce the next change by others.
+// Reads: find() is the hit path, a plain call. What it does not answer goes to get(), which joins a
+// fill in flight, confirms a lapsed lease, or fetches from L2 and installs. Writes go through to L2
+// and are acknowledged by it; L1 takes a written value only when L2 said that it wrote it and will
+// announce the next change by others.
 //
 // Units:     deadlines are absolute, on the monotonic clock.
-// Errors:    those of l2::L2Backend, and l2_error with L2's own text (a wrong type, out of memory). After timeout
-//            and connection_lost a write's outcome is unknown, and L1 forgets the key.
-// Threads:   any. find* under an epoch::Guard. A handler runs on a thread of L2's choice, at times before the call
-//            returns; it must be short, and posts home what is not.
+// Errors:    those of l2::L2Backend, and l2_error with L2's own text (a wrong type, out of memory).
+//            After timeout and connection_lost a write's outcome is unknown, and L1 forgets the
+//            key.
+// Threads:   any. find* under an epoch::Guard. A handler runs on a thread of L2's choice, at times
+//            before the call returns; it must be short, and posts home what is not.
 // Lifetime:  outlives all calls: stop() first. Views passed in are copied before the call returns.
-// Cost:      a hit: one find of the map, one clock comparison, one counter of the thread's own; no allocation, no
-//            lock of the tier's.
-// Source:    DESIGN sections 1 and 4; docs/decisions/0003-settle-then-complete.md.
+// Cost:      a hit: one find of the map, one clock comparison, one counter of the thread's own; no
+//            allocation, no lock of the tier's.
+// Source:    docs/architecture.md; docs/decisions/0003-settle-then-complete.md.
 #pragma once
 
 #include <cstdint>

@@ -1,12 +1,14 @@
 // TieredCache against a model of Redis, under random schedules.
 //
-// The model has what coherence depends on: threads that post to one ordered connection, whose posts may overtake each
-// other; commands executed some time after they were sent, GET and its PTTL at different times; replies and pushes delivered
-// in one order, some time after that; a second, untracked connection for commands with several keys; a tracking
-// table with OPTIN and NOLOOP as measured on Redis 7.0 (a plain write of our own drops the registration, a transaction or
-// a read renews it); and somebody else who writes.
-// Checked: what L1 serves is never older, in the store's own order, than what the same instance has acknowledged; when
-// all is quiet, what L1 serves is what the store has; everyone who asked is answered. A seed replays a schedule exactly.
+// The model has what coherence depends on: threads that post to one ordered connection, whose posts
+// may overtake each other; commands executed some time after they were sent, GET and its PTTL at
+// different times; replies and pushes delivered in one order, some time after that; a second,
+// untracked connection for commands with several keys; a tracking table with OPTIN and NOLOOP as
+// measured on Redis 7.0 (a plain write of our own drops the registration, a transaction or a read
+// renews it); and somebody else who writes.
+// Checked: what L1 serves is never older, in the store's own order, than what the same instance has
+// acknowledged; when all is quiet, what L1 serves is what the store has; everyone who asked is
+// answered. A seed replays a schedule exactly.
 #include <array>
 #include <deque>
 #include <map>

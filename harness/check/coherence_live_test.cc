@@ -1,4 +1,5 @@
-// Two caches over one real Redis, with everybody else's writes, lost connections and a Redis that is slow, away or mad.
+// Two caches over one real Redis, with everybody else's writes, lost connections and a Redis that
+// is slow, away or mad.
 #include <atomic>
 #include <future>
 #include <string>
@@ -21,7 +22,8 @@ using namespace std::chrono_literals;
 using tier::Expiry;
 using tier::Source;
 
-/// Waits for `condition`; false if it did not come true in time. Polls, because the thing waited for is remote.
+/// Waits for `condition`; false if it did not come true in time. Polls, because the thing waited
+/// for is remote.
 template <class Condition>
 bool eventually(Condition&& condition, Duration patience = 5s) {
   const TimePoint end = Clock::now() + patience;
@@ -121,7 +123,8 @@ TEST_F(Coherence, DirectWritesOfEveryKindInvalidate) {
 }
 
 TEST_F(Coherence, OwnWritesOfEveryKindKeepTheNextForeignWriteAnnounced) {
-  // With NOLOOP a plain write of our own drops the registration, so each of these must renew it or forget the key.
+  // With NOLOOP a plain write of our own drops the registration, so each of these must renew it or
+  // forget the key.
   const auto set = [&] { return a->set("k", "v").has_value(); };
   const auto touch = [&] { return a->touch("k", 60s).has_value(); };
   const auto incr = [&] {
@@ -157,7 +160,8 @@ TEST_F(Coherence, AKeyEndsInBothTiersOnTime) {
     if (b->find("k")) last_b = now;
     return now > after + 350ms;
   }));
-  // Never later than L2, whose clock started between before and after, and not more than 20 ms early.
+  // Never later than L2, whose clock started between before and after, and not more than 20 ms
+  // early.
   EXPECT_LE(last_a, after + 300ms);
   EXPECT_LE(last_b, after + 300ms);
   EXPECT_GE(last_a, before + 280ms);

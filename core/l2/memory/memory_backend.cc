@@ -13,7 +13,8 @@ namespace {
 using protocol::Reply;
 using protocol::Type;
 
-/// Overdue entries dropped beside each command: more than one command can add, so they never pile up.
+/// Overdue entries dropped beside each command: more than one command can add, so they never pile
+/// up.
 constexpr std::size_t kExpireBeside = 4;
 
 WallTime wall_now() {

@@ -1,7 +1,10 @@
-// The null twin of L2: it remembers nothing and acknowledges everything, so that what L2 costs is a subtraction.
+// The null twin of L2: it remembers nothing and acknowledges everything, so that what L2 costs is a
+// subtraction.
 //
-// With it, L1 is all there is: a SET is installed in L1 with the expiry that it carries, a miss is a miss.
-// Threads: any.  Errors: unsupported for commands whose answer depends on stored data.
+// With it, L1 is all there is: a SET is installed in L1 with the expiry that it carries, a miss is
+// a miss.
+// Threads:   any.
+// Errors:    unsupported for commands whose answer depends on stored data.
 #pragma once
 
 #include <memory>

@@ -14,8 +14,8 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// Waits between attempts: doubling, capped, and spread by half, so that an L2 that comes back is not met by
-// all connections of all instances in the same millisecond.
+// Waits between attempts: doubling, capped, and spread by half, so that an L2 that comes back is
+// not met by all connections of all instances in the same millisecond.
 constexpr Duration kFirstWait = std::chrono::milliseconds(50);
 constexpr Duration kLongestWait = std::chrono::seconds(2);
 // A connection that was up reconnects at once, but for this much jitter.

@@ -1,8 +1,10 @@
 // Connection: carries one lane's bytes over TCP, and reconnects.
 //
-// Threads:   everything runs on the loop, but submit, stop and the health readers, which any thread may call.
+// Threads:   everything runs on the loop, but submit, stop and the health readers, which any thread
+//            may call.
 // Lifetime:  shared with its own outstanding handlers; view and listener outlive it.
-// Cost:      one read and at most one write in flight; what is submitted during a write goes out together.
+// Cost:      one read and at most one write in flight; what is submitted during a write goes out
+//            together.
 #pragma once
 
 #include <array>

@@ -17,7 +17,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// Untracked connections a loop. They carry commands with several keys, one client waiting for each.
+/// Untracked connections a loop. They carry commands with several keys, one client waiting for
+/// each.
 constexpr unsigned kWidePerLoop = 2;
 
 /// The connections of one loop and the timer that drives them all.

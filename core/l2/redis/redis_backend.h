@@ -1,12 +1,14 @@
 // A standalone Redis (or Valkey) as L2: lanes over TCP.
 //
-// `pool` lanes, each a cohere::Lane on one event loop, plus a few untracked connections for commands with several keys
-// or none. This room only carries bytes and time; what they mean is decided in cohere.
+// `pool` lanes, each a cohere::Lane on one event loop, plus a few untracked connections for
+// commands with several keys or none. This room only carries bytes and time; what they mean is
+// decided in cohere.
 //
 // Threads:   submit from any thread; a lane's calls settle and complete on its loop.
 // Lifetime:  the loops outlive the backend's last handler: stop(), let them run out, then destroy.
 // Errors:    as L2Backend; the URL's own in parse_redis_url.
-// Cost:      one post to the lane's loop a call from another loop; commands of one loop turn share a send.
+// Cost:      one post to the lane's loop a call from another loop; commands of one loop turn share
+//            a send.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
 // Reads redis://[[user]:password@]host[:port][/db].
 //
-// Errors: invalid_argument, saying which part of the URL is wrong; the password is never part of a message.
+// Errors:    invalid_argument, saying which part of the URL is wrong; the password is never part of
+//            a message.
 #pragma once
 
 #include <cstdint>
