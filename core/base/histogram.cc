@@ -134,6 +134,13 @@ Result<Histogram> Histogram::from_text(std::string_view text) {
   return read;
 }
 
+std::uint64_t Histogram::count_at_most(Duration value) const noexcept {
+  const std::size_t end = index(std::min(nanoseconds(value), kHighest)) + 1;
+  std::uint64_t count = 0;
+  for (std::size_t cell = 0; cell < end; ++cell) count += cells_[cell];
+  return count;
+}
+
 void AtomicHistogram::record_n(Duration value, std::uint64_t times) noexcept {
   if (times == 0) return;
   const std::uint64_t asked = nanoseconds(value);

@@ -71,6 +71,8 @@ class Histogram {
   [[nodiscard]] double mean_ns() const noexcept;
   /// The value that a share `q` (0 to 1) of the recordings does not exceed; q = 0 is the smallest.
   [[nodiscard]] Duration quantile(double q) const noexcept;
+  /// How many recordings lie in cells up to that of `value`.
+  [[nodiscard]] std::uint64_t count_at_most(Duration value) const noexcept;
 
   /// "min=5 max=9 sum=23 saturated=0 cells=5:1,9:2": each cell by its lowest value in ns and its
   /// count.

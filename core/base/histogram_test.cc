@@ -134,6 +134,25 @@ TEST(Histogram, RefusesTextThatNoHistogramWrote) {
   }
 }
 
+TEST(Histogram, CountsWhatLiesAtOrBelowAValue) {
+  Histogram histogram;
+  for (const int ns : {5, 9, 100, 1'000'000}) histogram.record(nanoseconds(ns));
+  EXPECT_EQ(histogram.count_at_most(nanoseconds(4)), 0U);
+  EXPECT_EQ(histogram.count_at_most(nanoseconds(9)), 2U);
+  EXPECT_EQ(histogram.count_at_most(nanoseconds(999'000)), 3U);
+  EXPECT_EQ(histogram.count_at_most(std::chrono::hours(1)), 4U);
+}
+
+TEST(AtomicHistogram, RecordsManyAtOnce) {
+  AtomicHistogram atomic;
+  Histogram plain;
+  for (const int times : {0, 1, 7}) {
+    atomic.record_n(nanoseconds(2500), times);
+    plain.record_n(nanoseconds(2500), times);
+  }
+  EXPECT_EQ(atomic.snapshot(), plain);
+}
+
 TEST(AtomicHistogram, SnapshotEqualsAPlainHistogramOfTheSame) {
   expect_holds(rc::check("snapshot", [] {
     const auto values = *any_values();

@@ -209,7 +209,7 @@ std::optional<std::string> apply_profile(Config& config) {
     bool middleware;
     bool compress;
   };
-  static constexpr std::array<Profile, 4> kProfiles = {{{"v1.0", "none", "none", true, false},
+  static constexpr std::array<Profile, 4> kProfiles = {{{"v1.0", "none", "none", false, false},
                                                         {"v2.0", "mutex", "lru", true, true},
                                                         {"v3.0", "sharded", "lru", true, true},
                                                         {"head", "sharded", "lru", false, false}}};

@@ -13,7 +13,10 @@
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
 #include "core/tier/tiered_cache.h"
+#include "servers/admin/pages.h"
+#include "servers/http/door.h"
 #include "servers/loop/loop_group.h"
+#include "servers/nearlane/version.h"
 #include "servers/resp/door.h"
 
 namespace nearlane::server {
@@ -81,6 +84,27 @@ std::optional<Error> refuse_open_doors(const Config& config) {
   return {};
 }
 
+http::AdminPage admin_page(const admin::Sources& sources, http::Route route) {
+  switch (route) {
+    case http::Route::metrics:
+      return {200, "text/plain; version=0.0.4; charset=utf-8", admin::metrics_page(sources)};
+    case http::Route::stats:
+      return {200, "application/json", admin::stats_page(sources)};
+    case http::Route::readyz: {
+      const admin::Readiness now = admin::readiness(sources);
+      return {now.ready ? 200U : 503U, "application/json", now.body};
+    }
+    default:
+      return {200, "text/plain; charset=utf-8", "ok\n"};
+  }
+}
+
+std::vector<std::string_view> command_names(std::span<const resp::CommandSpec> commands) {
+  std::vector<std::string_view> names;
+  for (const auto& spec : commands) names.push_back(spec.name);
+  return names;
+}
+
 }  // namespace
 
 // In the order in which each needs those before it.
@@ -93,7 +117,9 @@ struct Server::Parts {
   Config config;
   loop::LoopGroup loops;
   std::unique_ptr<tier::TieredCache> tier;
+  std::unique_ptr<admin::Sources> sources;
   std::unique_ptr<resp::Door> resp;
+  std::unique_ptr<http::Door> http;
   loop::Address resp_address;
   loop::Address http_address;
 };
@@ -126,18 +152,51 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   p.tier = std::make_unique<tier::TieredCache>(tier::TierConfig{.lease = config.lease},
                                                std::move(*l1), std::move(*l2));
 
+  p.sources = std::make_unique<admin::Sources>(admin::Sources{
+      .tier = *p.tier,
+      .loops = p.loops,
+      .doors = {},
+      .version = kVersion,
+      .profile = config.profile,
+      .coherence = std::string(p.tier->l2_capabilities().coherence),
+      .bound =
+          std::chrono::duration_cast<std::chrono::milliseconds>(p.tier->l2_capabilities().lease)});
+
   p.resp = std::make_unique<resp::Door>(
       p.loops, *p.tier,
       resp::DoorConfig{.password = std::move(*password),
                        .l2_timeout = config.l2_timeout,
                        .limits = {.max_value = config.max_value},
-                       .info = [](std::string_view) { return std::string(); }});
+                       .info = [&sources = *p.sources](std::string_view section) {
+                         return admin::info_text(sources, section);
+                       }});
+  http::RoutesConfig routes{
+      .api_key = std::move(*api_key),
+      .l2_timeout = config.l2_timeout,
+      .compress = config.compress_per_request,
+      .cors = config.full_middleware,
+      .admin = [&sources = *p.sources](http::Route route) { return admin_page(sources, route); }};
+  if (config.full_middleware) routes.stages = http::full_middleware();
+  p.http = std::make_unique<http::Door>(p.loops, *p.tier, std::move(routes),
+                                        http::ConnectionLimits{.max_body = config.max_value});
+  p.sources->doors = {
+      {"resp", p.resp->stats(), command_names(resp::commands())},
+      {"http", p.http->stats(), {std::begin(http::kCommandNames), std::end(http::kCommandNames)}}};
+
   if (config.resp.kind != loop::Address::Kind::off) {
     auto bound = p.loops.listen(
         config.resp, std::string(resp::kRefusal),
         [&door = *p.resp](loop::Loop& home, int socket) { return door.accept(home, socket); });
     if (bound.has_error()) return bound.error();
     p.resp_address = *bound;
+    p.sources->resp_port = bound->port;
+  }
+  if (config.http.kind != loop::Address::Kind::off) {
+    auto bound = p.loops.listen(
+        config.http, std::string(http::kRefusal),
+        [&door = *p.http](loop::Loop& home, int socket) { return door.accept(home, socket); });
+    if (bound.has_error()) return bound.error();
+    p.http_address = *bound;
   }
   p.loops.every(kSweepEvery, [&tier = *p.tier] { tier.sweep(Clock::now(), kSweepEntries); });
   p.tier->start();

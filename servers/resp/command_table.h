@@ -12,7 +12,7 @@
 
 namespace nearlane::resp {
 
-/// Which way a command goes. docs/coherence.md has the reasons.
+/// Which way a command goes. DESIGN section 4 has the reasons.
 enum class Route : std::uint8_t {
   get,        // L1, else the key's lane
   mget,       // each key like get

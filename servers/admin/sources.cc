@@ -1,0 +1,70 @@
+#include "servers/admin/sources.h"
+
+#include <fstream>
+
+#include <unistd.h>
+
+namespace nearlane::admin {
+
+std::uint64_t sum_requests(const DoorSource& door, std::size_t command, loop::AnsweredBy tier,
+                           loop::Outcome outcome) {
+  std::uint64_t total = 0;
+  for (const auto& stats : door.stats) total += stats->requests(command, tier, outcome);
+  return total;
+}
+
+std::uint64_t sum_requests(const DoorSource& door) {
+  std::uint64_t total = 0;
+  for (std::size_t command = 0; command < door.commands.size(); ++command) {
+    for (int tier = 0; tier < static_cast<int>(loop::AnsweredBy::count); ++tier) {
+      for (int outcome = 0; outcome < static_cast<int>(loop::Outcome::count); ++outcome) {
+        total += sum_requests(door, command, static_cast<loop::AnsweredBy>(tier),
+                              static_cast<loop::Outcome>(outcome));
+      }
+    }
+  }
+  return total;
+}
+
+Histogram merged_latency(const DoorSource& door) {
+  Histogram merged;
+  for (const auto& stats : door.stats) merged.merge(stats->l1_latency.snapshot());
+  return merged;
+}
+
+std::string_view name_of(loop::AnsweredBy tier) noexcept {
+  switch (tier) {
+    case loop::AnsweredBy::l1:
+      return "l1";
+    case loop::AnsweredBy::l2:
+      return "l2";
+    case loop::AnsweredBy::local:
+    case loop::AnsweredBy::count:
+      break;
+  }
+  return "local";
+}
+
+std::string_view name_of(loop::Outcome outcome) noexcept {
+  switch (outcome) {
+    case loop::Outcome::hit:
+      return "hit";
+    case loop::Outcome::miss:
+      return "miss";
+    case loop::Outcome::ok:
+      return "ok";
+    case loop::Outcome::error:
+    case loop::Outcome::count:
+      break;
+  }
+  return "error";
+}
+
+std::uint64_t resident_bytes() {
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace nearlane::admin

@@ -1,0 +1,52 @@
+// Sources: what the admin pages read. Nothing here changes anything.
+//
+// Lifetime:  all outlive the pages.  Threads: any.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/tier/tiered_cache.h"
+#include "servers/loop/door_stats.h"
+#include "servers/loop/loop_group.h"
+
+namespace nearlane::admin {
+
+/// One door's counters by loop, and the names of the commands that they count.
+struct DoorSource {
+  std::string_view name;  // "resp", "http": the label proto
+  std::span<const std::unique_ptr<loop::DoorStats>> stats;
+  std::vector<std::string_view> commands;
+};
+
+struct Sources {
+  tier::TieredCache& tier;
+  loop::LoopGroup& loops;
+  std::vector<DoorSource> doors;
+  std::string version;
+  std::string profile;
+  std::string coherence;  // the mode in force
+  std::chrono::milliseconds bound{};
+  std::uint16_t resp_port = 0;
+  TimePoint started = Clock::now();
+};
+
+/// Requests of one command over all loops.
+[[nodiscard]] std::uint64_t sum_requests(const DoorSource& door, std::size_t command,
+                                         loop::AnsweredBy tier, loop::Outcome outcome);
+[[nodiscard]] std::uint64_t sum_requests(const DoorSource& door);
+/// L1 latency over all loops.
+[[nodiscard]] Histogram merged_latency(const DoorSource& door);
+
+[[nodiscard]] std::string_view name_of(loop::AnsweredBy tier) noexcept;
+[[nodiscard]] std::string_view name_of(loop::Outcome outcome) noexcept;
+
+/// Resident memory of this process, in bytes; 0 where the system does not say.
+[[nodiscard]] std::uint64_t resident_bytes();
+
+}  // namespace nearlane::admin

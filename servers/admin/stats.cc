@@ -1,0 +1,89 @@
+#include <nlohmann/json.hpp>
+
+#include "servers/admin/pages.h"
+
+namespace nearlane::admin {
+
+namespace {
+
+using nlohmann::json;
+
+/// One spelling with the harness, which looks for it.
+constexpr const char* kBoundary = "request bytes in user space -> response bytes ready";
+
+json latency(const Histogram& histogram) {
+  return {{"boundary", kBoundary},
+          {"count", histogram.count()},
+          {"mean_ns", histogram.mean_ns()},
+          {"p50_ns", histogram.quantile(0.5).count()},
+          {"p99_ns", histogram.quantile(0.99).count()},
+          {"p99_9_ns", histogram.quantile(0.999).count()},
+          {"max_ns", histogram.max().count()},
+          {"histogram", histogram.to_text()}};
+}
+
+json health_of(const l2::Health& health) {
+  return {{"ready", health.ready},
+          {"lanes", health.lanes},
+          {"lanes_up", health.lanes_up},
+          {"detail", health.detail}};
+}
+
+}  // namespace
+
+std::string stats_page(const Sources& sources) {
+  using tier::Count;
+  const auto sum = [](Count id) { return tier::Counts::sum(id); };
+  const l1::L1Stats l1 = sources.tier.l1_stats();
+  json doors = json::object();
+  for (const DoorSource& door : sources.doors) {
+    doors[std::string(door.name)] = {{"requests", sum_requests(door)},
+                                     {"l1_latency", latency(merged_latency(door))}};
+  }
+  const json page = {
+      {"version", sources.version},
+      {"profile", sources.profile},
+      {"uptime_s",
+       std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - sources.started).count()},
+      {"threads", sources.loops.size()},
+      {"connections", sources.loops.open_connections()},
+      {"resident_bytes", resident_bytes()},
+      {"coherence", {{"mode", sources.coherence}, {"bound_ms", sources.bound.count()}}},
+      {"l1",
+       {{"map", sources.tier.l1_name()},
+        {"policy", sources.tier.l1_policy()},
+        {"entries", l1.entries},
+        {"bytes", l1.bytes},
+        {"capacity_bytes", l1.capacity},
+        {"evictions", l1.evictions},
+        {"expirations", l1.expirations},
+        {"rejections", l1.rejections},
+        {"hits", sum(Count::l1_hits)},
+        {"misses", sum(Count::l1_misses)}}},
+      {"l2",
+       {{"name", sources.tier.l2_name()},
+        {"health", health_of(sources.tier.l2_health())},
+        {"hits", sum(Count::l2_hits)},
+        {"misses", sum(Count::l2_misses)},
+        {"errors", sum(Count::l2_errors)},
+        {"fills", sum(Count::fills)},
+        {"fills_coalesced", sum(Count::fills_coalesced)},
+        {"fills_revoked", sum(Count::fills_revoked)},
+        {"confirmations", sum(Count::confirmations)},
+        {"invalidations", sum(Count::invalidations)},
+        {"writes", sum(Count::writes)}}},
+      {"doors", doors}};
+  return page.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Readiness readiness(const Sources& sources) {
+  const l2::Health health = sources.tier.l2_health();
+  const json page = {
+      {"ready", health.ready},
+      {"coherence", {{"mode", sources.coherence}, {"bound_ms", sources.bound.count()}}},
+      {"l2", {{"name", sources.tier.l2_name()}, {"health", health_of(health)}}}};
+  return {.ready = health.ready,
+          .body = page.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
+}
+
+}  // namespace nearlane::admin

@@ -1,0 +1,2 @@
+// Beast's compiled parts, once for the whole build.
+#include <boost/beast/src.hpp>

@@ -1,0 +1,233 @@
+#include "servers/http/connection.h"
+
+#include <array>
+#include <exception>
+#include <tuple>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_range.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/beast/http/serializer.hpp>
+#include <sys/socket.h>
+
+#include "servers/http/problem.h"
+
+namespace nearlane::http {
+
+namespace net = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kAwait = net::as_tuple(net::use_awaitable);
+
+constexpr std::size_t kReadBytes = std::size_t{16} * 1024;
+constexpr std::size_t kLargeReadBytes = std::size_t{128} * 1024;  // inside a body
+/// Bodies up to this are copied behind their head and leave in one send with it; larger ones are gathered.
+constexpr std::size_t kGatherBytes = std::size_t{16} * 1024;
+constexpr std::size_t kFlushBytes = std::size_t{64} * 1024;
+constexpr std::size_t kLingerBytes = std::size_t{1} << 20U;
+constexpr std::chrono::seconds kLingerTime{2};
+
+void append_head(std::string& out, Response& response) {
+  beast_http::response_serializer<beast_http::empty_body> serializer(response.head);
+  error_code failed;
+  while (!serializer.is_done()) {
+    serializer.next(failed, [&](error_code&, const auto& buffers) {
+      std::size_t size = 0;
+      for (const auto part : boost::beast::buffers_range_ref(buffers)) {
+        out.append(static_cast<const char*>(part.data()), part.size());
+        size += part.size();
+      }
+      serializer.consume(size);
+    });
+    if (failed) break;
+  }
+}
+
+}  // namespace
+
+Connection::Connection(loop::Loop& home, int socket, std::unique_ptr<Handler> handler,
+                       const ConnectionLimits& limits)
+    : home_(home),
+      socket_(home.context(), net::generic::stream_protocol(AF_INET, IPPROTO_TCP), socket),
+      handler_(std::move(handler)),
+      limits_(limits),
+      buffer_(std::size_t{limits.max_header} + kLargeReadBytes) {}
+
+void Connection::start() {
+  auto me = std::static_pointer_cast<Connection>(shared_from_this());
+  net::co_spawn(home_.context(), serve(me), [me](const std::exception_ptr&) { me->close(); });
+}
+
+void Connection::drain() noexcept {
+  draining_ = true;
+  if (!busy_) close();
+}
+
+void Connection::close() noexcept {
+  if (!socket_.is_open()) return;
+  error_code ignored;
+  socket_.close(ignored);
+  home_.remove(*this);
+}
+
+void Connection::allow(std::chrono::seconds base, std::uint64_t bytes) {
+  const auto extra = std::chrono::seconds(static_cast<std::int64_t>(bytes / limits_.slowest_bytes));
+  set_overdue_at(Clock::now() + base + extra);
+}
+
+net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
+  bool goes_on = true;
+  while (goes_on) {
+    Parser parser;
+    parser.eager(true);
+    parser.header_limit(me->limits_.max_header);
+    parser.body_limit(me->limits_.max_body);
+    me->busy_ = me->buffer_.size() > 0;
+    if (!co_await me->read_request(parser)) co_return;
+    const Request& request = parser.get();
+    Response response;
+    if (!me->handler_->answer_now(request, response, me->received_)) {
+      // Answers that are ready need not wait with this one.
+      if (!co_await me->flush()) co_return;
+      me->set_overdue_at(kForever);  // L2's own timeout bounds the wait
+      co_await me->handler_->answer(request, response);
+      me->received_ = Clock::now();
+    }
+    goes_on = co_await me->respond(request, response);
+  }
+  co_await me->linger();
+}
+
+/// False: the connection is over.
+net::awaitable<bool> Connection::read_request(Parser& parser) {
+  if (!busy_) allow(limits_.idle, 0);
+  bool in_body = false;
+  while (true) {
+    while (buffer_.size() > 0 && !parser.is_done()) {
+      error_code failed;
+      const std::size_t taken = parser.put(buffer_.data(), failed);
+      buffer_.consume(taken);
+      if (failed && failed != beast_http::error::need_more) {
+        co_await refuse(failed);
+        co_return false;
+      }
+      if (taken == 0) break;
+    }
+    if (parser.is_done()) co_return true;
+    if (parser.is_header_done() && !in_body) {
+      in_body = true;
+      allow(limits_.grace, parser.content_length().value_or(limits_.max_body));
+      if (!co_await send_continue(parser)) co_return false;
+    }
+    if (!co_await flush()) co_return false;
+    if (draining_ && !busy_ && buffer_.size() == 0) {
+      close();
+      co_return false;
+    }
+    if (!co_await read_some()) co_return false;
+    if (!busy_) {
+      busy_ = true;
+      allow(limits_.header, 0);
+    }
+  }
+}
+
+net::awaitable<bool> Connection::read_some() {
+  const std::size_t room = buffer_.max_size() - buffer_.size();
+  const std::size_t wanted = std::min(room, buffer_.size() > 0 ? kLargeReadBytes : kReadBytes);
+  const auto [failed, size] = co_await socket_.async_read_some(buffer_.prepare(wanted), kAwait);
+  if (failed) {
+    close();
+    co_return false;
+  }
+  buffer_.commit(size);
+  received_ = Clock::now();
+  co_return true;
+}
+
+net::awaitable<bool> Connection::send_continue(const Parser& parser) {
+  const auto expect = parser.get().find(Field::expect);
+  if (expect == parser.get().end() || !boost::beast::iequals(expect->value(), "100-continue")) {
+    co_return true;
+  }
+  out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+  co_return co_await flush();
+}
+
+/// False: this was the last response.
+net::awaitable<bool> Connection::respond(const Request& request, Response& response) {
+  if (draining_) response.head.keep_alive(false);
+  const bool last = response.head.need_eof() || !response.head.keep_alive();
+  append_head(out_, response);
+  const Status status = response.head.result();
+  const bool bare = request.method() == beast_http::verb::head || status == Status::not_modified ||
+                    status == Status::no_content;
+  const std::string_view body = bare ? std::string_view() : response.body();
+  if (body.size() <= kGatherBytes) {
+    out_.append(body);
+    if ((last || out_.size() >= kFlushBytes) && !co_await flush()) co_return false;
+    co_return !last;
+  }
+  allow(limits_.grace, out_.size() + body.size());
+  const std::array parts = {net::const_buffer(out_.data(), out_.size()),
+                            net::const_buffer(body.data(), body.size())};
+  const auto [failed, size] = co_await net::async_write(socket_, parts, kAwait);
+  out_.clear();
+  if (failed) close();
+  co_return !failed && !last;
+}
+
+net::awaitable<bool> Connection::flush() {
+  if (out_.empty()) co_return socket_.is_open();
+  if (busy_ || draining_) allow(limits_.grace, out_.size());
+  const auto [failed, size] = co_await net::async_write(socket_, net::buffer(out_), kAwait);
+  out_.clear();
+  if (failed) close();
+  co_return !failed;
+}
+
+/// What broke HTTP is told so, as far as that can be said, and the connection ends.
+net::awaitable<void> Connection::refuse(error_code why) {
+  Status status = Status::bad_request;
+  std::string detail = "the request is not HTTP: " + why.message();
+  if (why == beast_http::error::body_limit) {
+    status = Status::payload_too_large;
+    detail = "the body is longer than max-value";
+  } else if (why == beast_http::error::header_limit) {
+    status = Status::request_header_fields_too_large;
+    detail = "the header is too long";
+  }
+  Response response = problem(status, detail);
+  response.head.version(11);
+  response.head.keep_alive(false);
+  response.head.content_length(response.body().size());
+  append_head(out_, response);
+  out_.append(response.body());
+  if (co_await flush()) co_await linger();
+}
+
+/// Lets the peer read the last response before the connection is closed: closing with bytes unread would reset it.
+net::awaitable<void> Connection::linger() {
+  if (!socket_.is_open()) co_return;
+  error_code failed;
+  socket_.shutdown(boost::asio::socket_base::shutdown_send, failed);
+  set_overdue_at(Clock::now() + kLingerTime);
+  buffer_.clear();
+  std::size_t total = 0;
+  while (!failed && total < kLingerBytes) {
+    std::tie(failed, std::ignore) =
+        co_await socket_.async_read_some(net::buffer(buffer_.prepare(kReadBytes)), kAwait);
+    total += kReadBytes;
+  }
+  close();
+}
+
+}  // namespace nearlane::http

@@ -1,0 +1,84 @@
+// Connection: one HTTP client, through Beast's parser and serialiser. The "Beast lane" of DESIGN section 5.
+//
+// Reads into one flat buffer, answers every complete request in it, and sends what can be sent together. What the
+// routes must wait for is a coroutine; a hit is a plain call.
+//
+// Units:     limits below; a peer that is slower than they allow is closed by its loop.
+// Threads:   its loop's.
+// Errors:    a request that breaks HTTP gets 400, 413 or 431, and the connection ends after it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include "servers/http/messages.h"
+#include "servers/loop/connection.h"
+#include "servers/loop/door_stats.h"
+#include "servers/loop/loop.h"
+
+namespace nearlane::http {
+
+struct ConnectionLimits {
+  // A key of 64 KiB with every byte percent-encoded, and headers.
+  std::uint32_t max_header = 256 * 1024;
+  std::uint64_t max_body = std::uint64_t{64} * 1024 * 1024;
+  std::chrono::seconds idle{75};    // between requests
+  std::chrono::seconds header{10};  // from a request's first byte to the end of its header
+  std::chrono::seconds grace{30};   // for a body or a response, beside its bytes at slowest_bytes
+  std::uint64_t slowest_bytes = 64 * 1024;  // a second
+};
+
+class Connection;
+
+/// Answers one request. The response is ready when the coroutine ends; it may also end at once.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  /// The answer, if nothing must be waited for.
+  virtual bool answer_now(const Request& request, Response& response, TimePoint received) = 0;
+  /// After answer_now said false.
+  virtual boost::asio::awaitable<void> answer(const Request& request, Response& response) = 0;
+};
+
+class Connection final : public loop::Connection {
+ public:
+  Connection(loop::Loop& home, int socket, std::unique_ptr<Handler> handler,
+             const ConnectionLimits& limits);
+
+  void start() override;
+  void drain() noexcept override;
+  void close() noexcept override;
+
+ private:
+  using Parser = beast_http::request_parser<beast_http::string_body>;
+
+  static boost::asio::awaitable<void> serve(std::shared_ptr<Connection> me);
+  boost::asio::awaitable<bool> read_request(Parser& parser);
+  boost::asio::awaitable<bool> read_some();
+  boost::asio::awaitable<bool> send_continue(const Parser& parser);
+  boost::asio::awaitable<bool> respond(const Request& request, Response& response);
+  boost::asio::awaitable<bool> flush();
+  boost::asio::awaitable<void> refuse(boost::system::error_code why);
+  boost::asio::awaitable<void> linger();
+  void allow(std::chrono::seconds base, std::uint64_t bytes);
+
+  loop::Loop& home_;
+  boost::asio::generic::stream_protocol::socket socket_;
+  std::unique_ptr<Handler> handler_;
+  const ConnectionLimits limits_;
+  boost::beast::flat_buffer buffer_;
+  std::string out_;
+  TimePoint received_;
+  bool busy_ = false;  // within a request
+  bool draining_ = false;
+};
+
+}  // namespace nearlane::http

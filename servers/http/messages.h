@@ -1,0 +1,33 @@
+// What travels between the HTTP connection, the routes and the stages: Beast's request, and our response.
+//
+// Lifetime:  a Response owns its body: a pinned entry, or text.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "core/entry/entry.h"
+
+namespace nearlane::http {
+
+namespace beast_http = boost::beast::http;
+
+using Request = beast_http::request<beast_http::string_body>;
+using Status = beast_http::status;
+using Field = beast_http::field;
+
+struct Response {
+  beast_http::response<beast_http::empty_body> head;
+  EntryPtr entry = {};  // the body is its value, else the text
+  std::string text = {};
+
+  [[nodiscard]] std::string_view body() const noexcept {
+    return entry ? entry->value() : std::string_view(text);
+  }
+};
+
+}  // namespace nearlane::http

@@ -1,0 +1,345 @@
+#include "servers/http/routes.h"
+
+#include <ctime>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/chrono.h>
+
+#include "core/base/epoch.h"
+#include "servers/http/conditions.h"
+#include "servers/http/problem.h"
+#include "servers/loop/secret.h"
+
+namespace nearlane::http {
+
+using loop::AnsweredBy;
+using loop::Outcome;
+namespace net = boost::asio;
+
+namespace {
+
+/// Below this a compressed body is hardly smaller than its headers.
+constexpr std::size_t kCompressBytes = 256;
+
+/// Waits for a call of TieredCache on the coroutine's own executor, whichever thread answers.
+/// `start` must capture nothing that has a destructor: g++ 12 destroys a co_await's temporaries twice.
+template <class T, class Start>
+net::awaitable<Result<T>> answer_of(Start start) {
+  static_assert(std::is_trivially_destructible_v<Start>);
+  const auto executor = co_await net::this_coro::executor;
+  auto initiate = [executor](auto handler, Start begin) {
+    // std::function must be copyable, a coroutine's handler is not.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    begin([executor, shared](Result<T> answer) {
+      net::post(executor, [shared, answer = std::move(answer)]() mutable {
+        std::move (*shared)(std::move(answer));
+      });
+    });
+  };
+  co_return co_await net::async_initiate<const net::use_awaitable_t<>, void(Result<T>)>(
+      std::move(initiate), net::use_awaitable, std::move(start));
+}
+
+std::optional<std::string_view> field(const Request& request, Field name) {
+  const auto found = request.find(name);
+  if (found == request.end()) return std::nullopt;
+  return std::string_view(found->value().data(), found->value().size());
+}
+
+std::string_view view(boost::core::string_view text) { return {text.data(), text.size()}; }
+
+Response empty(Status status) {
+  Response response;
+  response.head.result(status);
+  response.head.set(Field::cache_control, "private, no-cache");
+  return response;
+}
+
+Response not_allowed(std::string_view allow) {
+  Response response = problem(Status::method_not_allowed, "this resource takes other methods");
+  response.head.set(Field::allow, boost::core::string_view(allow.data(), allow.size()));
+  return response;
+}
+
+/// IMF-fixdate, made once a second.
+const std::string& http_date() {
+  struct Cached {
+    std::time_t second = 0;
+    std::string text = {};
+  };
+  thread_local Cached cached;
+  const std::time_t now = std::time(nullptr);
+  if (now != cached.second) {
+    cached.second = now;
+    cached.text = fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
+  }
+  return cached.text;
+}
+
+}  // namespace
+
+Routes::Routes(tier::TieredCache& tier, RoutesConfig config)
+    : tier_(tier), config_(std::move(config)) {}
+
+bool Routes::authorized(const Request& request) const {
+  if (config_.api_key.empty()) return true;
+  static constexpr std::string_view kBearer = "Bearer ";
+  const std::string_view authorization = field(request, Field::authorization).value_or("");
+  const auto key = request.find("X-API-Key");
+  const bool bearer = authorization.starts_with(kBearer) &&
+                      loop::equals_secret(authorization.substr(kBearer.size()), config_.api_key);
+  const bool header =
+      key != request.end() && loop::equals_secret(view(key->value()), config_.api_key);
+  return bearer || header;
+}
+
+Plan Routes::plan(const Request& request, TimePoint now) const {
+  Plan plan;
+  auto target = parse_target(view(request.target()));
+  if (target.has_error()) {
+    plan.response = problem(target.error(), false, config_.l2_timeout);
+    return plan;
+  }
+  plan.target = std::move(*target);
+  const Route route = plan.target.route;
+  if (config_.cors && request.method() == beast_http::verb::options) {
+    plan.response = preflight();
+    plan.outcome = Outcome::ok;
+  } else if (route != Route::healthz && route != Route::readyz && !authorized(request)) {
+    plan.response = problem(Status::unauthorized, "an API key is asked for");
+    plan.response->head.set(Field::www_authenticate, "Bearer");
+  } else if (route == Route::unknown) {
+    plan.response = problem(Status::not_found, "there is nothing under this path");
+  } else if (route == Route::entry || route == Route::touch) {
+    plan.coding = choose_coding(field(request, Field::accept_encoding), config_.compress);
+    switch (request.method()) {
+      case beast_http::verb::get:
+      case beast_http::verb::head:
+        plan_read(request, plan, now);
+        break;
+      default:
+        plan_write(request, plan);
+    }
+  } else {
+    plan.response = admin_page(request, route);
+    plan.outcome = Outcome::ok;
+  }
+  return plan;
+}
+
+Response Routes::admin_page(const Request& request, Route route) const {
+  if (request.method() != beast_http::verb::get && request.method() != beast_http::verb::head) {
+    return not_allowed("GET, HEAD");
+  }
+  AdminPage page = config_.admin(route);
+  Response response = empty(static_cast<Status>(page.status));
+  response.head.set(Field::content_type, page.content_type);
+  response.head.set(Field::cache_control, "no-store");
+  response.text = std::move(page.body);
+  return response;
+}
+
+void Routes::plan_read(const Request& request, Plan& plan, TimePoint now) const {
+  if (plan.target.route == Route::touch) {
+    plan.response = not_allowed("POST");
+    return;
+  }
+  plan.command = request.method() == beast_http::verb::get ? Command::get : Command::head;
+  const epoch::Guard guard;
+  const Entry* entry = tier_.find(KeyRef(0, plan.target.key), now);
+  if (entry == nullptr) return;
+  plan.response = found(request, plan, EntryPtr::pin(entry), "L1");
+  plan.answered_by = AnsweredBy::l1;
+  plan.outcome = Outcome::hit;
+}
+
+void Routes::plan_write(const Request& request, Plan& plan) const {
+  const bool touches = plan.target.route == Route::touch;
+  switch (request.method()) {
+    case beast_http::verb::put:
+      plan.command = Command::put;
+      break;
+    case beast_http::verb::delete_:
+      plan.command = Command::del;
+      break;
+    case beast_http::verb::post:
+      plan.command = Command::touch;
+      break;
+    default:
+      break;
+  }
+  const bool allowed = touches ? plan.command == Command::touch
+                               : plan.command == Command::put || plan.command == Command::del;
+  if (!allowed) {
+    plan.command = Command::other;
+    plan.response = not_allowed(touches ? "POST" : "GET, HEAD, PUT, DELETE");
+    return;
+  }
+  const auto match = field(request, Field::if_match);
+  if (match && !(is_star(*match) && plan.command == Command::put)) {
+    plan.response =
+        problem(Status::not_implemented,
+                "If-Match is offered on PUT with * only; entity tags are not compared yet");
+    return;
+  }
+  const auto none_match = field(request, Field::if_none_match);
+  if (none_match && !(is_star(*none_match) && plan.command == Command::put && !match)) {
+    plan.response =
+        problem(Status::not_implemented, "If-None-Match on a write is offered on PUT with * only");
+    return;
+  }
+  if (plan.command == Command::del && plan.target.ttl) {
+    plan.response = problem(Status::bad_request, "DELETE takes no ttl or px");
+  } else if (touches && !plan.target.ttl) {
+    plan.response = problem(Status::bad_request, "touch needs ttl or px");
+  } else if (plan.command == Command::put) {
+    const auto coded = field(request, Field::content_encoding);
+    if (coded && *coded != "identity") {
+      plan.response = problem(Status::unsupported_media_type,
+                              "values are stored as they are sent; Content-Encoding is not kept");
+    }
+  }
+}
+
+Response Routes::found(const Request& request, const Plan& plan, EntryPtr entry,
+                       std::string_view x_cache) const {
+  if (plan.coding == Coding::none) {
+    return problem(Status::not_acceptable, "Accept-Encoding refuses every coding on offer");
+  }
+  const Coding coding = entry->value().size() < kCompressBytes ? Coding::identity : plan.coding;
+  const std::string tag = entity_tag(entry->digest(), name_of(coding));
+  const auto none_match = field(request, Field::if_none_match);
+  const bool unchanged = none_match && lists_tag(*none_match, tag);
+  Response response = empty(unchanged ? Status::not_modified : Status::ok);
+  response.head.set(Field::etag, tag);
+  response.head.set(Field::vary, "Accept-Encoding");
+  response.head.set("X-Cache", boost::core::string_view(x_cache.data(), x_cache.size()));
+  if (unchanged) return response;
+  response.head.set(Field::content_type, "application/octet-stream");
+  if (coding != Coding::identity) {
+    if (auto smaller = compress(entry->value(), coding)) {
+      const std::string_view name = name_of(coding);
+      response.head.set(Field::content_encoding,
+                        boost::core::string_view(name.data(), name.size()));
+      response.text = std::move(*smaller);
+      return response;
+    }
+    response.head.set(Field::etag, entity_tag(entry->digest(), ""));
+  }
+  response.entry = std::move(entry);
+  return response;
+}
+
+net::awaitable<void> Routes::finish(const Request& request, Plan& plan) const {
+  plan.answered_by = AnsweredBy::l2;
+  switch (plan.command) {
+    case Command::get:
+    case Command::head:
+      co_await read(request, plan);
+      break;
+    case Command::put:
+      co_await put(request, plan);
+      break;
+    case Command::del:
+      co_await remove(plan);
+      break;
+    case Command::touch:
+      co_await touch(plan);
+      break;
+    case Command::other:
+    case Command::count:
+      plan.response = problem(Status::internal_server_error, "");
+  }
+}
+
+void Routes::fail(Plan& plan, const Error& error, bool writes) const {
+  plan.response = problem(error, writes, config_.l2_timeout);
+  plan.outcome = Outcome::error;
+}
+
+net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
+  auto looked = co_await answer_of<tier::Lookup>([this, &plan](tier::TieredCache::GetHandler done) {
+    tier_.get(Key(0, plan.target.key), tier::ReadFrom::l1_first, deadline(), std::move(done));
+  });
+  if (looked.has_error()) {
+    fail(plan, looked.error(), false);
+  } else if (!looked->entry) {
+    plan.response = problem(Status::not_found, "there is no such key");
+    plan.response->head.set("X-Cache", "MISS");
+    plan.outcome = Outcome::miss;
+  } else {
+    const bool confirmed = looked->source == tier::Source::l1;
+    plan.response = found(request, plan, looked->entry, confirmed ? "L1" : "L2");
+    plan.outcome = Outcome::hit;
+  }
+}
+
+net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
+  tier::StoreOptions options{.ask_existed = true};
+  if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
+  if (field(request, Field::if_none_match)) options.condition = tier::Condition::if_absent;
+  if (field(request, Field::if_match)) options.condition = tier::Condition::if_present;
+  const auto stored = co_await answer_of<tier::StoreOutcome>(
+      [this, &plan, &request, options](tier::TieredCache::SetHandler done) {
+        tier_.set(KeyRef(0, plan.target.key), request.body(), options, deadline(), std::move(done));
+      });
+  if (stored.has_error()) {
+    fail(plan, stored.error(), true);
+  } else if (!stored->stored) {
+    plan.response =
+        problem(Status::precondition_failed, options.condition == tier::Condition::if_absent
+                                                 ? "the key exists"
+                                                 : "the key does not exist");
+    plan.outcome = Outcome::ok;
+  } else {
+    const bool replaced =
+        stored->existed.value_or(options.condition == tier::Condition::if_present);
+    plan.response = empty(replaced ? Status::no_content : Status::created);
+    plan.outcome = Outcome::ok;
+  }
+}
+
+net::awaitable<void> Routes::remove(Plan& plan) const {
+  const auto removed = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
+    tier_.remove(KeyRef(0, plan.target.key), deadline(), std::move(done));
+  });
+  if (removed.has_error()) {
+    fail(plan, removed.error(), true);
+    co_return;
+  }
+  plan.response =
+      *removed ? empty(Status::no_content) : problem(Status::not_found, "there is no such key");
+  plan.outcome = Outcome::ok;
+}
+
+net::awaitable<void> Routes::touch(Plan& plan) const {
+  const auto touched = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
+    tier_.touch(KeyRef(0, plan.target.key), *plan.target.ttl, deadline(), std::move(done));
+  });
+  if (touched.has_error()) {
+    fail(plan, touched.error(), true);
+    co_return;
+  }
+  plan.response =
+      *touched ? empty(Status::no_content) : problem(Status::not_found, "there is no such key");
+  plan.outcome = Outcome::ok;
+}
+
+void Routes::complete(const Request& request, Response& response) const {
+  response.head.version(request.version());
+  response.head.keep_alive(request.keep_alive() && response.head.keep_alive());
+  response.head.set(Field::date, http_date());
+  const Status status = response.head.result();
+  if (status != Status::no_content && status != Status::not_modified) {
+    response.head.content_length(response.body().size());
+  }
+  for (const Stage stage : config_.stages) stage(request, response);
+}
+
+}  // namespace nearlane::http

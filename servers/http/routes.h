@@ -1,0 +1,84 @@
+// Routes: what each request means, over the two tiers and the admin pages.
+//
+// Threads:   any; a call's state is its Plan.
+// Errors:    responses; servers/http/problem.h words them.
+// Cost:      a hit: one find, a pin, and Beast's response fields.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "core/tier/tiered_cache.h"
+#include "servers/http/encoding.h"
+#include "servers/http/messages.h"
+#include "servers/http/stages.h"
+#include "servers/http/target.h"
+#include "servers/loop/door_stats.h"
+
+namespace nearlane::http {
+
+/// What DoorStats counts; the order of kCommandNames.
+enum class Command : std::uint8_t { get, head, put, del, touch, other, count };
+inline constexpr std::string_view kCommandNames[] = {"get",    "head",  "put",
+                                                     "delete", "touch", "other"};
+
+struct AdminPage {
+  unsigned status = 200;
+  std::string content_type = {};
+  std::string body = {};
+};
+
+struct RoutesConfig {
+  std::string api_key = {};  // empty: none asked for
+  std::chrono::milliseconds l2_timeout{500};
+  bool compress = false;  // per request, by Accept-Encoding
+  bool cors = false;      // answer preflights
+  std::vector<Stage> stages = {};
+  std::function<AdminPage(Route)> admin = {};
+};
+
+/// A request that was understood: its answer, or what is left to do for it.
+struct Plan {
+  std::optional<Response> response = {};
+  Target target = {};
+  Coding coding = Coding::identity;
+  Command command = Command::other;
+  loop::AnsweredBy answered_by = loop::AnsweredBy::local;
+  loop::Outcome outcome = loop::Outcome::error;
+};
+
+class Routes {
+ public:
+  Routes(tier::TieredCache& tier, RoutesConfig config);
+
+  /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an admin page.
+  [[nodiscard]] Plan plan(const Request& request, TimePoint now) const;
+  /// Asks L2 and fills in plan.response. `request` and `plan` outlive the call.
+  [[nodiscard]] boost::asio::awaitable<void> finish(const Request& request, Plan& plan) const;
+  /// What every response gets: length, date, connection, and the stages.
+  void complete(const Request& request, Response& response) const;
+
+ private:
+  [[nodiscard]] bool authorized(const Request& request) const;
+  [[nodiscard]] Response admin_page(const Request& request, Route route) const;
+  void plan_read(const Request& request, Plan& plan, TimePoint now) const;
+  void plan_write(const Request& request, Plan& plan) const;
+  [[nodiscard]] Response found(const Request& request, const Plan& plan, EntryPtr entry,
+                               std::string_view x_cache) const;
+  boost::asio::awaitable<void> read(const Request& request, Plan& plan) const;
+  boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;
+  boost::asio::awaitable<void> remove(Plan& plan) const;
+  boost::asio::awaitable<void> touch(Plan& plan) const;
+  void fail(Plan& plan, const Error& error, bool writes) const;
+  [[nodiscard]] TimePoint deadline() const { return Clock::now() + config_.l2_timeout; }
+
+  tier::TieredCache& tier_;
+  RoutesConfig config_;
+};
+
+}  // namespace nearlane::http
