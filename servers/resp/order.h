@@ -7,7 +7,7 @@
 //
 // Threads:  one connection's.
 // Cost:     a few words; no allocation.
-// Source:   docs/decisions/0005-order-within-a-connection.md.
+// Source:   docs/decisions/0004-order-within-a-connection.md.
 #pragma once
 
 #include <cstddef>
