@@ -37,7 +37,9 @@ class LaneView {
     return entry.epoch() == epoch() && now < entry.deadline();
   }
   [[nodiscard]] bool vouches(const Entry& entry, TimePoint now) const noexcept {
-    return vouches_but_for_lease(entry, now) && now < lease_until();
+    // The lease is read first: read after the epoch it could be the next epoch's, and an entry that
+    // nobody has vouched for since the old lease ran out would pass.
+    return now < lease_until() && vouches_but_for_lease(entry, now);
   }
 
   /// A hit was served: the owner keeps the lease of such a lane alive.

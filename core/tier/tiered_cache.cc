@@ -56,6 +56,12 @@ class TieredCache::Impl final : public cohere::Listener {
     flights_.revoke(key, [&] { l1_->erase(key); });
   }
 
+  /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before
+  /// it, and whose reply is still to come, must not be installed either.
+  void forget_after(const Error& error, const KeyRef& key) noexcept {
+    if (cohere::after_failed_write(error.code).action == Decision::Action::erase) forget(key);
+  }
+
   void invalidate(std::string_view name) noexcept override {
     Counts::add(Count::invalidations);
     // The push does not say in which database.
@@ -178,6 +184,7 @@ class Store final : public cohere::Call {
         tier_.l1_->erase(command.key.ref());
       }
     });
+    if (answer.error) tier_.forget_after(*answer.error, command.key.ref());
   }
 
   void complete(Answer answer) noexcept override {
@@ -219,6 +226,7 @@ class Touch final : public cohere::Call {
         tier_.l1_->erase(key);
       }
     });
+    if (answer.error) tier_.forget_after(*answer.error, key);
   }
 
   void complete(Answer answer) noexcept override {

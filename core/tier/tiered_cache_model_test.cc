@@ -1,11 +1,11 @@
 // TieredCache against a model of Redis, under random schedules.
 //
 // The model has what coherence depends on: threads that post to one ordered connection, whose posts
-// may overtake each other; commands executed some time after they were sent, GET and its PTTL at
-// different times; replies and pushes delivered in one order, some time after that; a second,
-// untracked connection for commands with several keys; a tracking table with OPTIN and NOLOOP as
-// measured on Redis 7.0 (a plain write of our own drops the registration, a transaction or a read
-// renews it); and somebody else who writes.
+// may overtake each other; deadlines that pass while the command goes its way; commands executed
+// some time after they were sent, GET and its PTTL at different times; replies and pushes delivered
+// in one order, some time after that; a second, untracked connection for commands with several
+// keys; a tracking table with OPTIN and NOLOOP as measured on Redis 7.0 (a plain write of our own
+// drops the registration, a transaction or a read renews it); and somebody else who writes.
 // Checked: what L1 serves is never older, in the store's own order, than what the same instance has
 // acknowledged; when all is quiet, what L1 serves is what the store has; everyone who asked is
 // answered. A seed replays a schedule exactly.
@@ -45,7 +45,7 @@ class ModelRedis final : public l2::L2Backend {
   void stop() noexcept override {}
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
     if (call->command.wide) {
-      wide_to_server_.push_back(std::move(call));
+      wide_to_server_.push_back(Event{.call = std::move(call)});
     } else {
       posted_[random_() % posted_.size()].push_back(std::move(call));
     }
@@ -58,6 +58,7 @@ class ModelRedis final : public l2::L2Backend {
 
   /// One of the things that happen by themselves.
   void advance() {
+    if (random_() % 12 == 0) return run_out_of_patience();
     switch (random_() % 6) {
       case 0:
       case 1:
@@ -89,6 +90,7 @@ class ModelRedis final : public l2::L2Backend {
     std::unique_ptr<l2::Call> call = {};
     l2::Answer answer = {};
     std::string pushed = {};
+    bool answered = false;  // its deadline has passed
   };
 
   void post(std::deque<std::unique_ptr<l2::Call>>& from) {
@@ -143,7 +145,7 @@ class ModelRedis final : public l2::L2Backend {
 
   void execute_wide() {
     if (wide_to_server_.empty()) return;
-    Event event{.call = std::move(wide_to_server_.front())};
+    Event event = std::move(wide_to_server_.front());
     wide_to_server_.pop_front();
     const auto& args = event.call->command.args;  // KEY VERSION KEY VERSION …
     for (std::size_t i = 1; i + 1 < args.size(); i += 2)
@@ -164,6 +166,20 @@ class ModelRedis final : public l2::L2Backend {
     if (tracked_.erase(key) != 0) to_client_.push_back(Event{.pushed = key});
   }
 
+  /// A deadline passes: the asker is answered at once, while the command goes its way.
+  void run_out_of_patience() {
+    for (auto* queue : {&to_server_, &to_client_, &wide_to_server_, &wide_to_client_}) {
+      if (queue->empty()) continue;
+      Event& event = (*queue)[random_() % queue->size()];
+      if (!event.call || event.answered) continue;
+      event.answered = true;
+      const auto timeout = l2::Answer::failed(Errc::timeout, "out of patience");
+      event.call->settle(timeout);
+      event.call->complete(timeout);
+      return;
+    }
+  }
+
   void deliver() {
     if (to_client_.empty()) return;
     Event event = std::move(to_client_.front());
@@ -178,6 +194,7 @@ class ModelRedis final : public l2::L2Backend {
     finish(event);
   }
   static void finish(Event& event) {
+    if (event.answered) return;
     event.call->settle(event.answer);
     event.call->complete(std::move(event.answer));
   }
@@ -188,7 +205,7 @@ class ModelRedis final : public l2::L2Backend {
   std::array<std::deque<std::unique_ptr<l2::Call>>, 2> posted_;
   std::deque<Event> to_server_;
   std::deque<Event> to_client_;
-  std::deque<std::unique_ptr<l2::Call>> wide_to_server_;
+  std::deque<Event> wide_to_server_;
   std::deque<Event> wide_to_client_;
   std::set<std::string> tracked_;
   std::map<Version, int> places_;
@@ -255,8 +272,8 @@ class Schedule {
         ++unanswered_;
         ++versions_;
         cache_->set(ref, std::to_string(versions_), {}, kForever,
-                    [this, key, version = versions_](const Result<StoreOutcome>&) {
-                      acknowledge({key}, version);
+                    [this, key, version = versions_](const Result<StoreOutcome>& outcome) {
+                      acknowledge({key}, version, outcome.has_value());
                     });
         break;
       case 4:
@@ -277,8 +294,8 @@ class Schedule {
         cache_->execute(
             {.args = {"MSET", keys_[0], std::to_string(first), keys_[1], std::to_string(second)},
              .keys = {keys_[0], keys_[1]}},
-            kForever, [this, first](const Result<Reply>&) {
-              acknowledge({keys_[0], keys_[1]}, first);
+            kForever, [this, first](const Result<Reply>& reply) {
+              acknowledge({keys_[0], keys_[1]}, first, reply.has_value());
             });
         break;
       }
@@ -292,13 +309,15 @@ class Schedule {
   void raw(const std::string& command, const std::string& key) {
     ++unanswered_;
     ++versions_;
-    cache_->execute(
-        {.args = {command, key, std::to_string(versions_)}, .keys = {key}}, kForever,
-        [this, key, version = versions_](const Result<Reply>&) { acknowledge({key}, version); });
+    cache_->execute({.args = {command, key, std::to_string(versions_)}, .keys = {key}}, kForever,
+                    [this, key, version = versions_](const Result<Reply>& reply) {
+                      acknowledge({key}, version, reply.has_value());
+                    });
   }
 
-  void acknowledge(const std::vector<std::string>& keys, Version version) {
+  void acknowledge(const std::vector<std::string>& keys, Version version, bool done) {
     --unanswered_;
+    if (!done) return;  // it timed out, and may yet be executed
     for (const std::string& key : keys) {
       acknowledged_[key] = std::max(acknowledged_[key], redis_->place_of(version));
     }
