@@ -35,6 +35,9 @@ class CommandParser {
  public:
   explicit CommandParser(CommandLimits limits = {}) : limits_(limits) {}
 
+  /// From the next command on; what args() views stays.
+  void set_limits(CommandLimits limits) noexcept { limits_ = limits; }
+
   enum class Status : unsigned char { complete, need_more };
 
   /// Looks for one command at the front of `buffer`, which must start with the bytes that earlier

@@ -216,6 +216,20 @@ bool is(const Words& command, std::string_view name) {
                     [](char a, char b) { return (a & ~0x20) == b; });
 }
 
+void append_quoted(std::string& line, std::string_view word) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  line += line.empty() ? "\"" : " \"";
+  for (const char c : word) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= ' ' && byte < 127 && c != '"' && c != '\\') {
+      line += c;
+    } else {
+      line += {'\\', 'x', hex[byte / 16], hex[byte % 16]};
+    }
+  }
+  line += '"';
+}
+
 void sort_elements(Reply& reply) {
   std::sort(reply.elements.begin(), reply.elements.end(),
             [](const Reply& a, const Reply& b) { return a.text < b.text; });
@@ -260,21 +274,15 @@ std::string to_bytes(const Words& command) {
   return bytes;
 }
 
+std::string to_inline(const Words& command) {
+  std::string line;
+  for (const auto& word : command) append_quoted(line, word);
+  return line + "\r\n";
+}
+
 std::string to_text(const Words& command) {
-  constexpr std::string_view hex = "0123456789abcdef";
   std::string text;
-  for (const auto& word : command) {
-    text += text.empty() ? "\"" : " \"";
-    for (const char c : word.substr(0, 100)) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte >= ' ' && byte < 127 && c != '"' && c != '\\') {
-        text += c;
-      } else {
-        text += {'\\', 'x', hex[byte / 16], hex[byte % 16]};
-      }
-    }
-    text += '"';
-  }
+  for (const auto& word : command) append_quoted(text, std::string_view(word).substr(0, 100));
   return text;
 }
 

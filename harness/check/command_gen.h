@@ -24,7 +24,9 @@ using Words = std::vector<std::string>;
 [[nodiscard]] bool agree(const Words& command, protocol::Reply a, protocol::Reply b);
 
 [[nodiscard]] std::string to_bytes(const Words& command);
-/// For failure messages: quoted as redis-cli would take it.
+/// As an inline command, every word quoted.
+[[nodiscard]] std::string to_inline(const Words& command);
+/// For failure messages: quoted as redis-cli would take it, long words cut.
 [[nodiscard]] std::string to_text(const Words& command);
 
 }  // namespace nearlane::harness

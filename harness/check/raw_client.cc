@@ -53,22 +53,47 @@ RawClient& RawClient::operator=(RawClient&& other) noexcept {
   return *this;
 }
 
-Result<void> RawClient::send(std::string_view bytes) const {
+Result<void> RawClient::send(std::string_view bytes, Duration limit) {
+  const TimePoint deadline = Clock::now() + limit;
   while (!bytes.empty()) {
-    const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0) return Error{Errc::connection_lost, last_error()};
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
+    const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+      continue;
+    }
+    if (errno != EAGAIN) return Error{Errc::connection_lost, last_error()};
+    const auto ready = wait_for(POLLIN | POLLOUT, deadline);
+    if (!ready) return ready.error();
+    if ((*ready & POLLIN) == 0) continue;
+    if (const auto more = receive(deadline); !more) return more.error();
   }
   return {};
 }
 
-Result<void> RawClient::receive(TimePoint deadline) {
+std::size_t RawClient::send_until_stalled(std::string_view bytes, Duration patience) {
+  std::size_t total = 0;
+  while (total < bytes.size() && wait_for(POLLOUT, Clock::now() + patience)) {
+    const auto rest = bytes.substr(total);
+    const auto sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN) break;
+    if (sent > 0) total += static_cast<std::size_t>(sent);
+  }
+  return total;
+}
+
+/// The events that came, of those asked for.
+Result<short> RawClient::wait_for(short events, TimePoint deadline) const {
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  pollfd waiting{fd_, POLLIN, 0};
+  pollfd waiting{fd_, events, 0};
   if (left <= 0 || ::poll(&waiting, 1, static_cast<int>(left)) <= 0) {
-    return Error{Errc::timeout, "no reply; received so far: " + received_.substr(0, 200)};
+    return Error{Errc::timeout, "the peer is silent; received so far: " + received_.substr(0, 200)};
   }
+  return waiting.revents;
+}
+
+Result<void> RawClient::receive(TimePoint deadline) {
+  if (const auto ready = wait_for(POLLIN, deadline); !ready) return ready.error();
   const std::size_t before = received_.size();
   received_.resize(before + kReadBytes);
   const auto got = ::recv(fd_, received_.data() + before, kReadBytes, 0);

@@ -28,7 +28,12 @@ class RawClient {
   RawClient(RawClient&& other) noexcept;
   RawClient& operator=(RawClient&& other) noexcept;
 
-  [[nodiscard]] Result<void> send(std::string_view bytes) const;
+  /// Takes in what the peer sends meanwhile, so that a peer that stops reading until its replies are
+  /// taken cannot stop us both.
+  [[nodiscard]] Result<void> send(std::string_view bytes,
+                                  Duration limit = std::chrono::seconds(10));
+  /// Sends, and reads nothing, until the peer has taken nothing for `patience`; how much was sent.
+  [[nodiscard]] std::size_t send_until_stalled(std::string_view bytes, Duration patience);
   [[nodiscard]] Result<RawReply> read(Duration limit = std::chrono::seconds(10));
   /// All that comes until the peer closes.
   [[nodiscard]] Result<std::string> read_to_end(Duration limit = std::chrono::seconds(10));
@@ -37,6 +42,7 @@ class RawClient {
 
  private:
   explicit RawClient(int fd) noexcept : fd_(fd) {}
+  Result<short> wait_for(short events, TimePoint deadline) const;
   Result<void> receive(TimePoint deadline);
 
   int fd_;

@@ -39,6 +39,12 @@ bool is_get(std::span<const std::string_view> args) {
   return args.size() == 2 && args[0].size() == 3 && equals_ignoring_case(args[0], "get");
 }
 
+/// A browser that was talked into posting here would have the body's lines executed as commands. Every
+/// HTTP request comes by one of these words before its body, and Redis hangs up on them too.
+bool is_http(std::string_view command) {
+  return equals_ignoring_case(command, "post") || equals_ignoring_case(command, "host:");
+}
+
 bool lies_in(std::string_view part, std::string_view whole) {
   const std::less_equal<> at_most;
   return at_most(whole.data(), part.data()) &&
@@ -63,7 +69,8 @@ CacheSession::CacheSession(SessionContext& context, Host& host, ClientInfo clien
 
 void CacheSession::set_authenticated(bool authenticated) {
   client_.authenticated = authenticated;
-  parser_ = protocol::CommandParser(command_limits(context_.limits, authenticated));
+  // Not a new parser: the command that authenticates still views its own arguments.
+  parser_.set_limits(command_limits(context_.limits, authenticated));
 }
 
 void CacheSession::detach() noexcept {
@@ -176,6 +183,10 @@ bool CacheSession::dispatch(Args args) {
 
 /// Answers what needs no tier: refusals and the connection's own commands. False: it is for L2.
 bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
+  if (spec == nullptr && is_http(args[0])) {
+    closing_ = true;
+    return true;
+  }
   if (!client_.authenticated &&
       (spec == nullptr || spec->flags.find("no_auth") == std::string_view::npos)) {
     fail("NOAUTH Authentication required.");
@@ -188,7 +199,7 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
   }
   const auto count = static_cast<int>(args.size());
   const bool right = spec->arity >= 0 ? count == spec->arity : count >= -spec->arity;
-  if (!right || (spec->name == "mset" && count % 2 == 0)) {
+  if (!right || (spec->step == 2 && count % 2 == 0)) {
     fail("ERR wrong number of arguments for '" + std::string(spec->name) + "' command");
     return true;
   }

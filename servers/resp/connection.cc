@@ -24,7 +24,7 @@ Connection::Connection(loop::Loop& home, int socket, const MakeSession& make_ses
     : home_(home), socket_(home.context(), socket), session_(make_session(*this)) {}
 
 void Connection::wait_readable() {
-  if (waits_to_read_) return;
+  if (waits_to_read_ || ended_) return;
   waits_to_read_ = true;
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                      [me = self()](const boost::system::error_code& failed) {
@@ -63,13 +63,18 @@ void Connection::receive() {
     wait_readable();
     return;
   }
-  if (got <= 0) {
+  if (got == 0) {
+    ended_ = true;
+    move_on();
+    return;
+  }
+  if (got < 0) {
     close();
     return;
   }
   serve(fresh ? std::string_view(into, static_cast<std::size_t>(got)) : std::string_view(input_),
         received);
-  move_on();
+  serve_held();
 }
 
 /// Serves what can be served of `input`, and keeps the rest.
@@ -107,7 +112,9 @@ void Connection::answered() noexcept {
 void Connection::move_on() {
   if (!socket_.is_open() || !send()) return;
   if (!session_->output().empty()) return;  // wait_writable goes on
-  if ((session_->closing() || (draining_ && input_.empty())) && session_->idle()) {
+  const bool over =
+      session_->closing() || (ended_ && !session_->blocked()) || (draining_ && input_.empty());
+  if (over && session_->idle()) {
     close();
     return;
   }

@@ -56,6 +56,7 @@ class Connection final : public loop::Connection, private Session::Host {
   bool waits_to_read_ = false;
   bool waits_to_write_ = false;
   bool draining_ = false;
+  bool ended_ = false;  // the peer sends no more; what it asked for is still answered
 };
 
 }  // namespace nearlane::resp
