@@ -69,7 +69,8 @@ TEST(InstallRules, AfterTouchFollowTheTable) {
 TEST(InstallRules, CapTheDeadlineByL1Ttl) {
   EXPECT_EQ(after_fetch(Reply::bulk("v"), -1, kSent, seconds(5)).deadline, kSent + seconds(5));
   EXPECT_EQ(after_fetch(Reply::bulk("v"), 60'000, kSent, seconds(5)).deadline, kSent + seconds(5));
-  EXPECT_EQ(after_fetch(Reply::bulk("v"), 1'000, kSent, seconds(5)).deadline, kSent + milliseconds(999));
+  EXPECT_EQ(after_fetch(Reply::bulk("v"), 1'000, kSent, seconds(5)).deadline,
+            kSent + milliseconds(999));
 }
 
 TEST(InstallRules, SurviveAPttlBeyondTheClock) {

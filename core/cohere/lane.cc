@@ -44,7 +44,7 @@ void append_args(std::string& out, const Command& command) {
 }  // namespace
 
 Lane::Lane(const LaneConfig& config, LaneView& view, Listener& listener)
-    : config_(config), view_(view), listener_(listener), parser_() {}
+    : config_(config), view_(view), listener_(listener) {}
 
 Lane::~Lane() = default;
 

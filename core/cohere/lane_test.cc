@@ -44,7 +44,7 @@ class Recorded final : public Call {
 
 class LaneTest : public testing::Test {
  protected:
-  explicit LaneTest(LaneConfig config = {}) : lane(config, view, journal) {}
+  explicit LaneTest(const LaneConfig& config = {}) : lane(config, view, journal) {}
 
   void make_ready() {
     lane.connect();

@@ -319,7 +319,7 @@ class Babbler {
     sockaddr_in address{
         .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     socklen_t size = sizeof address;
-    bind(fd_, reinterpret_cast<sockaddr*>(&address), size);
+    (void)bind(fd_, reinterpret_cast<sockaddr*>(&address), size);
     listen(fd_, 64);
     getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
     url = "redis://127.0.0.1:";

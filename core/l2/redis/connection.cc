@@ -159,9 +159,10 @@ void Connection::flush() {
       [self = shared_from_this(), generation = generation_](error_code error, std::size_t) {
         if (generation != self->generation_ || self->stopped_) return;
         self->writing_ = false;
-        if (error)
+        if (error) {
           return self->close(
               {Errc::connection_lost, "cannot write to " + self->where() + ": " + error.message()});
+        }
         self->flush();
       });
 }

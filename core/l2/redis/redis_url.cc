@@ -23,7 +23,7 @@ Error wrong(std::string_view what) {
 Result<RedisUrl> parse_redis_url(std::string_view text) {
   const auto parsed = boost::urls::parse_uri(boost::core::string_view(text.data(), text.size()));
   if (!parsed) return wrong("the URL cannot be read");
-  const boost::urls::url_view url = *parsed;
+  const boost::urls::url_view& url = *parsed;
   if (url.scheme() != "redis") return wrong("the scheme is not redis");
   if (url.has_query() || url.has_fragment())
     return wrong("a query or fragment has no meaning here");
