@@ -40,7 +40,7 @@ using cohere::Listener;
 using cohere::Op;
 
 struct Health {
-  bool ready = false;  // calls have a fair chance
+  bool ready = false;  // most calls would succeed
   unsigned lanes = 0;
   unsigned lanes_up = 0;
   std::string detail = {};  // for people: what is wrong, or what it is connected to

@@ -73,7 +73,9 @@ tier::TieredCache& CacheNode::tier() noexcept { return *tier_; }
 
 bool CacheNode::ready_within(Duration patience) {
   const TimePoint end = Clock::now() + patience;
-  while (!tier_->l2_health().ready) {
+  for (;;) {
+    const l2::Health health = tier_->l2_health();
+    if (health.lanes > 0 && health.lanes_up == health.lanes) break;
     if (Clock::now() > end) return false;
     std::this_thread::yield();
   }

@@ -85,8 +85,9 @@ class RedisBackend final : public L2Backend {
         health.detail = lane->trouble();
       }
     }
-    health.ready = !lanes_.empty() && health.lanes_up == health.lanes;
-    if (health.ready) health.detail = url_.host + ":" + url_.port;
+    // A lane that is just reconnecting must not take the whole instance out of its balancer.
+    health.ready = health.lanes_up * 2 > health.lanes;
+    if (health.lanes_up == health.lanes) health.detail = url_.host + ":" + url_.port;
     if (health.detail.empty()) health.detail = "connecting to " + url_.host + ":" + url_.port;
     return health;
   }
