@@ -5,7 +5,7 @@
 //           loop sends when a reply makes room, so the two are equal and say nothing of arrival rates.
 // Units:    rates in operations a second; times as offsets from the run's start.
 // Threads:  plain values; the callbacks run on the generator's thread.
-// Source:   "How NOT to measure latency" (Gil Tene), wrk2; the voiding rule is docs of the harness.
+// Source:   "How NOT to measure latency" (Gil Tene), wrk2; docs/decisions/0006-whose-delay-it-is.md.
 #pragma once
 
 #include <array>
