@@ -1,0 +1,395 @@
+// Wire tables of the RESP door, without sockets: bytes in, bytes out, over the embedded store; and a store whose
+// answers the test holds back, for the order of commands and replies.
+
+#include "servers/resp/cache_session.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/base/epoch.h"
+#include "core/l1/l1_map.h"
+#include "core/l2/l2_backend.h"
+
+namespace {
+
+std::atomic<std::uint64_t> allocations{0};  // by anybody in this program
+
+// Not inlined: g++ would take new and delete apart and warn that malloc's memory is deleted.
+[[gnu::noinline]] void* take(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void give_back(void* memory) noexcept { std::free(memory); }
+
+}  // namespace
+
+void* operator new(std::size_t size) { return take(size); }
+void operator delete(void* memory) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
+
+namespace nearlane::resp {
+namespace {
+
+/// A store that executes nothing until it is told to, in the order in which commands came.
+class HeldBackend final : public l2::L2Backend {
+ public:
+  explicit HeldBackend(std::unique_ptr<l2::L2Backend> inner) : inner_(std::move(inner)) {}
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "held"; }
+  [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
+    return inner_->capabilities();
+  }
+  [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override {
+    return inner_->lanes();
+  }
+  [[nodiscard]] l2::Health health() const override { return inner_->health(); }
+  void start(l2::Listener& listener) override { inner_->start(listener); }
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (open_) {
+      inner_->submit(std::move(call));
+    } else {
+      held_.push_back(std::move(call));
+    }
+  }
+  void stop() noexcept override {
+    for (; !held_.empty(); held_.pop_front()) {
+      l2::Answer ended{.error = Error{Errc::shutting_down}};
+      held_.front()->settle(ended);
+      held_.front()->complete(std::move(ended));
+    }
+    inner_->stop();
+  }
+
+  void hold() { open_ = false; }
+  [[nodiscard]] std::size_t held() const { return held_.size(); }
+  void release(std::size_t count) {
+    for (; count > 0 && !held_.empty(); --count) {
+      auto call = std::move(held_.front());
+      held_.pop_front();
+      inner_->submit(std::move(call));
+    }
+  }
+
+ private:
+  std::unique_ptr<l2::L2Backend> inner_;
+  std::deque<std::unique_ptr<l2::Call>> held_;
+  bool open_ = true;
+};
+
+class CacheSessionTest : public testing::Test, public Session::Host {
+ protected:
+  CacheSessionTest() : CacheSessionTest("") {}
+  explicit CacheSessionTest(std::string password) : password_(std::move(password)) {
+    auto memory = l2::make_l2({.url = "memory:"}, {});
+    auto held = std::make_unique<HeldBackend>(std::move(*memory));
+    l2_ = held.get();
+    auto l1 = l1::make_l1({.bytes = std::uint64_t{64} << 20U});
+    tier_ =
+        std::make_unique<tier::TieredCache>(tier::TierConfig{}, std::move(*l1), std::move(held));
+    tier_->start();
+    context_ = std::make_unique<SessionContext>(SessionContext{.tier = *tier_,
+                                                               .home = loop_,
+                                                               .stats = stats_,
+                                                               .clients = clients_,
+                                                               .password = password_,
+                                                               .info = info_});
+    session_ = std::make_shared<CacheSession>(*context_, *this, ClientInfo{});
+  }
+  ~CacheSessionTest() override {
+    tier_->stop();
+    loop_.context().poll();
+    session_->detach();
+  }
+
+  /// Bytes in, bytes out.
+  std::string serve(std::string_view bytes) {
+    input_ += bytes;
+    loop_.post([this] { go_on(); });
+    return settle();
+  }
+  /// Runs what L2's answers posted home.
+  std::string settle() {
+    loop_.context().restart();
+    loop_.context().poll();
+    return std::exchange(session_->output(), {});
+  }
+  void go_on() {
+    session_->refill();
+    input_.erase(0, session_->serve(input_, Clock::now()));
+  }
+  void answered() noexcept override { go_on(); }
+
+  static std::string get(std::string_view key) {
+    return "*2\r\n$3\r\nGET\r\n$" + std::to_string(key.size()) + "\r\n" + std::string(key) + "\r\n";
+  }
+
+  std::string password_;
+  loop::Loop loop_{0};
+  loop::DoorStats stats_{commands().size()};
+  ClientRegistry clients_;
+  std::function<std::string(std::string_view)> info_ = [](std::string_view section) {
+    return "# " + std::string(section) + "\r\n";
+  };
+  HeldBackend* l2_ = nullptr;
+  std::unique_ptr<tier::TieredCache> tier_;
+  std::unique_ptr<SessionContext> context_;
+  std::shared_ptr<CacheSession> session_;
+  std::string input_;
+};
+
+struct Exchange {
+  std::string_view in;
+  std::string_view out;
+};
+
+TEST_F(CacheSessionTest, AnswersAsRedisDoes) {
+  for (const Exchange& e : std::vector<Exchange>{
+           {"PING\r\n", "+PONG\r\n"},
+           {"PING hi\r\n", "$2\r\nhi\r\n"},
+           {"ping a b\r\n", "-ERR wrong number of arguments for 'ping' command\r\n"},
+           {"ECHO hi\r\n", "$2\r\nhi\r\n"},
+           {"\r\n", ""},
+           {"*0\r\n", ""},
+           {"GET a\r\n", "$-1\r\n"},
+           {"SET a 1\r\n", "+OK\r\n"},
+           {"GET a\r\n", "$1\r\n1\r\n"},
+           {"gEt a\r\n", "$1\r\n1\r\n"},
+           {"GET\r\n", "-ERR wrong number of arguments for 'get' command\r\n"},
+           {"SET a 2 NX\r\n", "$-1\r\n"},
+           {"SET b 2 XX\r\n", "$-1\r\n"},
+           {"SET a 3 GET\r\n", "$1\r\n1\r\n"},
+           {"SET a 4 EX 0\r\n", "-ERR invalid expire time in 'set' command\r\n"},
+           {"SET a 4 ZZ\r\n", "-ERR syntax error\r\n"},
+           {"SETNX a 5\r\n", ":0\r\n"},
+           {"SETNX n 5\r\n", ":1\r\n"},
+           {"SETEX e 100 v\r\n", "+OK\r\n"},
+           {"TTL e\r\n", ":100\r\n"},
+           {"PERSIST e\r\n", ":1\r\n"},
+           {"TTL e\r\n", ":-1\r\n"},
+           {"EXPIRE e 50\r\n", ":1\r\n"},
+           {"EXPIRE none 50\r\n", ":0\r\n"},
+           {"GETEX e PERSIST\r\n", "$1\r\nv\r\n"},
+           {"INCR c\r\n", ":1\r\n"},
+           {"INCRBY c 41\r\n", ":42\r\n"},
+           {"DECR c\r\n", ":41\r\n"},
+           {"GET c\r\n", "$2\r\n41\r\n"},
+           {"APPEND c x\r\n", ":3\r\n"},
+           {"GET c\r\n", "$3\r\n41x\r\n"},
+           {"STRLEN c\r\n", ":3\r\n"},
+           {"TYPE c\r\n", "+string\r\n"},
+           {"MSET x 1 y 2\r\n", "+OK\r\n"},
+           {"MSET x 1 y\r\n", "-ERR wrong number of arguments for 'mset' command\r\n"},
+           {"MGET x none y\r\n", "*3\r\n$1\r\n1\r\n$-1\r\n$1\r\n2\r\n"},
+           {"MGET x y\r\n", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n"},
+           {"EXISTS x y x none\r\n", ":3\r\n"},
+           {"TOUCH x\r\n", ":1\r\n"},
+           {"GETSET x 7\r\n", "$1\r\n1\r\n"},
+           {"GETDEL x\r\n", "$1\r\n7\r\n"},
+           {"GET x\r\n", "$-1\r\n"},
+           {"DEL y none\r\n", ":1\r\n"},
+           {"UNLINK a\r\n", ":1\r\n"},
+           {"SELECT 1\r\n", "+OK\r\n"},
+           {"GET c\r\n", "$-1\r\n"},
+           {"SELECT 16\r\n", "-ERR DB index is out of range\r\n"},
+           {"SELECT x\r\n", "-ERR value is not an integer or out of range\r\n"},
+           {"SELECT 0\r\n", "+OK\r\n"},
+           {"FLUSHALL\r\n", "+OK\r\n"},
+           {"GET c\r\n", "$-1\r\n"},
+           {"AUTH x\r\n",
+            "-ERR AUTH <password> called without any password configured for the default user. Are "
+            "you sure your configuration is correct?\r\n"},
+           {"CLIENT SETNAME me\r\n", "+OK\r\n"},
+           {"CLIENT GETNAME\r\n", "$2\r\nme\r\n"},
+           {"CLIENT REPLY ON\r\n", "+OK\r\n"},
+           {"CONFIG GET save\r\n", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"},
+           {"COMMAND INFO nope\r\n", "*1\r\n*-1\r\n"},
+           {"COMMAND DOCS\r\n", "*0\r\n"},
+           {"HELLO 4\r\n", "-NOPROTO unsupported protocol version\r\n"},
+           {"HELLO x\r\n", "-ERR Protocol version is not an integer or out of range\r\n"},
+           {"HELLO 3 FOO\r\n", "-ERR Syntax error in HELLO option 'FOO'\r\n"},
+           {"INFO server\r\n", "$10\r\n# server\r\n\r\n"},
+           {"RESET\r\n", "+RESET\r\n"},
+           {"CLIENT GETNAME\r\n", "$-1\r\n"},
+       }) {
+    EXPECT_EQ(serve(e.in), e.out) << e.in;
+  }
+}
+
+TEST_F(CacheSessionTest, SpeaksRESP3AfterHello) {
+  const std::string hello = serve("HELLO 3 SETNAME me\r\n");
+  EXPECT_TRUE(hello.starts_with("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n"));
+  EXPECT_NE(hello.find("$5\r\nproto\r\n:3\r\n"), std::string::npos);
+  EXPECT_EQ(serve("GET none\r\n"), "_\r\n");
+  EXPECT_EQ(serve("MGET none\r\n"), "*1\r\n_\r\n");
+  EXPECT_TRUE(serve("HELLO 2\r\n").starts_with("*14\r\n"));
+  EXPECT_EQ(serve("GET none\r\n"), "$-1\r\n");
+}
+
+TEST_F(CacheSessionTest, AnswersAlikeHoweverTheBytesArrive) {
+  const std::string in = "SET a 1\r\n" + get("a") + get("b") + "MGET a b\r\nINCR a\r\n" + get("a");
+  const std::string whole = serve(in);
+  EXPECT_EQ(whole, "+OK\r\n$1\r\n1\r\n$-1\r\n*2\r\n$1\r\n1\r\n$-1\r\n:2\r\n$1\r\n2\r\n");
+  for (std::size_t split = 0; split <= in.size(); ++split) {
+    EXPECT_EQ(serve("FLUSHALL\r\n"), "+OK\r\n");
+    std::string pieces = serve(in.substr(0, split));
+    pieces += serve(in.substr(split));
+    ASSERT_EQ(pieces, whole) << split;
+  }
+  EXPECT_EQ(serve("FLUSHALL\r\n"), "+OK\r\n");
+  std::string single;
+  for (const char byte : in) single += serve(std::string_view(&byte, 1));
+  EXPECT_EQ(single, whole);
+}
+
+TEST_F(CacheSessionTest, ClosesAfterAProtocolErrorAndAnswersWhatCameBefore) {
+  EXPECT_EQ(serve("PING\r\n*1\r\n+x\r\nPING\r\n"),
+            "+PONG\r\n-ERR Protocol error: expected '$', got '+'\r\n");
+  EXPECT_TRUE(session_->closing());
+}
+
+TEST_F(CacheSessionTest, RefusesKeysThatAreTooLong) {
+  const std::string key(64 * 1024 + 1, 'k');
+  EXPECT_EQ(serve(get(key)), "-ERR nearlane: the key is longer than 64 KiB\r\n");
+  EXPECT_EQ(serve(get(key.substr(1))), "$-1\r\n");
+  EXPECT_EQ(serve(get("")), "$-1\r\n");
+}
+
+TEST_F(CacheSessionTest, KeepsRepliesInTheOrderOfCommands) {
+  serve("SET a 1\r\nSET b 2\r\n");
+  l2_->hold();
+  // b is read from L1, none from L2: the hit must wait behind the miss, and PING behind both.
+  EXPECT_EQ(serve("GET none\r\nGET b\r\nPING\r\nGET none2\r\nGET a\r\n"), "");
+  EXPECT_EQ(l2_->held(), 2U);
+  l2_->release(1);
+  EXPECT_EQ(settle(), "$-1\r\n$1\r\n2\r\n+PONG\r\n");
+  l2_->release(1);
+  EXPECT_EQ(settle(), "$-1\r\n$1\r\n1\r\n");
+  EXPECT_TRUE(session_->idle());
+}
+
+TEST_F(CacheSessionTest, ReadsItsOwnPipelinedWriteThroughL2) {
+  serve("SET a 1\r\n");
+  EXPECT_EQ(serve("GET a\r\n"), "$1\r\n1\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("INCR a\r\nGET a\r\n"), "");
+  // Both were sent: the GET follows the INCR down its lane.
+  EXPECT_EQ(l2_->held(), 2U);
+  l2_->release(2);
+  EXPECT_EQ(settle(), ":2\r\n$1\r\n2\r\n");
+}
+
+TEST_F(CacheSessionTest, CommandsOutsideTheLanesWaitAndAreWaitedFor) {
+  l2_->hold();
+  EXPECT_EQ(serve("SET a 1\r\nDEL a b\r\nPING\r\n"), "");
+  EXPECT_EQ(l2_->held(), 1U);
+  EXPECT_TRUE(session_->blocked());
+  l2_->release(1);
+  // The reply lets the DEL go, which holds the PING back in its turn.
+  EXPECT_EQ(settle(), "+OK\r\n");
+  EXPECT_EQ(l2_->held(), 1U);
+  l2_->release(1);
+  EXPECT_EQ(settle(), ":1\r\n+PONG\r\n");
+}
+
+TEST_F(CacheSessionTest, StopsReadingAtItsCaps) {
+  l2_->hold();
+  std::string many;
+  for (std::size_t i = 0; i < context_->limits.max_unanswered + 10; ++i) {
+    many += "GET none" + std::to_string(i) + "\r\n";
+  }
+  EXPECT_EQ(serve(many), "");
+  EXPECT_TRUE(session_->blocked());
+  EXPECT_LE(l2_->held(), context_->limits.max_unanswered);
+  l2_->release(l2_->held());
+  std::string replies = settle();
+  for (int i = 0; i < 3; ++i) {
+    l2_->release(l2_->held());
+    replies += settle();
+  }
+  EXPECT_EQ(replies.size(), 5 * (context_->limits.max_unanswered + 10));
+
+  // PINGs behind an unanswered command count as held replies.
+  EXPECT_EQ(serve("GET none\r\n"), "");
+  std::string pings;
+  for (std::size_t i = 0; i < context_->limits.max_output; i += 6) pings += "PING\r\n";
+  EXPECT_EQ(serve(pings), "");
+  EXPECT_TRUE(session_->blocked());
+}
+
+TEST_F(CacheSessionTest, SaysWhenAWritesOutcomeIsUnknown) {
+  l2_->hold();
+  serve("SET a 1\r\n");
+  tier_->stop();
+  EXPECT_EQ(settle(),
+            "-ERR nearlane: the server is shutting down; the outcome of this write is unknown\r\n");
+}
+
+TEST_F(CacheSessionTest, WarmedPipelinedHitsAllocateNothing) {
+  std::string batch;
+  for (int i = 0; i < 200; ++i) {
+    const std::string key = "session:" + std::to_string(i);
+    serve("SET " + key + " " + std::string(300, 'v') + "\r\n");
+    batch += get(key);
+  }
+  const auto once = [&] {
+    const std::size_t taken = session_->serve(batch, Clock::now());
+    const bool all = taken == batch.size() && session_->output().size() == 200 * (6 + 300 + 2);
+    session_->output().clear();
+    return all;
+  };
+  ASSERT_TRUE(once());
+  ASSERT_TRUE(once());
+  const std::uint64_t before = allocations.load();
+  bool all = true;
+  for (int i = 0; i < 100; ++i) all = once() && all;
+  EXPECT_EQ(allocations.load() - before, 0U);
+  EXPECT_TRUE(all);
+}
+
+TEST_F(CacheSessionTest, RecordsTheLatencyOfEachHit) {
+  serve("SET a 1\r\n");
+  const auto before = stats_.l1_latency.snapshot().count();
+  serve(get("a") + get("a") + get("none"));
+  EXPECT_EQ(stats_.l1_latency.snapshot().count() - before, 2U);
+}
+
+class WithPassword : public CacheSessionTest {
+ protected:
+  WithPassword() : CacheSessionTest("secret") {}
+};
+
+TEST_F(WithPassword, AsksForItFirst) {
+  for (const Exchange& e : std::vector<Exchange>{
+           {"GET a\r\n", "-NOAUTH Authentication required.\r\n"},
+           {"PING\r\n", "-NOAUTH Authentication required.\r\n"},
+           {"FOO\r\n", "-NOAUTH Authentication required.\r\n"},
+           {"AUTH wrong\r\n", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+           {"AUTH other secret\r\n",
+            "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+           {"AUTH default secret\r\n", "+OK\r\n"},
+           {"GET a\r\n", "$-1\r\n"},
+           {"RESET\r\n", "+RESET\r\n"},
+           {"GET a\r\n", "-NOAUTH Authentication required.\r\n"},
+       }) {
+    EXPECT_EQ(serve(e.in), e.out) << e.in;
+  }
+  EXPECT_TRUE(serve("HELLO 3\r\n").starts_with("-NOAUTH HELLO must be called"));
+  EXPECT_TRUE(serve("HELLO 3 AUTH default secret\r\n").starts_with("%7\r\n"));
+}
+
+TEST_F(WithPassword, StrangersCannotMakeTheServerHoldMuch) {
+  EXPECT_EQ(serve("*11\r\n"), "-ERR Protocol error: invalid multibulk length\r\n");
+  EXPECT_TRUE(session_->closing());
+}
+
+}  // namespace
+}  // namespace nearlane::resp

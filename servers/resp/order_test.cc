@@ -1,0 +1,67 @@
+#include "servers/resp/order.h"
+
+#include <gtest/gtest.h>
+
+namespace nearlane::resp {
+namespace {
+
+using Kind = Order::Kind;
+
+TEST(Order, ReadsTravelTogetherWhateverTheirLanes) {
+  Order order;
+  for (std::size_t lane = 0; lane < 5; ++lane) {
+    ASSERT_TRUE(order.may_send(Kind::read, lane));
+    order.sent(Kind::read, lane);
+  }
+  EXPECT_FALSE(order.may_send(Kind::write, 1));
+  EXPECT_FALSE(order.may_send(Kind::whole, 0));
+  EXPECT_TRUE(order.only_reads());
+}
+
+TEST(Order, CommandsOfOneLaneTravelTogether) {
+  Order order;
+  order.sent(Kind::read, 3);
+  ASSERT_TRUE(order.may_send(Kind::write, 3));
+  order.sent(Kind::write, 3);
+  EXPECT_TRUE(order.may_send(Kind::read, 3));
+  EXPECT_TRUE(order.may_send(Kind::write, 3));
+  EXPECT_FALSE(order.may_send(Kind::read, 4));
+  EXPECT_FALSE(order.may_send(Kind::write, 4));
+}
+
+TEST(Order, ReadsBypassL1OnlyBehindAnUnansweredWriteOfTheirLane) {
+  Order order;
+  order.sent(Kind::write, 3);
+  EXPECT_TRUE(order.bypasses_l1(3));
+  EXPECT_FALSE(order.bypasses_l1(4));
+  order.sent(Kind::read, 3);
+  order.answered(Kind::write);
+  EXPECT_FALSE(order.bypasses_l1(3));
+  EXPECT_TRUE(order.may_send(Kind::read, 4));
+}
+
+TEST(Order, NothingIsSentBesideACommandOutsideTheLanes) {
+  Order order;
+  order.sent(Kind::whole, 0);
+  EXPECT_TRUE(order.whole_unanswered());
+  for (const Kind kind : {Kind::read, Kind::write, Kind::whole}) {
+    EXPECT_FALSE(order.may_send(kind, 0));
+  }
+  order.answered(Kind::whole);
+  EXPECT_TRUE(order.may_send(Kind::whole, 0));
+}
+
+TEST(Order, StartsAnewWhenEverythingIsAnswered) {
+  Order order;
+  order.sent(Kind::read, 1);
+  order.sent(Kind::read, 2);
+  EXPECT_FALSE(order.may_send(Kind::write, 2));
+  order.answered(Kind::read);
+  // Which of the two is still unanswered is not remembered: it waits for both.
+  EXPECT_FALSE(order.may_send(Kind::write, 2));
+  order.answered(Kind::read);
+  EXPECT_TRUE(order.may_send(Kind::write, 2));
+}
+
+}  // namespace
+}  // namespace nearlane::resp
