@@ -13,6 +13,10 @@ namespace {
 Error broken(std::string detail) { return {Errc::protocol, std::move(detail)}; }
 Error too_large(std::string detail) { return {Errc::too_large, std::move(detail)}; }
 
+// What a client that has not authenticated itself may send; AUTH and HELLO need no more.
+constexpr std::int64_t kUnauthenticatedArguments = 10;
+constexpr std::int64_t kUnauthenticatedBulkBytes = 16384;
+
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 /// What ends a word outside quotes. Vertical tab and form feed do not, though they are skipped
@@ -179,6 +183,9 @@ Result<bool> CommandParser::array_header(std::string_view buffer) {
   if (*count > 0 && std::cmp_greater(*count, limits_.max_arguments)) {
     return too_large("Protocol error: invalid multibulk length");
   }
+  if (!limits_.authenticated && *count > kUnauthenticatedArguments) {
+    return too_large("Protocol error: unauthenticated multibulk length");
+  }
   declared_ = *count > 0 ? static_cast<std::size_t>(*count) : 0;
   position_ = scanned_ = line_end_ + 2;
   in_array_ = true;
@@ -196,6 +203,9 @@ Result<bool> CommandParser::bulk_header(std::string_view buffer) {
   if (!size || *size < 0) return broken("Protocol error: invalid bulk length");
   if (std::cmp_greater(*size, limits_.max_bulk_bytes)) {
     return too_large("Protocol error: invalid bulk length");
+  }
+  if (!limits_.authenticated && *size > kUnauthenticatedBulkBytes) {
+    return too_large("Protocol error: unauthenticated bulk length");
   }
   bulk_ = static_cast<std::size_t>(*size);
   total_bulk_ += bulk_;

@@ -29,6 +29,8 @@ struct CommandLimits {
       std::size_t{64} * 1024 * 1024;  // max_value; longer is refused before it is read
   std::size_t max_inline_bytes = std::size_t{64} * 1024;           // Redis's PROTO_INLINE_MAX_SIZE
   std::size_t max_command_bytes = std::size_t{256} * 1024 * 1024;  // all arguments of one command
+  // Until a client has authenticated itself it may send ten arguments of 16 KiB, as in Redis.
+  bool authenticated = true;
 };
 
 class CommandParser {

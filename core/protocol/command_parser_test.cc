@@ -168,6 +168,23 @@ TEST(CommandParser, HoldsEachLimitToTheByte) {
   EXPECT_EQ(parse("*1\r\n$4\r\nabcd\r\n*1\r\n$4\r\nabcd\r\n", limits).commands.size(), 2U);
 }
 
+TEST(CommandParser, TakesLittleFromAClientThatIsNotAuthenticated) {
+  const CommandLimits stranger{.authenticated = false};
+  EXPECT_EQ(parse_whole("*11\r\n", stranger).error,
+            "Protocol error: unauthenticated multibulk length");
+  EXPECT_EQ(parse_whole("*1\r\n$16385\r\n", stranger).error,
+            "Protocol error: unauthenticated bulk length");
+  EXPECT_EQ(parse_whole("*10\r\n$16384\r\n", stranger).error, "");
+
+  // Once authenticated, from the next command on; the arguments of the last one stay.
+  CommandParser parser(stranger);
+  const std::string auth = "AUTH \"a long enough password to need memory of its own\"\r\n";
+  ASSERT_EQ(*parser.parse(auth), Status::complete);
+  parser.set_limits({});
+  EXPECT_EQ(parser.args()[1], "a long enough password to need memory of its own");
+  EXPECT_EQ(*parser.parse("*11\r\n"), Status::need_more);
+}
+
 TEST(CommandParser, SaysHowMuchOfABulkIsMissing) {
   CommandParser parser;
   const std::string start = "*2\r\n$3\r\nSET\r\n$1000\r\nab";

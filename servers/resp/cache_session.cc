@@ -21,18 +21,8 @@ namespace {
 /// Below this a hit behind an unanswered command is copied; above it, pinned.
 constexpr std::size_t kPinBytes = std::size_t{16} * 1024;
 
-/// Until a client has authenticated itself it can make us hold no more than this, as in Redis.
-constexpr std::size_t kUnauthenticatedArguments = 10;
-constexpr std::size_t kUnauthenticatedBulk = std::size_t{16} * 1024;
-
 protocol::CommandLimits command_limits(const SessionLimits& limits, bool authenticated) {
-  protocol::CommandLimits out;
-  out.max_bulk_bytes = limits.max_value;
-  if (!authenticated) {
-    out.max_arguments = kUnauthenticatedArguments;
-    out.max_bulk_bytes = std::min(kUnauthenticatedBulk, limits.max_value);
-  }
-  return out;
+  return {.max_bulk_bytes = limits.max_value, .authenticated = authenticated};
 }
 
 bool is_get(std::span<const std::string_view> args) {
@@ -467,7 +457,7 @@ CacheSession::Slot* CacheSession::slot(std::uint64_t number) noexcept {
   return &slots_[static_cast<std::size_t>(number - first_slot_)];
 }
 
-void CacheSession::answer_error(Slot& slot, const Error& error, bool writes) {
+void CacheSession::answer_error(Slot& slot, const Error& error, bool writes) const {
   protocol::append_error(slot.text, error_text(error, writes, context_.l2_timeout));
 }
 

@@ -119,7 +119,7 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   std::uint64_t open_slot();
   Slot* slot(std::uint64_t number) noexcept;
   void complete(std::uint64_t number, Order::Kind kind);
-  void answer_error(Slot& slot, const Error& error, bool writes);
+  void answer_error(Slot& slot, const Error& error, bool writes) const;
   void count(std::size_t command, loop::AnsweredBy tier, loop::Outcome outcome) noexcept {
     context_.stats.count(command, tier, outcome);
   }
