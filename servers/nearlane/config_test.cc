@@ -1,0 +1,126 @@
+#include "servers/nearlane/config.h"
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "servers/nearlane/options.h"
+
+namespace nearlane::server {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  ~ConfigTest() override { std::filesystem::remove(path_); }
+
+  Result<Invocation> read(const std::vector<std::string>& args) {
+    return read_config(args, [this](const char* name) -> const char* {
+      const auto found = environment_.find(name);
+      return found == environment_.end() ? nullptr : found->second.c_str();
+    });
+  }
+  std::string error(const std::vector<std::string>& args) {
+    const auto got = read(args);
+    return got.has_error() ? got.error().detail : "accepted";
+  }
+  std::string file(const std::string& text) {
+    std::ofstream(path_) << text;
+    return path_.string();
+  }
+
+  std::map<std::string, std::string> environment_;
+  std::filesystem::path path_ = std::filesystem::temp_directory_path() /
+                                ("nearlane_config_test." + std::to_string(::getpid()) + ".toml");
+};
+
+TEST_F(ConfigTest, AFlagWinsOverTheEnvironmentOverTheFileOverTheDefault) {
+  EXPECT_EQ(read({})->config.pool, 32U);
+  const std::string path = file("pool = 1\n");
+  EXPECT_EQ(read({"--config", path})->config.pool, 1U);
+  environment_["NEARLANE_POOL"] = "2";
+  EXPECT_EQ(read({"--config", path})->config.pool, 2U);
+  EXPECT_EQ(read({"--config", path, "--pool", "3"})->config.pool, 3U);
+  EXPECT_EQ(read({"serve", "--pool=4"})->config.pool, 4U);
+  environment_["NEARLANE_CONFIG"] = file("threads = 7\n");
+  EXPECT_EQ(read({})->config.threads, 7U);
+}
+
+TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
+  const std::map<std::string_view, std::string> values = {
+      {"resp", "127.0.0.1:1"},   {"http", "off"},       {"l2", "none:"},
+      {"threads", "2"},          {"l1-bytes", "64MiB"}, {"l1-entries", "10"},
+      {"l1-map", "mutex"},       {"l1-policy", "none"}, {"profile", "v3.0"},
+      {"coherence", "lanes"},    {"lease", "100ms"},    {"pool", "4"},
+      {"l2-timeout", "1s"},      {"max-value", "1MiB"}, {"max-connections", "9"},
+      {"drain-timeout", "1s"},   {"api-key-file", "f"}, {"password-file", "f"},
+      {"insecure-bind", "true"},
+  };
+  for (const Option& option : options()) {
+    ASSERT_TRUE(values.contains(option.name)) << option.name;
+    const std::string& value = values.at(option.name);
+    const std::string flag = "--" + std::string(option.name);
+    EXPECT_TRUE(read(option.value.empty() ? std::vector<std::string>{flag}
+                                          : std::vector<std::string>{flag, value})
+                    .has_value())
+        << flag;
+    EXPECT_TRUE(read({"--config", file(option.key() + " = \"" + value + "\"\n")}).has_value());
+    environment_ = {{option.variable(), value}};
+    EXPECT_TRUE(read({}).has_value()) << option.variable();
+    environment_ = {{option.variable(), "\x01 nonsense"}};
+    const bool any_text = option.name == "l2" || option.name.ends_with("-file");
+    EXPECT_EQ(read({}).has_value(), any_text) << option.variable();
+    environment_.clear();
+  }
+}
+
+TEST_F(ConfigTest, ErrorsNameTheKeyAndWhereItStands) {
+  EXPECT_EQ(error({"--config", file("pool = 1\n\nl1_byts = 5\n")}),
+            path_.string() + ":3: l1_byts: unknown key");
+  EXPECT_EQ(error({"--config", file("lease = \"soon\"\n")}),
+            path_.string() + ":1: lease: \"soon\" is not a time such as 250ms, 10s or 5m");
+  EXPECT_EQ(error({"--config", file("pool = 1.5\n")}),
+            path_.string() + ":1: pool: must be a string, a whole number or a boolean");
+  EXPECT_TRUE(error({"--config", file("\npool = = 1\n")}).starts_with(path_.string() + ":2: "));
+  EXPECT_NE(error({"--config", "/nonexistent.toml"}).find("/nonexistent.toml"), std::string::npos);
+  environment_["NEARLANE_POOL"] = "-1";
+  EXPECT_TRUE(error({}).starts_with("NEARLANE_POOL: \"-1\" is not a whole number"));
+  environment_.clear();
+  EXPECT_TRUE(error({"--l1-map", "nope"}).starts_with("--l1-map: \"nope\" is none of "));
+  EXPECT_NE(error({"--nope"}), "accepted");
+  EXPECT_NE(error({"--http", "unix:/x"}), "accepted");
+}
+
+TEST_F(ConfigTest, ProfilesFillInWhatNobodySaid) {
+  EXPECT_EQ(read({"--profile", "v1.0"})->config.l1_map, "none");
+  const auto v2 = read({"--profile", "v2.0"})->config;
+  EXPECT_EQ(v2.l1_map, "mutex");
+  EXPECT_TRUE(v2.full_middleware && v2.compress_per_request);
+  EXPECT_EQ(read({"--profile", "v2.0", "--l1-map", "sharded"})->config.l1_map, "sharded");
+  const auto head = read({})->config;
+  EXPECT_FALSE(head.full_middleware || head.compress_per_request);
+}
+
+TEST_F(ConfigTest, ReadsSizesAndTimes) {
+  EXPECT_EQ(*parse_size("1000"), 1000U);
+  EXPECT_EQ(*parse_size("256MiB"), std::uint64_t{256} << 20U);
+  EXPECT_EQ(*parse_size("2GB"), 2'000'000'000U);
+  EXPECT_EQ(*parse_duration("250ms"), std::chrono::milliseconds(250));
+  EXPECT_EQ(*parse_duration("5m"), std::chrono::minutes(5));
+  for (const char* text : {"", "MiB", "1.5GiB", "-1", "1 MiB", "99999999999GiB", "1mib"}) {
+    EXPECT_TRUE(parse_size(text).has_error()) << text;
+  }
+  for (const char* text : {"", "10", "s", "-1s", "1y", "9999999h"}) {
+    EXPECT_TRUE(parse_duration(text).has_error()) << text;
+  }
+}
+
+TEST_F(ConfigTest, HelpAndVersionAreAnswers) {
+  EXPECT_NE(read({"--help"})->answer.find("--l1-bytes"), std::string::npos);
+  EXPECT_TRUE(read({"--version"})->answer.starts_with("nearlane "));
+}
+
+}  // namespace
+}  // namespace nearlane::server

@@ -1,0 +1,474 @@
+// The server as a process of its own, in front of a real redis-server and of its embedded store, spoken to by real
+// clients: redis-cli, redis-benchmark, hiredis and curl; and by hostile ones.
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <hiredis/hiredis.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 20s;  // for what takes milliseconds unless something is wrong
+
+/// A child process whose standard output is read; killed and reaped with this object.
+class Child {
+ public:
+  explicit Child(std::vector<std::string> args) {
+    std::array<int, 2> out{};
+    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
+    std::vector<char*> argv;
+    for (auto& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::dup2(out[1], STDOUT_FILENO);
+      ::execvp(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(out[1]);
+    out_ = out[0];
+  }
+  ~Child() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    ::close(out_);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  /// The first line that holds `text`; empty: the output ended, or nothing came for long.
+  std::string line_with(std::string_view text) {
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (true) {
+      for (std::size_t end = read_.find('\n'); end != std::string::npos; end = read_.find('\n')) {
+        const std::string line = read_.substr(0, end);
+        read_.erase(0, end + 1);
+        if (line.find(text) != std::string::npos) return line;
+      }
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          until - std::chrono::steady_clock::now());
+      pollfd waiting{.fd = out_, .events = POLLIN, .revents = 0};
+      if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) return "";
+      std::array<char, 4096> chunk{};
+      const ssize_t got = ::read(out_, chunk.data(), chunk.size());
+      if (got <= 0) return "";
+      read_.append(chunk.data(), static_cast<std::size_t>(got));
+    }
+  }
+  void signal(int number) const { ::kill(pid_, number); }
+  /// Its exit code; -1: it was killed by a signal.
+  int wait() {
+    int status = 0;
+    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  int out_ = -1;
+  std::string read_;
+};
+
+int free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof any;
+  ::bind(fd, reinterpret_cast<sockaddr*>(&any), size);
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&any), &size);
+  ::close(fd);
+  return ntohs(any.sin_port);
+}
+
+struct Redis {
+  explicit Redis(int wanted = 0) {
+    // Somebody else may take the port between our looking and its binding.
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      port = wanted != 0 ? wanted : free_port();
+      child = std::make_unique<Child>(
+          std::vector<std::string>{"redis-server", "--port", std::to_string(port), "--bind",
+                                   "127.0.0.1", "--save", "", "--appendonly", "no"});
+      if (!child->line_with("eady to accept connections").empty()) return;
+    }
+    ADD_FAILURE() << "redis-server does not start";
+  }
+  int port = 0;
+  std::unique_ptr<Child> child;
+};
+
+struct Nearlane {
+  explicit Nearlane(const std::string& l2, std::vector<std::string> more = {}) {
+    std::vector<std::string> args = {
+        NEARLANE_BINARY, "--resp", "127.0.0.1:0", "--http", "127.0.0.1:0",
+        "--l2",          l2,       "--l1-bytes",  "64MiB"};
+    args.insert(args.end(), more.begin(), more.end());
+    child = std::make_unique<Child>(args);
+    const std::string ready = child->line_with("nearlane ready");
+    EXPECT_EQ(std::sscanf(ready.c_str(), "nearlane ready resp=127.0.0.1:%d http=127.0.0.1:%d",
+                          &resp, &http),
+              2)
+        << ready;
+  }
+  int resp = 0;
+  int http = 0;
+  std::unique_ptr<Child> child;
+};
+
+/// Runs a command line; its output, and "exit N" behind it when it failed.
+std::string run(const std::string& line) {
+  FILE* pipe = ::popen(("timeout 60 " + line + " 2>&1").c_str(), "r");
+  std::string out;
+  std::array<char, 4096> chunk{};
+  for (std::size_t got = 0; (got = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;) {
+    out.append(chunk.data(), got);
+  }
+  const int status = ::pclose(pipe);
+  if (status != 0) out += "exit " + std::to_string(WEXITSTATUS(status));
+  return out;
+}
+
+int dial(int port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<std::uint16_t>(port));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  const timeval patience{.tv_sec = 20, .tv_usec = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  return fd;
+}
+
+/// Sends all, says that no more comes, and returns all that was answered until the server closed.
+std::string converse(int port, std::string_view bytes) {
+  const int fd = dial(port);
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent <= 0) break;  // it closed already: that is an answer, too
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  ::shutdown(fd, SHUT_WR);
+  std::string out;
+  std::array<char, 65536> chunk{};
+  for (ssize_t got = 0; (got = ::recv(fd, chunk.data(), chunk.size(), 0)) > 0;) {
+    out.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  ::close(fd);
+  return out;
+}
+
+std::string url(const Nearlane& server, std::string_view path) {
+  return "'http://127.0.0.1:" + std::to_string(server.http) + std::string(path) + "'";
+}
+
+/// On 1 and 2 loops, over the embedded store and over Redis.
+class Live : public testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+  Live() {
+    const auto [l2, threads] = GetParam();
+    std::string store = l2;
+    if (store == "redis") {
+      redis_ = std::make_unique<Redis>();
+      store = "redis://127.0.0.1:" + std::to_string(redis_->port);
+    }
+    server_ = std::make_unique<Nearlane>(store, std::vector<std::string>{"--threads", threads});
+    cli_ = "redis-cli -p " + std::to_string(server_->resp) + " ";
+  }
+  std::string curl(const std::string& args, std::string_view path) const {
+    return run("curl -s -m 10 " + args + " " + url(*server_, path));
+  }
+
+  /// It was set so many seconds, at most a slow test's time ago.
+  void expect_ttl(const std::string& key, int seconds) const {
+    const int left = std::atoi(run(cli_ + "ttl " + key).c_str());
+    EXPECT_LE(left, seconds);
+    EXPECT_GE(left, seconds - 20);
+  }
+
+  std::unique_ptr<Redis> redis_;
+  std::unique_ptr<Nearlane> server_;
+  std::string cli_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, Live,
+                         testing::Combine(testing::Values("memory:", "redis"),
+                                          testing::Values("1", "2")),
+                         [](const auto& param) {
+                           const std::string store = std::get<0>(param.param);
+                           return (store == "redis" ? "Redis" : "Memory") +
+                                  std::string(std::get<1>(param.param)) + "Loops";
+                         });
+
+TEST_P(Live, RedisCliSpeaksToIt) {
+  EXPECT_EQ(run(cli_ + "set a b ex 60"), "OK\n");
+  EXPECT_EQ(run(cli_ + "get a"), "b\n");
+  expect_ttl("a", 60);
+  EXPECT_EQ(run(cli_ + "-3 mget a none"), "b\n\n");
+  EXPECT_EQ(run(cli_ + "-n 3 exists a"), "0\n");
+  EXPECT_NE(run(cli_ + "info").find("keyspace_hits:"), std::string::npos);
+}
+
+TEST_P(Live, RedisBenchmarkRunsItsTests) {
+  const std::string out = run("redis-benchmark -p " + std::to_string(server_->resp) +
+                              " -t ping_inline,ping_mbulk,set,get,incr,mset -n 2000 -P 8 -q --csv");
+  for (const char* name : {"PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET"}) {
+    EXPECT_NE(out.find(name), std::string::npos) << out;
+  }
+  EXPECT_EQ(out.find("rror"), std::string::npos) << out;
+  EXPECT_EQ(out.find("exit"), std::string::npos) << out;
+}
+
+TEST_P(Live, HiredisPipelinesInOrder) {
+  const std::unique_ptr<redisContext, decltype(&redisFree)> client(
+      redisConnect("127.0.0.1", server_->resp), redisFree);
+  ASSERT_EQ(client->err, 0);
+  constexpr int kRounds = 300;
+  for (int i = 0; i < kRounds; ++i) {
+    redisAppendCommand(client.get(), "SET k%d %d", i % 7, i);
+    redisAppendCommand(client.get(), "GET k%d", i % 7);
+    redisAppendCommand(client.get(), "INCR k%d", i % 7);
+    redisAppendCommand(client.get(), "GET k%d", i % 7);
+  }
+  for (int i = 0; i < kRounds; ++i) {
+    for (const std::string& expected :
+         {std::string("OK"), std::to_string(i), std::string(), std::to_string(i + 1)}) {
+      void* raw = nullptr;
+      ASSERT_EQ(redisGetReply(client.get(), &raw), REDIS_OK);
+      auto* reply = static_cast<redisReply*>(raw);
+      if (expected.empty()) {
+        EXPECT_EQ(reply->integer, i + 1);
+      } else {
+        EXPECT_EQ(std::string(reply->str, reply->len), expected);
+      }
+      freeReplyObject(reply);
+    }
+  }
+}
+
+TEST_P(Live, CurlSpeaksToIt) {
+  const std::string code = "-o /dev/null -w '%{http_code}' ";
+  EXPECT_EQ(curl(code + "-X PUT -d hello", "/cache/a?ttl=60"), "201");
+  EXPECT_EQ(curl(code + "-X PUT -d hello2", "/cache/a?ttl=60"), "204");
+  EXPECT_EQ(curl("", "/cache/a"), "hello2");
+  EXPECT_EQ(run(cli_ + "get a"), "hello2\n");
+  expect_ttl("a", 60);
+  EXPECT_EQ(curl(code + "-X PUT -d x -H 'If-None-Match: *'", "/cache/a"), "412");
+  EXPECT_EQ(curl(code + "-X PUT -d x -H 'If-Match: *'", "/cache/none"), "412");
+  EXPECT_EQ(curl(code + "-X PUT -d x -H 'If-Match: \"1\"'", "/cache/a"), "501");
+  // A write that did not happen may have cost L1 its copy; this read brings it back.
+  EXPECT_EQ(curl("", "/cache/a"), "hello2");
+  const std::string head = curl("-I", "/cache/a");
+  const std::size_t tag = head.find("ETag: ");
+  ASSERT_NE(tag, std::string::npos) << head;
+  EXPECT_NE(head.find("Content-Length: 6\r\n"), std::string::npos);
+  EXPECT_NE(head.find("X-Cache: L1\r\n"), std::string::npos);
+  EXPECT_NE(head.find("Cache-Control: private, no-cache\r\n"), std::string::npos);
+  EXPECT_EQ(curl(code + "-H 'If-None-Match: \"x\", " + head.substr(tag + 6, 18) + "'", "/cache/a"),
+            "304");
+  EXPECT_EQ(curl(code + "-X POST", "/cache/a/touch?ttl=30"), "204");
+  expect_ttl("a", 30);
+  EXPECT_EQ(curl(code + "-X POST", "/cache/a/touch"), "400");
+  EXPECT_EQ(curl(code + "-X POST", "/cache/none/touch?ttl=30"), "404");
+  EXPECT_EQ(curl(code + "-X POST", "/cache/a"), "405");
+  EXPECT_EQ(curl(code + "-X DELETE", "/cache/a"), "204");
+  EXPECT_EQ(curl(code + "-X DELETE", "/cache/a"), "404");
+  EXPECT_EQ(curl(code, "/cache/a"), "404");
+  EXPECT_EQ(curl(code, "/healthz"), "200");
+  EXPECT_EQ(curl(code, "/readyz"), "200");
+  EXPECT_EQ(curl(code, "/nope"), "404");
+  EXPECT_NE(curl("", "/metrics").find("nearlane_requests_total{proto=\"http\",cmd=\"get\""),
+            std::string::npos);
+  EXPECT_NE(curl("", "/stats").find("request bytes in user space -> response bytes ready"),
+            std::string::npos);
+}
+
+TEST_P(Live, LargeValuesPassThroughBothDoors) {
+  const std::string value(3'000'000, 'v');
+  const std::string set = "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$3000000\r\n" + value + "\r\n";
+  EXPECT_EQ(converse(server_->resp, set + "STRLEN big\r\nQUIT\r\n"), "+OK\r\n:3000000\r\n+OK\r\n");
+  EXPECT_EQ(converse(server_->resp, "GET big\r\nGET big\r\nQUIT\r\n").size(),
+            2 * (3'000'000 + 12) + 5U);
+  EXPECT_EQ(curl("", "/cache/big"), value);
+}
+
+TEST_P(Live, HostileBytesDisturbNobodyElse) {
+  const int witness = dial(server_->resp);
+  ASSERT_EQ(converse(server_->resp, "SET w 1\r\nQUIT\r\n"), "+OK\r\n+OK\r\n");
+  std::vector<std::string> resp = {"*-5\r\n$abc\r\n",
+                                   "*1\r\n$-1\r\n",
+                                   "*99999999999\r\n",
+                                   "*2\r\n$3\r\nGET\r\n$99999999999\r\n",
+                                   std::string(100'000, 'x'),
+                                   "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$100\r\nshort",
+                                   "SET a \"b\r\n",
+                                   std::string("\0\xff\r\n\x7f", 5),
+                                   "*1048577\r\n",
+                                   "GET / HTTP/1.1\r\nHost: x\r\n\r\n"};
+  std::vector<std::string> http = {
+      "garbage\r\n\r\n",
+      "GET /cache/a HTTP/1.1\r\nHost",
+      "GET /cache/" + std::string(400'000, 'k') + " HTTP/1.1\r\n\r\n",
+      "PUT /cache/a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+      "PUT /cache/a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+      "PUT /cache/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+      "PUT /cache/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nshort",
+      "GET /cache/a HTTP/9.9\r\n\r\n",
+      std::string("\x16\x03\x01\x02\0\x01", 6),
+      "*1\r\n$4\r\nPING\r\n"};
+  for (const auto& bytes : resp) {
+    const std::string out = converse(server_->resp, bytes);
+    EXPECT_TRUE(out.empty() || out.starts_with("-ERR") || out.starts_with("$-1"))
+        << out.substr(0, 100);
+  }
+  for (const auto& bytes : http) {
+    const std::string out = converse(server_->http, bytes);
+    EXPECT_TRUE(out.empty() || out.starts_with("HTTP/1.1 4")) << out.substr(0, 100);
+  }
+  EXPECT_TRUE(converse(server_->http, http[0]).starts_with("HTTP/1.1 400"));
+  EXPECT_TRUE(converse(server_->http, http[2]).starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(converse(server_->http, http[3]).starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(
+      converse(server_->resp, resp[3]).starts_with("-ERR Protocol error: invalid bulk length"));
+  // The one who was there all along sees nothing of it.
+  ASSERT_EQ(::send(witness, "GET w\r\n", 7, 0), 7);
+  std::array<char, 7> reply{};
+  EXPECT_EQ(::recv(witness, reply.data(), reply.size(), MSG_WAITALL), 7);
+  EXPECT_EQ(std::string(reply.data(), 7), "$1\r\n1\r\n");
+  ::close(witness);
+}
+
+TEST_P(Live, PipelinedHttpIsAnsweredInOrder) {
+  ASSERT_EQ(curl("-o /dev/null -w '%{http_code}' -X PUT -d 1", "/cache/p"), "201");
+  const std::string host = "Host: x\r\n";
+  const std::string out = converse(
+      server_->http, "GET /cache/p HTTP/1.1\r\n" + host + "\r\nGET /cache/none HTTP/1.1\r\n" +
+                         host + "\r\nDELETE /cache/p HTTP/1.1\r\n" + host +
+                         "\r\nGET /cache/p HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n");
+  std::vector<std::string> codes;
+  for (std::size_t at = out.find("HTTP/1.1 "); at != std::string::npos;
+       at = out.find("HTTP/1.1 ", at + 1)) {
+    codes.push_back(out.substr(at + 9, 3));
+  }
+  EXPECT_EQ(codes, (std::vector<std::string>{"200", "404", "204", "404"}));
+}
+
+TEST_P(Live, SigtermDrains) {
+  const int idle = dial(server_->resp);
+  ASSERT_EQ(::send(idle, "PING\r\n", 6, 0), 6);
+  std::array<char, 7> reply{};
+  ASSERT_EQ(::recv(idle, reply.data(), reply.size(), MSG_WAITALL), 7);
+  server_->child->signal(SIGTERM);
+  EXPECT_EQ(::recv(idle, reply.data(), reply.size(), 0), 0);
+  EXPECT_EQ(server_->child->wait(), 0);
+  ::close(idle);
+}
+
+TEST(LiveRedis, AnL2ThatIsDownIsAClearErrorAndRecovers) {
+  auto redis = std::make_unique<Redis>();
+  const int port = redis->port;
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(port), {"--l2-timeout", "300ms"});
+  const std::string cli = "redis-cli -p " + std::to_string(server.resp) + " ";
+  ASSERT_EQ(run(cli + "set a 1"), "OK\n");
+  redis.reset();
+  EXPECT_NE(run(cli + "set b 1").find("ERR nearlane: "), std::string::npos);
+  EXPECT_NE(run(cli + "get never_read").find("ERR nearlane: "), std::string::npos);
+  EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{http_code}' " + url(server, "/cache/never_read")),
+            "503");
+  EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{http_code}' " + url(server, "/healthz")), "200");
+  redis = std::make_unique<Redis>(port);
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  std::string answer;
+  while (answer != "OK\n" && std::chrono::steady_clock::now() < until)
+    answer = run(cli + "set b 2");
+  EXPECT_EQ(answer, "OK\n");
+  EXPECT_EQ(run(cli + "get b"), "2\n");
+  EXPECT_EQ(run(cli + "get a"), "\n");  // a new, empty Redis: what the old one held is gone
+}
+
+TEST(LiveRedis, AnotherClientsWriteIsSeenWithinTheBound) {
+  const Redis redis;
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port));
+  const std::string cli = "redis-cli -p " + std::to_string(server.resp) + " ";
+  ASSERT_EQ(run(cli + "set a 1"), "OK\n");
+  ASSERT_EQ(run(cli + "get a"), "1\n");
+  ASSERT_EQ(run("redis-cli -p " + std::to_string(redis.port) + " set a 2"), "OK\n");
+  const auto bound = std::chrono::steady_clock::now() + 250ms;
+  std::string seen;
+  std::chrono::steady_clock::time_point asked;
+  do {
+    asked = std::chrono::steady_clock::now();
+    seen = run(cli + "get a");
+  } while (seen == "1\n" && asked < bound);
+  EXPECT_EQ(seen, "2\n");
+}
+
+TEST(LiveConfig, EndsWithTwoOnABadConfiguration) {
+  for (const char* args : {"--resp 0.0.0.0:0", "--nope", "--l2 nope:", "--threads 0",
+                           "--http 127.0.0.1:x", "--password-file /nonexistent", "--profile v9"}) {
+    const std::string out = run(std::string(NEARLANE_BINARY) + " " + args);
+    EXPECT_TRUE(out.starts_with("nearlane: ") && out.ends_with("exit 2")) << args << ": " << out;
+  }
+}
+
+TEST(LiveSecrets, AreAskedForOnBothDoors) {
+  const std::string path = testing::TempDir() + "nearlane_secret." + std::to_string(::getpid());
+  FILE* file = std::fopen(path.c_str(), "w");
+  std::fputs("s3cret\n", file);
+  std::fclose(file);
+  const Nearlane server("memory:", {"--password-file", path, "--api-key-file", path});
+  const std::string cli = "redis-cli -p " + std::to_string(server.resp) + " ";
+  EXPECT_NE(run(cli + "get a").find("NOAUTH"), std::string::npos);
+  EXPECT_EQ(run(cli + "--no-auth-warning -a s3cret get a"), "\n");
+  const std::string code = "curl -s -m 10 -o /dev/null -w '%{http_code}' ";
+  EXPECT_EQ(run(code + url(server, "/cache/a")), "401");
+  EXPECT_EQ(run(code + url(server, "/stats")), "401");
+  EXPECT_EQ(run(code + url(server, "/healthz")), "200");
+  EXPECT_EQ(run(code + "-H 'Authorization: Bearer s3cret' " + url(server, "/cache/a")), "404");
+  EXPECT_EQ(run(code + "-H 'X-API-Key: s3cret' " + url(server, "/cache/a")), "404");
+  EXPECT_EQ(run(code + "-H 'X-API-Key: s3cre' " + url(server, "/cache/a")), "401");
+  std::remove(path.c_str());
+}
+
+TEST(LiveProfiles, OldGenerationsCompressPerRequest) {
+  for (const char* profile : {"v2.0", "v3.0"}) {
+    const Nearlane server("memory:", {"--profile", profile});
+    const std::string text(5000, 'z');
+    ASSERT_EQ(run("curl -s -m 10 -o /dev/null -w '%{http_code}' -X PUT -d " + text + " " +
+                  url(server, "/cache/a")),
+              "201");
+    const std::string plain = run("curl -s -m 10 -i " + url(server, "/cache/a"));
+    const std::string packed =
+        run("curl -s -m 10 -i -H 'Accept-Encoding: gzip' --output - " + url(server, "/cache/a"));
+    EXPECT_NE(packed.find("Content-Encoding: gzip"), std::string::npos);
+    EXPECT_NE(packed.find("-gzip\"\r\n"), std::string::npos);
+    EXPECT_NE(packed.find("X-Content-Type-Options: nosniff"), std::string::npos);
+    EXPECT_EQ(plain.find("Content-Encoding"), std::string::npos);
+    EXPECT_EQ(run("curl -s -m 10 --compressed " + url(server, "/cache/a")), text);
+  }
+}
+
+}  // namespace
