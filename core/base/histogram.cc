@@ -59,6 +59,21 @@ void Histogram::merge(const Histogram& other) noexcept {
   saturated_ += other.saturated_;
 }
 
+Histogram Histogram::since(const Histogram& earlier) const {
+  Histogram later;
+  for (std::size_t cell = 0; cell < kCount; ++cell) {
+    if (cells_[cell] <= earlier.cells_[cell]) continue;
+    const std::uint64_t times = cells_[cell] - earlier.cells_[cell];
+    later.cells_[cell] = times;
+    later.count_ += times;
+    later.min_ = std::min(later.min_, std::max(lowest(cell), min_));
+    later.max_ = std::min(highest(cell), max_);
+  }
+  later.sum_ = sum_ - std::min(sum_, earlier.sum_);
+  later.saturated_ = saturated_ - std::min(saturated_, earlier.saturated_);
+  return later;
+}
+
 void Histogram::clear() noexcept {
   std::fill(cells_.begin(), cells_.end(), 0);
   count_ = sum_ = max_ = saturated_ = 0;

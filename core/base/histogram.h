@@ -60,6 +60,8 @@ class Histogram {
   void record_n(Duration value, std::uint64_t times) noexcept;
   /// Afterwards this is what one histogram of both recordings would have been.
   void merge(const Histogram& other) noexcept;
+  /// What was recorded after `earlier`, an older copy of this one. Its min and max are known to a cell.
+  [[nodiscard]] Histogram since(const Histogram& earlier) const;
   void clear() noexcept;
 
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }

@@ -104,6 +104,26 @@ TEST(Histogram, MergeIsTheUnion) {
   }));
 }
 
+TEST(Histogram, SinceIsWhatCameAfterwards) {
+  expect_holds(rc::check("since", [] {
+    const auto before = *any_values();
+    const auto after = *any_values();
+    const auto earlier = recorded(before);
+    auto all = earlier;
+    all.merge(recorded(after));
+    const auto since = all.since(earlier);
+    const auto expected = recorded(after);
+    RC_ASSERT(since.count() == expected.count());
+    RC_ASSERT(since.mean_ns() == expected.mean_ns());
+    for (const double q : {0.1, 0.5, 0.9}) {
+      const auto difference = since.quantile(q) - expected.quantile(q);
+      RC_ASSERT(difference.count() >= 0);
+      RC_ASSERT(difference <= expected.quantile(q) / 1000);
+    }
+    RC_ASSERT(all.since(all).empty());
+  }));
+}
+
 TEST(Histogram, TextReadsBackAsWritten) {
   expect_holds(rc::check("text", [] {
     const auto values = *rc::gen::oneOf(any_values(), rc::gen::just(std::vector<std::int64_t>{}));

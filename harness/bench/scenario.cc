@@ -13,6 +13,8 @@ namespace fs = std::filesystem;
 
 constexpr std::pair<const char*, Kind> kKinds[] = {
     {"l1_get", read_l1_get},
+    {"three_approaches", read_three_approaches},
+    {"generations", read_generations},
 };
 
 std::vector<std::string> kind_names() {

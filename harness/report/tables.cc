@@ -127,7 +127,8 @@ class Page {
     const auto count = summary.at("repetitions").get<std::size_t>();
     std::string aside;
     if (least != most) aside = fmt::format("{} to {}", least, most);
-    if (count > 1 && count < kEnoughRepetitions) {
+    // A count of what happened has no repetitions to speak of.
+    if (metric.ends_with("_ns") && count < kEnoughRepetitions) {
       aside += fmt::format("{}n={}", aside.empty() ? "" : ", ", count);
     }
     if (voided != 0) aside += fmt::format("{}{} void", aside.empty() ? "" : ", ", voided);

@@ -151,6 +151,7 @@ class Replay final : public Workload {
       operation.op = record_.op;
       operation.key = record_.key;
       operation.value_bytes = 0;
+      operation.follows = false;
       operation.ttl = Duration::zero();
       if (sessions) {
         as_request(operation);
@@ -185,6 +186,7 @@ class Replay final : public Workload {
     follower_ = get;
     follower_.op = first || expired ? Op::set : Op::touch;
     follower_.ttl = spec_.ttl;
+    follower_.follows = true;
     follower_.value_bytes = follower_.op == Op::set ? size_of(spec_, hash_of(get.key)) : 0;
     follows_ = true;
   }

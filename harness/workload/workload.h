@@ -31,28 +31,30 @@ namespace nearlane::harness {
 struct Operation {
   Duration at = Duration::zero();
   Op op = Op::get;
-  std::string key;
-  std::size_t value_bytes = 0;      // of a set
+  std::string key = {};
+  std::size_t value_bytes = 0;  // of a set
+  bool follows = false;  // belongs to the same request of an application as the operation before it
   Duration ttl = Duration::zero();  // of a set or touch; zero = none
 };
 
 struct WorkloadSpec {
-  std::string name;
-  std::string source;  // generated, trace or sessions
+  std::string name = {};
+  std::string source = {};  // generated, trace or sessions
   std::uint64_t seed = 42;
   std::uint64_t operations = 0;  // of a trace: at most so many; 0 = all
   double rate = 0;               // operations/s; 0 = closed loop, every `at` is zero
   bool poisson = true;           // else evenly spaced
-  std::vector<std::pair<std::uint64_t, double>> sizes;  // bytes and their share, which a key keeps
+  std::vector<std::pair<std::uint64_t, double>> sizes =
+      {};  // bytes and their share, which a key keeps
   Duration ttl = Duration::zero();
   // generated
   std::uint64_t keys = 0;
-  std::string distribution;  // constant, uniform or zipf
+  std::string distribution = {};  // constant, uniform or zipf
   double theta = 0.99;
   std::array<double, 4> mix{};  // by Op; adds up to 1
-  std::string prefix;
+  std::string prefix = {};
   // trace
-  std::string trace;
+  std::string trace = {};
   bool stand_in = false;
   // trace and sessions: with a session TTL each recorded read becomes one request of a web
   // application: a get, then a set when the session is new or had expired by the log's own clock,

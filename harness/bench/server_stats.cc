@@ -1,0 +1,89 @@
+#include "harness/bench/server_stats.h"
+
+#include <array>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+
+#include "core/base/clock.h"
+#include "harness/driver/socket.h"
+
+namespace nearlane::harness {
+namespace {
+
+constexpr Duration kWithin = std::chrono::seconds(5);
+constexpr std::size_t kMaxPage = std::size_t{16} << 20U;
+
+}  // namespace
+
+Result<std::string> http_get(const Endpoint& peer, std::string_view path) {
+  const auto deadline = Clock::now() + kWithin;
+  const auto failed = [&](Errc code, std::string_view what) {
+    return Error{code, fmt::format("{}{}: {}", peer.to_string(), path, what)};
+  };
+  Socket socket;
+  if (auto begun = socket.connect(peer); !begun) return begun.error();
+  const auto ready = [&](short events) {
+    pollfd waiting{.fd = socket.fd(), .events = events, .revents = 0};
+    return poll(&waiting, 1, 10) > 0;
+  };
+  while (socket.state() == Socket::State::connecting) {
+    if (Clock::now() >= deadline) return failed(Errc::timeout, "not connected in time");
+    if (!ready(POLLOUT)) continue;
+    if (auto done = socket.finish_connect(); !done) return done.error();
+  }
+  const auto request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path,
+                                   peer.to_string());
+  if (socket.send(request).bytes != request.size()) {
+    return failed(Errc::unavailable, "the request was not taken");
+  }
+  std::string reply;
+  std::array<char, 65536> buffer;
+  for (;;) {
+    const auto moved = socket.receive(buffer);
+    if (moved.bytes == 0 && !moved.would_block) break;  // it closes, as it was asked to
+    if (moved.bytes == 0 && Clock::now() >= deadline) return failed(Errc::timeout, "no answer");
+    if (moved.bytes == 0) {
+      (void)ready(POLLIN);
+      continue;
+    }
+    reply.append(buffer.data(), moved.bytes);
+    if (reply.size() > kMaxPage) return failed(Errc::too_large, "an endless page");
+  }
+  const auto head = reply.find("\r\n\r\n");
+  if (head == std::string::npos || !reply.starts_with("HTTP/1.1 200")) {
+    return failed(Errc::protocol,
+                  fmt::format("answered \"{}\"", reply.substr(0, reply.find('\r'))));
+  }
+  return reply.substr(head + 4);
+}
+
+Result<ServerStats> parse_stats(std::string_view text) {
+  const auto page = nlohmann::json::parse(text, nullptr, false);
+  try {
+    ServerStats stats;
+    stats.l1_hits = page.at("l1").at("hits").get<std::uint64_t>();
+    stats.l1_misses = page.at("l1").at("misses").get<std::uint64_t>();
+    stats.l2_hits = page.at("l2").at("hits").get<std::uint64_t>();
+    stats.l2_misses = page.at("l2").at("misses").get<std::uint64_t>();
+    stats.invalidations = page.at("l2").at("invalidations").get<std::uint64_t>();
+    stats.resident_bytes = page.at("resident_bytes").get<std::uint64_t>();
+    for (const auto& [door, about] : page.at("doors").items()) {
+      auto read = Histogram::from_text(about.at("l1_latency").at("histogram").get<std::string>());
+      if (!read) return read.error();
+      stats.l1_latency.emplace(door, std::move(*read));
+    }
+    return stats;
+  } catch (const nlohmann::json::exception& wrong) {
+    return Error{Errc::protocol, fmt::format("/stats: {}", wrong.what())};
+  }
+}
+
+Result<ServerStats> read_stats(const Endpoint& http) {
+  const auto page = http_get(http, "/stats");
+  if (!page) return page.error();
+  return parse_stats(*page);
+}
+
+}  // namespace nearlane::harness
