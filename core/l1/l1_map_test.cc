@@ -285,17 +285,17 @@ TEST_P(L1Contract, TwoMegabytesFitTheDefaultBudget) {
 }
 
 TEST_P(L1Contract, ALargeValueGetsItsRoomAmongSmallOnesInTheEnd) {
-  auto& map = make(16 * kMiB);
-  for (unsigned i = 0; i < 130000; ++i) map.put(entry(name(i), "v"));
-  const std::string value(2'000'000, 'v');
-  for (int tries = 0; tries < 100 && evicts(); ++tries) {
+  auto& map = make(4 * kMiB);
+  for (unsigned i = 0; i < 35000; ++i) map.put(entry(name(i), "v"));
+  const std::string value(500'000, 'v');
+  for (int tries = 0; tries < 60 && evicts(); ++tries) {
     const auto outcome = map.put(entry(fmt::format("large{}", tries), value));
-    ASSERT_LE(map.stats().bytes, 16 * kMiB + 2'100'000) << "over by one entry at most";
+    ASSERT_LE(map.stats().bytes, 4 * kMiB + 510'000) << "over by one entry at most";
     if (outcome == PutOutcome::inserted) continue;
     ASSERT_EQ(outcome, PutOutcome::rejected);
   }
   for (unsigned i = 0; i < 100; ++i) map.put(entry(name(i), "v"));
-  EXPECT_LE(map.stats().bytes, 16 * kMiB);
+  EXPECT_LE(map.stats().bytes, 4 * kMiB);
   std::size_t large = 0;
   map.walk([&](const Entry& each) { large += each.value().size() == value.size() ? 1 : 0; });
   EXPECT_EQ(large >= 5, evicts()) << large;
