@@ -29,8 +29,6 @@ constexpr auto kAwait = net::as_tuple(net::use_awaitable);
 
 constexpr std::size_t kReadBytes = std::size_t{16} * 1024;
 constexpr std::size_t kLargeReadBytes = std::size_t{128} * 1024;  // inside a body
-/// Bodies up to this are copied behind their head and leave in one send with it; larger ones are gathered.
-constexpr std::size_t kGatherBytes = std::size_t{16} * 1024;
 constexpr std::size_t kFlushBytes = std::size_t{64} * 1024;
 constexpr std::size_t kLingerBytes = std::size_t{1} << 20U;
 constexpr std::chrono::seconds kLingerTime{2};
@@ -171,8 +169,9 @@ net::awaitable<bool> Connection::respond(const Request& request, Response& respo
   const bool bare = request.method() == beast_http::verb::head || status == Status::not_modified ||
                     status == Status::no_content;
   const std::string_view body = bare ? std::string_view() : response.body();
+  if (body.size() <= kGatherBytes) out_.append(body);
+  handler_->bytes_ready(received_);
   if (body.size() <= kGatherBytes) {
-    out_.append(body);
     if ((last || out_.size() >= kFlushBytes) && !co_await flush()) co_return false;
     co_return !last;
   }
@@ -214,7 +213,8 @@ net::awaitable<void> Connection::refuse(error_code why) {
   if (co_await flush()) co_await linger();
 }
 
-/// Lets the peer read the last response before the connection is closed: closing with bytes unread would reset it.
+/// Lets the peer read the last response before the connection is closed: closing with bytes unread
+/// would reset it.
 net::awaitable<void> Connection::linger() {
   if (!socket_.is_open()) co_return;
   error_code failed;

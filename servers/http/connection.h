@@ -1,7 +1,8 @@
-// Connection: one HTTP client, through Beast's parser and serialiser. The "Beast lane" of DESIGN section 5.
+// Connection: one HTTP client, through Beast's parser and serialiser. The "Beast lane" of DESIGN
+//             section 5.
 //
-// Reads into one flat buffer, answers every complete request in it, and sends what can be sent together. What the
-// routes must wait for is a coroutine; a hit is a plain call.
+// Reads into one flat buffer, answers every complete request in it, and sends what can be sent
+// together. What the routes must wait for is a coroutine; a hit is a plain call.
 //
 // Units:     limits below; a peer that is slower than they allow is closed by its loop.
 // Threads:   its loop's.
@@ -46,6 +47,8 @@ class Handler {
   virtual bool answer_now(const Request& request, Response& response, TimePoint received) = 0;
   /// After answer_now said false.
   virtual boost::asio::awaitable<void> answer(const Request& request, Response& response) = 0;
+  /// The response's bytes are ready to be sent.
+  virtual void bytes_ready(TimePoint received) noexcept { static_cast<void>(received); }
 };
 
 class Connection final : public loop::Connection {

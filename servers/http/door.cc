@@ -15,10 +15,11 @@ class CacheHandler final : public Handler {
     plan_ = routes_.plan(request, received);
     if (!plan_.response) return false;
     take(request, response);
-    if (plan_.answered_by == loop::AnsweredBy::l1) {
-      stats_.l1_latency.record(Clock::now() - received);
-    }
     return true;
+  }
+  void bytes_ready(TimePoint received) noexcept override {
+    if (plan_.answered_by != loop::AnsweredBy::l1) return;
+    stats_.l1_latency.record(Clock::now() - received);
   }
 
   boost::asio::awaitable<void> answer(const Request& request, Response& response) override {

@@ -31,7 +31,8 @@ bool is_word(std::string_view text, std::string_view lower) {
   return true;
 }
 
-/// A qvalue in thousandths; what cannot be read counts as 0, so that nothing is sent that was not asked for.
+/// A qvalue in thousandths; what cannot be read counts as 0, so that nothing is sent that was not
+/// asked for.
 int parse_weight(std::string_view parameter) {
   parameter = trim(parameter);
   if (parameter.size() < 3 || (parameter[0] != 'q' && parameter[0] != 'Q') || parameter[1] != '=') {

@@ -2,7 +2,8 @@
 //
 // Errors:    compress: nullopt when the library refuses; the value is then sent as it is.
 // Threads:   plain functions.
-// Cost:      compress: a pass over the value, tens of microseconds a KiB; so never on a hit of the head profile.
+// Cost:      compress: a pass over the value, tens of microseconds a KiB; so never on a hit of the
+//            head profile.
 // Source:    RFC 9110 section 12.5.3.
 #pragma once
 

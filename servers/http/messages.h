@@ -1,4 +1,5 @@
-// What travels between the HTTP connection, the routes and the stages: Beast's request, and our response.
+// What travels between the HTTP connection, the routes and the stages: Beast's request, and our
+//                                                                      response.
 //
 // Lifetime:  a Response owns its body: a pinned entry, or text.
 #pragma once
@@ -19,6 +20,10 @@ namespace beast_http = boost::beast::http;
 using Request = beast_http::request<beast_http::string_body>;
 using Status = beast_http::status;
 using Field = beast_http::field;
+
+/// Bodies up to this are copied and leave in one send with their head; larger ones are pinned and
+/// gathered.
+inline constexpr std::size_t kGatherBytes = std::size_t{16} * 1024;
 
 struct Response {
   beast_http::response<beast_http::empty_body> head;

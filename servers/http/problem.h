@@ -1,4 +1,5 @@
-// Errors as application/problem+json, and the one table from Errc to a status (servers/resp/errors.h is RESP's).
+// Errors as application/problem+json, and the one table from Errc to a status
+// (servers/resp/errors.h is RESP's).
 //
 // Source:    RFC 9457.
 #pragma once

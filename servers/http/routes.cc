@@ -28,7 +28,8 @@ namespace {
 constexpr std::size_t kCompressBytes = 256;
 
 /// Waits for a call of TieredCache on the coroutine's own executor, whichever thread answers.
-/// `start` must capture nothing that has a destructor: g++ 12 destroys a co_await's temporaries twice.
+/// `start` must capture nothing that has a destructor: g++ 12 destroys a co_await's temporaries
+/// twice.
 template <class T, class Start>
 net::awaitable<Result<T>> answer_of(Start start) {
   static_assert(std::is_trivially_destructible_v<Start>);
@@ -154,7 +155,7 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now) const 
   const epoch::Guard guard;
   const Entry* entry = tier_.find(KeyRef(0, plan.target.key), now);
   if (entry == nullptr) return;
-  plan.response = found(request, plan, EntryPtr::pin(entry), "L1");
+  plan.response = found(request, plan, *entry, "L1");
   plan.answered_by = AnsweredBy::l1;
   plan.outcome = Outcome::hit;
 }
@@ -207,13 +208,13 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
   }
 }
 
-Response Routes::found(const Request& request, const Plan& plan, EntryPtr entry,
+Response Routes::found(const Request& request, const Plan& plan, const Entry& entry,
                        std::string_view x_cache) const {
   if (plan.coding == Coding::none) {
     return problem(Status::not_acceptable, "Accept-Encoding refuses every coding on offer");
   }
-  const Coding coding = entry->value().size() < kCompressBytes ? Coding::identity : plan.coding;
-  const std::string tag = entity_tag(entry->digest(), name_of(coding));
+  const Coding coding = entry.value().size() < kCompressBytes ? Coding::identity : plan.coding;
+  const std::string tag = entity_tag(entry.digest(), name_of(coding));
   const auto none_match = field(request, Field::if_none_match);
   const bool unchanged = none_match && lists_tag(*none_match, tag);
   Response response = empty(unchanged ? Status::not_modified : Status::ok);
@@ -223,16 +224,20 @@ Response Routes::found(const Request& request, const Plan& plan, EntryPtr entry,
   if (unchanged) return response;
   response.head.set(Field::content_type, "application/octet-stream");
   if (coding != Coding::identity) {
-    if (auto smaller = compress(entry->value(), coding)) {
+    if (auto smaller = compress(entry.value(), coding)) {
       const std::string_view name = name_of(coding);
       response.head.set(Field::content_encoding,
                         boost::core::string_view(name.data(), name.size()));
       response.text = std::move(*smaller);
       return response;
     }
-    response.head.set(Field::etag, entity_tag(entry->digest(), ""));
+    response.head.set(Field::etag, entity_tag(entry.digest(), ""));
   }
-  response.entry = std::move(entry);
+  if (entry.value().size() <= kGatherBytes) {
+    response.text = entry.value();
+  } else {
+    response.entry = EntryPtr::pin(&entry);
+  }
   return response;
 }
 
@@ -275,7 +280,7 @@ net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
     plan.outcome = Outcome::miss;
   } else {
     const bool confirmed = looked->source == tier::Source::l1;
-    plan.response = found(request, plan, looked->entry, confirmed ? "L1" : "L2");
+    plan.response = found(request, plan, *looked->entry, confirmed ? "L1" : "L2");
     plan.outcome = Outcome::hit;
   }
 }

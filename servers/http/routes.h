@@ -56,7 +56,8 @@ class Routes {
  public:
   Routes(tier::TieredCache& tier, RoutesConfig config);
 
-  /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an admin page.
+  /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an
+  /// admin page.
   [[nodiscard]] Plan plan(const Request& request, TimePoint now) const;
   /// Asks L2 and fills in plan.response. `request` and `plan` outlive the call.
   [[nodiscard]] boost::asio::awaitable<void> finish(const Request& request, Plan& plan) const;
@@ -68,7 +69,7 @@ class Routes {
   [[nodiscard]] Response admin_page(const Request& request, Route route) const;
   void plan_read(const Request& request, Plan& plan, TimePoint now) const;
   void plan_write(const Request& request, Plan& plan) const;
-  [[nodiscard]] Response found(const Request& request, const Plan& plan, EntryPtr entry,
+  [[nodiscard]] Response found(const Request& request, const Plan& plan, const Entry& entry,
                                std::string_view x_cache) const;
   boost::asio::awaitable<void> read(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;

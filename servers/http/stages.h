@@ -1,4 +1,5 @@
-// Stages: what may be done to a response after the route made it. Composed in order, off in the head profile.
+// Stages: what may be done to a response after the route made it. Composed in order, off in the
+//         head profile.
 //
 // Threads:   plain functions.
 #pragma once

@@ -26,7 +26,8 @@ struct Target {
 
 [[nodiscard]] Result<Target> parse_target(std::string_view target);
 
-/// "%2F" to "/". Errors: a percent sign without two hex digits, a character that a path may not hold bare.
+/// "%2F" to "/". Errors: a percent sign without two hex digits, a character that a path may not
+/// hold bare.
 [[nodiscard]] Result<std::string> percent_decode(std::string_view text);
 
 }  // namespace nearlane::http

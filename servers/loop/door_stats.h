@@ -1,7 +1,8 @@
 // DoorStats: what one door counts on one loop.
 //
-// Units:     commands; durations in nanoseconds. L1 latency runs from "request bytes are in user space" to "response
-//            bytes are ready", for every command of a batch that L1 answered, each with its batch's duration.
+// Units:     commands; durations in nanoseconds. L1 latency runs from "request bytes are in user
+//            space" to "response bytes are ready", for every command of a batch that L1 answered,
+//            each with its batch's duration.
 // Threads:   the loop writes, anyone reads.
 // Lifetime:  all memory is allocated in the constructor.
 // Cost:      one relaxed load and store on a line that no other thread writes.

@@ -23,7 +23,8 @@ namespace nearlane::loop {
 /// The address that a socket is bound to, its port picked.
 [[nodiscard]] Address bound_address(int socket, const Address& asked);
 
-/// Who is at the far and the near end of a connection, for people: "127.0.0.1:4711", or the socket's path.
+/// Who is at the far and the near end of a connection, for people: "127.0.0.1:4711", or the
+/// socket's path.
 [[nodiscard]] std::string peer_name(int socket);
 [[nodiscard]] std::string local_name(int socket);
 

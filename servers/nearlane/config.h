@@ -1,4 +1,5 @@
-// Configuration: every flag is also a TOML key (l1-bytes is l1_bytes) and a variable (NEARLANE_L1_BYTES).
+// Configuration: every flag is also a TOML key (l1-bytes is l1_bytes) and a variable
+//                (NEARLANE_L1_BYTES).
 //
 // A flag wins over the environment, the environment over the file, the file over the default.
 //

@@ -1,5 +1,5 @@
-// The server as a process of its own, in front of a real redis-server and of its embedded store, spoken to by real
-// clients: redis-cli, redis-benchmark, hiredis and curl; and by hostile ones.
+// The server as a process of its own, in front of a real redis-server and of its embedded store,
+// spoken to by real clients: redis-cli, redis-benchmark, hiredis and curl; and by hostile ones.
 
 #include <array>
 #include <chrono>

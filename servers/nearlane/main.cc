@@ -1,4 +1,5 @@
-// The nearlane server: reads its configuration, says that it is ready, serves until it is told to end.
+// The nearlane server: reads its configuration, says that it is ready, serves until it is told to
+//                      end.
 
 #include <csignal>
 #include <cstdio>

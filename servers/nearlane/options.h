@@ -1,4 +1,5 @@
-// The table of options: name, help and how a value is read, once for flags, variables and TOML keys.
+// The table of options: name, help and how a value is read, once for flags, variables and TOML
+//                       keys.
 //
 // Threads:  immutable.
 #pragma once

@@ -1,4 +1,5 @@
-// ConstantSession: every GET answers the same bulk, every other command OK. What the wire and the parser cost.
+// ConstantSession: every GET answers the same bulk, every other command OK. What the wire and the
+//                  parser cost.
 //
 // Threads, Lifetime: as any Session.
 #pragma once

@@ -1,5 +1,6 @@
-// nearlane-ok: either front end over a constant answer, through the same loops and connections as the server. What a
-// request costs here, the wire costs; what it costs more in nearlane, the cache does.
+// nearlane-ok: either front end over a constant answer, through the same loops and connections as
+// the server. What a request costs here, the wire costs; what it costs more in nearlane, the cache
+// does.
 
 #include <csignal>
 #include <cstdio>

@@ -29,8 +29,8 @@ bool is_get(std::span<const std::string_view> args) {
   return args.size() == 2 && args[0].size() == 3 && equals_ignoring_case(args[0], "get");
 }
 
-/// A browser that was talked into posting here would have the body's lines executed as commands. Every
-/// HTTP request comes by one of these words before its body, and Redis hangs up on them too.
+/// A browser that was talked into posting here would have the body's lines executed as commands.
+/// Every HTTP request comes by one of these words before its body, and Redis hangs up on them too.
 bool is_http(std::string_view command) {
   return equals_ignoring_case(command, "post") || equals_ignoring_case(command, "host:");
 }
@@ -119,8 +119,8 @@ bool CacheSession::full() const noexcept {
          out_.size() + held_ >= context_.limits.max_output;
 }
 
-/// Consecutive GETs are looked up together, as long as no write of this connection is unanswered. An inline command's
-/// words live in the parser, and only until the next one.
+/// Consecutive GETs are looked up together, as long as no write of this connection is unanswered.
+/// An inline command's words live in the parser, and only until the next one.
 bool CacheSession::joins_run(Args args, std::string_view input) const {
   return is_get(args) && order_.only_reads() && client_.authenticated &&
          args[1].size() <= kMaxKeyBytes && lies_in(args[1], input);

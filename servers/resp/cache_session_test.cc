@@ -1,4 +1,5 @@
-// Wire tables of the RESP door, without sockets: bytes in, bytes out, over the embedded store; and a store whose
+// Wire tables of the RESP door, without sockets: bytes in, bytes out, over the embedded store; and
+//                                                a store whose
 // answers the test holds back, for the order of commands and replies.
 
 #include "servers/resp/cache_session.h"

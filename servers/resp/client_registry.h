@@ -1,6 +1,7 @@
 // ClientRegistry: who is connected over RESP, for CLIENT LIST.
 //
-// Threads:   any; one lock, taken when a connection comes, goes, or changes its name, database or version.
+// Threads:   any; one lock, taken when a connection comes, goes, or changes its name, database or
+//            version.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The commands that the RESP door knows: how many arguments, where the keys are, and which way each goes.
+// The commands that the RESP door knows: how many arguments, where the keys are, and which way each
+//                                        goes.
 //
 // Source:   Redis 7.0's COMMAND table for arity, flags and key positions.
 // Threads:  immutable.
@@ -40,7 +41,8 @@ struct CommandSpec {
 [[nodiscard]] std::span<const CommandSpec> commands() noexcept;
 /// Null: unknown. Case does not matter.
 [[nodiscard]] const CommandSpec* find_command(std::string_view name) noexcept;
-/// Where the keys of a command with so many arguments are: first, first + step, … below end. None: first == end.
+/// Where the keys of a command with so many arguments are: first, first + step, … below end. None:
+/// first == end.
 struct KeyPositions {
   std::size_t first = 0;
   std::size_t end = 0;

@@ -1,8 +1,8 @@
 // Connection: carries the bytes of one RESP client between its socket and its Session.
 //
-// One recv, every complete command served, one send. It waits with async_wait and calls recv itself, because Asio's
-// own read tries once too often. Bytes are received into the loop's scratch memory; a connection owns a buffer only
-// while half a command is waiting in it.
+// One recv, every complete command served, one send. It waits with async_wait and calls recv
+// itself, because Asio's own read tries once too often. Bytes are received into the loop's scratch
+// memory; a connection owns a buffer only while half a command is waiting in it.
 //
 // Threads:   its loop's.
 // Errors:    the peer's are answered by the session; the socket's close the connection.

@@ -1,4 +1,5 @@
-// Door: the RESP listener's own state: sessions' contexts and counters by loop, and who is connected.
+// Door: the RESP listener's own state: sessions' contexts and counters by loop, and who is
+//       connected.
 //
 // Threads:   accept on the connection's loop, the rest from any.
 // Lifetime:  outlives the loops' run; the cache outlives it.

@@ -1,7 +1,8 @@
 // The one table from Errc to what a RESP client is told (servers/http/problem.h is HTTP's).
 //
-// Errors of L2 go out verbatim. Of our own, all begin with "ERR", because clients act on other codes:
-// they would retry TRYAGAIN and LOADING, and a write whose outcome is unknown must not be retried unasked.
+// Errors of L2 go out verbatim. Of our own, all begin with "ERR", because clients act on other
+// codes: they would retry TRYAGAIN and LOADING, and a write whose outcome is unknown must not be
+// retried unasked.
 // Cost:     allocates; never on a hit.
 #pragma once
 

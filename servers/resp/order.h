@@ -1,9 +1,10 @@
 // Order: which commands of one connection may be under way together.
 //
-// Commands take effect in the order sent, pipelined or not. A lane keeps the order of its own commands, and reads do
-// not change anything; so a command may be sent to L2 without waiting if nothing of this connection is unanswered, or
-// if everything unanswered and it are reads, or if everything unanswered and it are commands of one lane. Otherwise
-// it waits until the connection has been answered everything.
+// Commands take effect in the order sent, pipelined or not. A lane keeps the order of its own
+// commands, and reads do not change anything; so a command may be sent to L2 without waiting if
+// nothing of this connection is unanswered, or if everything unanswered and it are reads, or if
+// everything unanswered and it are commands of one lane. Otherwise it waits until the connection
+// has been answered everything.
 //
 // Threads:  one connection's.
 // Cost:     a few words; no allocation.

@@ -1,4 +1,5 @@
-// Session: what a RESP connection does with the bytes that arrive. No I/O; servers/resp/connection.h carries them.
+// Session: what a RESP connection does with the bytes that arrive. No I/O;
+//          servers/resp/connection.h carries them.
 //
 // Threads:   its loop's.
 // Lifetime:  owned by its connection, and by its own calls to L2 that are not answered yet.
@@ -24,11 +25,12 @@ class Session {
 
   virtual ~Session() = default;
 
-  /// Takes commands from the front of `input` and returns how many bytes it took. What is left is either not complete
-  /// or must wait (blocked()), and has to be offered again.
+  /// Takes commands from the front of `input` and returns how many bytes it took. What is left is
+  /// either not complete or must wait (blocked()), and has to be offered again.
   [[nodiscard]] virtual std::size_t serve(std::string_view input, TimePoint received) = 0;
 
-  /// Bytes to send, in order. The host takes them from the front, and clears the string when all are sent.
+  /// Bytes to send, in order. The host takes them from the front, and clears the string when all
+  /// are sent.
   [[nodiscard]] std::string& output() noexcept { return out_; }
   /// Moves replies to the output that had no room there.
   virtual void refill() = 0;

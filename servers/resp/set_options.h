@@ -1,6 +1,7 @@
 // Options of SET, SETEX, PSETEX and SETNX, read here so that L1 may keep the value.
 //
-// What is not read with certainty is not judged either: nullopt, and L2 gets the command as it is and words the
+// What is not read with certainty is not judged either: nullopt, and L2 gets the command as it is
+//                                                       and words the
 // error.
 //
 // Units:     as Redis's: seconds or milliseconds, from now or Unix time.
@@ -21,7 +22,8 @@ struct SetCommand {
   tier::StoreOptions options;
 };
 
-/// SET key value [NX|XX] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]. nullopt also for GET, whose reply is the old value.
+/// SET key value [NX|XX] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]. nullopt also for GET, whose reply is
+/// the old value.
 [[nodiscard]] std::optional<SetCommand> parse_set(std::span<const std::string_view> args);
 /// SETEX key s value, PSETEX key ms value.
 [[nodiscard]] std::optional<SetCommand> parse_setex(std::span<const std::string_view> args,

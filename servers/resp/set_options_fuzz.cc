@@ -1,4 +1,5 @@
-// Options of SET and SETEX, from words that a client sends: what is accepted must be a time in the future.
+// Options of SET and SETEX, from words that a client sends: what is accepted must be a time in the
+//                                                           future.
 
 #include <algorithm>
 #include <cstdint>
