@@ -146,15 +146,14 @@ class Scene {
         const auto from = random() % 4 == 0 ? ReadFrom::through_l2 : ReadFrom::l1_first;
         // Another thread may complete it, if it was the one that fetched.
         const auto waiting = std::make_shared<std::atomic<int>>(0);
-        cache_.get(Key(ref(key)), from, kForever,
-                   [&, key, floor, waiting](const Result<Lookup>& found) {
-                     if (found.has_value()) --unanswered_;
-                     int number = 0;
-                     if (found && found->entry) number = number_of(found->entry->value());
-                     if (found && found->entry && number < floor) ++stale_;
-                     *waiting = 1;
-                     waiting->notify_one();
-                   });
+        cache_.get(Key(ref(key)), from, kForever, [&, floor, waiting](const Result<Lookup>& found) {
+          if (found.has_value()) --unanswered_;
+          int number = 0;
+          if (found && found->entry) number = number_of(found->entry->value());
+          if (found && found->entry && number < floor) ++stale_;
+          *waiting = 1;
+          waiting->notify_one();
+        });
         waiting->wait(0);
         continue;
       }
