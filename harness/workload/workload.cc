@@ -252,6 +252,12 @@ WorkloadSpec read_workload(Section& section) {
     spec.session_ttl =
         section.duration("session_ttl", Duration::zero(), Duration::zero(), hours(24 * 366));
   }
+  // A touch of no length would delete what it touches.
+  const bool touches =
+      spec.mix[static_cast<std::size_t>(Op::touch)] > 0 || spec.session_ttl > Duration::zero();
+  if (touches && spec.ttl == Duration::zero()) {
+    section.problem("ttl", "is missing: touches need it");
+  }
   return spec;
 }
 

@@ -195,6 +195,8 @@ TEST(Workload, RefusesWhatItCannotMean) {
   EXPECT_THAT(problems_of("operations = 1\n"), HasSubstr("'name' is missing"));
   EXPECT_THAT(problems_of("name = 'a'\noperations = 1\nmix = {get = 0.5}\n"),
               HasSubstr("must add up to 1"));
+  EXPECT_THAT(problems_of("name = 'a'\noperations = 1\nmix = {get = 0.5, touch = 0.5}\n"),
+              HasSubstr("touches need it"));
   EXPECT_THAT(problems_of("name = 'a'\noperations = 1\nmix = {gte = 1.0}\n"),
               HasSubstr("did you mean 'get'?"));
   EXPECT_THAT(problems_of("name = 'a'\nsource = 'trace'\ntrace = '../../etc'\n"),

@@ -1,0 +1,165 @@
+#include "harness/bench/session_app.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/bench/server_stats.h"
+#include "harness/topology/redis_server.h"
+#include "harness/workload/document.h"
+
+namespace nearlane::harness {
+namespace {
+
+using testing::HasSubstr;
+
+WorkloadSpec sessions() {
+  WorkloadSpec spec;
+  spec.name = "sessions";
+  spec.source = "generated";
+  spec.operations = 4000;
+  spec.sizes = {{500, 1.0}};
+  spec.ttl = std::chrono::minutes(30);
+  spec.keys = 200;
+  spec.distribution = "uniform";
+  spec.mix = {0.6, 0.2, 0.1, 0.1};
+  spec.prefix = "sess:";
+  return spec;
+}
+
+AppCounts run_over(Approach& approach, Balance balance) {
+  SessionApp app(approach, balance, 1);
+  const auto spec = sessions();
+  app.log_in(spec);
+  auto opened = open_workload(spec, "");
+  EXPECT_TRUE(opened.has_value());
+  const auto done = app.run(*opened->stream);
+  EXPECT_TRUE(done.has_value());
+  return app.counts();
+}
+
+/// Does to another approach's answers what a broken cache would.
+class Broken final : public Approach {
+ public:
+  enum class Way { forgets_writes, mixes_keys, fails };
+  explicit Broken(Way way) : way_(way), maps_(1) {}
+
+  [[nodiscard]] std::size_t instances() const override { return 2; }
+  [[nodiscard]] Answer call(std::size_t, const Request& request) override {
+    if (way_ == Way::fails) return {.failure = Failure::lost};
+    if (way_ == Way::forgets_writes && request.kind == Op::set && ++writes_ > 300) {
+      return {.outcome = Outcome::ok};
+    }
+    auto asked = request;
+    if (way_ == Way::mixes_keys && request.kind == Op::get) {
+      write_key_name("sess:", 0, asked.key);
+    }
+    return maps_.call(0, asked);
+  }
+
+ private:
+  Way way_;
+  LocalMaps maps_;
+  int writes_ = 0;
+};
+
+TEST(SessionApp, FindsEverySessionWhereAffinityHolds) {
+  LocalMaps maps(2);
+  const auto counts = run_over(maps, Balance::affinity);
+  EXPECT_GT(counts.existing, 1000U);
+  EXPECT_EQ(counts.found, counts.existing);
+  EXPECT_EQ(counts.stale + counts.corrupt + counts.failed + counts.not_found, 0U);
+}
+
+TEST(SessionApp, MissesSessionsOnInstancesThatNeverHeardOfThem) {
+  LocalMaps maps(2);
+  const auto counts = run_over(maps, Balance::random);
+  EXPECT_GT(counts.not_found, 100U);
+  EXPECT_GT(counts.stale, 0U);  // what one map has replaced the other still holds
+  EXPECT_LT(counts.found_share(), 0.9);
+}
+
+TEST(SessionApp, SeesAStoreThatForgetsAcknowledgedWrites) {
+  Broken broken(Broken::Way::forgets_writes);
+  EXPECT_GT(run_over(broken, Balance::random).stale, 0U);
+}
+
+TEST(SessionApp, SeesTheDocumentOfAnotherSession) {
+  Broken broken(Broken::Way::mixes_keys);
+  EXPECT_GT(run_over(broken, Balance::random).corrupt, 0U);
+}
+
+TEST(SessionApp, TriesEveryInstanceBeforeARequestHasFailed) {
+  Broken broken(Broken::Way::fails);
+  const auto counts = run_over(broken, Balance::random);
+  EXPECT_EQ(counts.failed, counts.requests);
+  EXPECT_EQ(counts.retried, counts.requests);
+}
+
+TEST(SessionApp, ReadsBackWhatALostInstanceTookWithIt) {
+  LocalMaps maps(2);
+  SessionApp app(maps, Balance::affinity, 1);
+  app.log_in(sessions());
+  maps.lose(0);
+  const auto read = app.read_back(1);
+  EXPECT_EQ(read.acknowledged, 200U);
+  EXPECT_GT(read.lost, 50U);
+  EXPECT_LT(read.lost, 150U);
+}
+
+TEST(SessionApp, FindsEverySessionInARealRedis) {
+  const auto redis = RedisServer::start();
+  ASSERT_TRUE(redis.has_value()) << redis.error().detail;
+  Remote remote(Protocol::resp, {redis->endpoint(), redis->endpoint()});
+  const auto counts = run_over(remote, Balance::random);
+  EXPECT_EQ(counts.found, counts.existing);
+  EXPECT_EQ(counts.stale + counts.corrupt + counts.failed + counts.not_found, 0U);
+  EXPECT_GT(counts.found_took.quantile(0.5), Duration::zero());
+}
+
+TEST(Caller, SaysThatAConnectionWasLostAndConnectsAnew) {
+  auto redis = RedisServer::start();
+  ASSERT_TRUE(redis.has_value()) << redis.error().detail;
+  Caller caller(Protocol::resp, redis->endpoint());
+  Request request;
+  request.key = "k";
+  EXPECT_EQ(caller.call(request).outcome, Outcome::miss);
+  redis->kill();
+  const auto lost = caller.call(request);
+  EXPECT_EQ(lost.outcome, Outcome::error);
+  EXPECT_EQ(caller.call(request).failure, Failure::not_sent);
+  ASSERT_TRUE(redis->restart().has_value());
+  EXPECT_EQ(caller.call(request).outcome, Outcome::miss);
+}
+
+TEST(Caller, GivesUpOnAServerThatStalls) {
+  const auto redis = RedisServer::start();
+  ASSERT_TRUE(redis.has_value()) << redis.error().detail;
+  Caller caller(Protocol::resp, redis->endpoint(), std::chrono::milliseconds(50));
+  ASSERT_TRUE(redis->stall().has_value());
+  Request request;
+  request.key = "k";
+  EXPECT_EQ(caller.call(request).failure, Failure::timeout);
+  ASSERT_TRUE(redis->resume().has_value());
+}
+
+TEST(ServerStats, RefusesAPageThatIsNotAsAgreed) {
+  for (const auto* page : {"", "[]", "{}", "{\"l1\": 7}", "{\"l1\": {\"hits\": \"x\"}}"}) {
+    const auto read = parse_stats(page);
+    ASSERT_FALSE(read.has_value()) << page;
+    EXPECT_EQ(read.error().code, Errc::protocol);
+  }
+  const auto bad = parse_stats(
+      R"({"l1":{"hits":1,"misses":0},"l2":{"hits":0,"misses":0,"invalidations":0},"resident_bytes":1,)"
+      R"("doors":{"resp":{"l1_latency":{"histogram":"nonsense"}}}})");
+  ASSERT_FALSE(bad.has_value());
+  EXPECT_THAT(bad.error().detail, HasSubstr("histogram"));
+}
+
+TEST(HttpGet, SaysWhatAnsweredInsteadOfAPage) {
+  const auto redis = RedisServer::start();
+  ASSERT_TRUE(redis.has_value()) << redis.error().detail;
+  EXPECT_FALSE(http_get(redis->endpoint(), "/stats").has_value());
+}
+
+}  // namespace
+}  // namespace nearlane::harness
