@@ -13,6 +13,9 @@
 #include <xxhash.h>
 
 #define TOML_EXCEPTIONS 0
+// toml++ asserts that no key starts as in "[*", and then reports the error properly. What an operator
+// wrote must not abort a debug build.
+#define TOML_ASSERT(expr) static_assert(true)
 #include <toml++/toml.h>
 
 namespace nearlane::harness {

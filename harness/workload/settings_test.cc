@@ -100,6 +100,13 @@ TEST(Settings, SaysWhereTheSyntaxEnds) {
   EXPECT_THAT(settings.error().detail, HasSubstr("b.toml:2:"));
 }
 
+TEST(Settings, SurvivesWhatTheParserAssertsIsNeverWritten) {
+  EXPECT_TRUE(Settings::parse("[*", "b.toml").has_error());
+  EXPECT_TRUE(Settings::parse("a = 1\n[[ *", "b.toml").has_error());
+  EXPECT_TRUE(Settings::parse("a = {*", "b.toml").has_error());
+  EXPECT_TRUE(Settings::parse("a = 1\n\u023e", "b.toml").has_error());
+}
+
 TEST(Settings, HashesTheTextAsItWasWritten) {
   EXPECT_EQ(parsed("a = 1\n").hash(), parsed("a = 1\n").hash());
   EXPECT_NE(parsed("a = 1\n").hash(), parsed("a = 1 \n").hash());

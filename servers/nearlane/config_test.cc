@@ -84,6 +84,7 @@ TEST_F(ConfigTest, ErrorsNameTheKeyAndWhereItStands) {
   EXPECT_EQ(error({"--config", file("pool = 1.5\n")}),
             path_.string() + ":1: pool: must be a string, a whole number or a boolean");
   EXPECT_TRUE(error({"--config", file("\npool = = 1\n")}).starts_with(path_.string() + ":2: "));
+  EXPECT_TRUE(error({"--config", file("[*")}).starts_with(path_.string() + ":1: "));
   EXPECT_NE(error({"--config", "/nonexistent.toml"}).find("/nonexistent.toml"), std::string::npos);
   environment_["NEARLANE_POOL"] = "-1";
   EXPECT_TRUE(error({}).starts_with("NEARLANE_POOL: \"-1\" is not a whole number"));
