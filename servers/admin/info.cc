@@ -48,11 +48,13 @@ std::string stats(const Sources& sources) {
   for (const DoorSource& door : sources.doors) commands += sum_requests(door);
   return fmt::format(
       "# Stats\r\ntotal_connections_received:{}\r\ntotal_commands_processed:{}\r\n"
-      "rejected_connections:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\nkeyspace_hits:{}\r\n"
+      "instantaneous_ops_per_sec:{}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\nevicted_keys:{"
+      "}\r\nkeyspace_hits:{}\r\n"
       "keyspace_misses:{}\r\n",
-      sources.loops.accepted_connections(), commands, sources.loops.refused_connections(),
-      l1.expirations, l1.evictions, sum(Count::l1_hits) + sum(Count::l2_hits),
-      sum(Count::l2_misses));
+      sources.loops.accepted_connections(), commands,
+      sources.requests_per_second.load(std::memory_order_relaxed),
+      sources.loops.refused_connections(), l1.expirations, l1.evictions,
+      sum(Count::l1_hits) + sum(Count::l2_hits), sum(Count::l2_misses));
 }
 
 std::string replication(const Sources&) {

@@ -26,6 +26,13 @@ std::uint64_t sum_requests(const DoorSource& door) {
   return total;
 }
 
+void sample(Sources& sources) {
+  std::uint64_t total = 0;
+  for (const DoorSource& door : sources.doors) total += sum_requests(door);
+  sources.requests_per_second.store(total - sources.sampled_requests, std::memory_order_relaxed);
+  sources.sampled_requests = total;
+}
+
 Histogram merged_latency(const DoorSource& door) {
   Histogram merged;
   for (const auto& stats : door.stats) merged.merge(stats->l1_latency.snapshot());

@@ -3,6 +3,7 @@
 // Lifetime:  all outlive the pages.  Threads: any.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <span>
@@ -34,12 +35,16 @@ struct Sources {
   std::chrono::milliseconds bound{};
   std::uint16_t resp_port = 0;
   TimePoint started = Clock::now();
+  std::atomic<std::uint64_t> requests_per_second{0};  // of the last second; sample() keeps it
+  std::uint64_t sampled_requests = 0;                 // sample()'s own
 };
 
 /// Requests of one command over all loops.
 [[nodiscard]] std::uint64_t sum_requests(const DoorSource& door, std::size_t command,
                                          loop::AnsweredBy tier, loop::Outcome outcome);
 [[nodiscard]] std::uint64_t sum_requests(const DoorSource& door);
+/// To be called once a second, always by the same thread.
+void sample(Sources& sources);
 /// L1 latency over all loops.
 [[nodiscard]] Histogram merged_latency(const DoorSource& door);
 

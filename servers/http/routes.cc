@@ -102,6 +102,11 @@ bool Routes::authorized(const Request& request) const {
 
 Plan Routes::plan(const Request& request, TimePoint now) const {
   Plan plan;
+  // RFC 9112 section 3.2: a request that does not say whom it means, or says it twice, is refused.
+  if (request.version() >= 11 && request.count(Field::host) != 1) {
+    plan.response = problem(Status::bad_request, "there must be one Host field");
+    return plan;
+  }
   auto target = parse_target(view(request.target()));
   if (target.has_error()) {
     plan.response = problem(target.error(), false, config_.l2_timeout);

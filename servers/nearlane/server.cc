@@ -152,15 +152,15 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   p.tier = std::make_unique<tier::TieredCache>(tier::TierConfig{.lease = config.lease},
                                                std::move(*l1), std::move(*l2));
 
-  p.sources = std::make_unique<admin::Sources>(admin::Sources{
-      .tier = *p.tier,
-      .loops = p.loops,
-      .doors = {},
-      .version = kVersion,
-      .profile = config.profile,
-      .coherence = std::string(p.tier->l2_capabilities().coherence),
-      .bound =
-          std::chrono::duration_cast<std::chrono::milliseconds>(p.tier->l2_capabilities().lease)});
+  p.sources.reset(new admin::Sources{.tier = *p.tier,
+                                     .loops = p.loops,
+                                     .doors = {},
+                                     .version = kVersion,
+                                     .profile = config.profile,
+                                     .coherence = std::string(p.tier->l2_capabilities().coherence),
+                                     .bound = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                         p.tier->l2_capabilities().lease)});
+  p.loops.every(std::chrono::seconds(1), [&sources = *p.sources] { admin::sample(sources); });
 
   p.resp = std::make_unique<resp::Door>(
       p.loops, *p.tier,

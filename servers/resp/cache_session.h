@@ -1,10 +1,9 @@
 // CacheSession: the RESP door's commands over the two tiers.
 //
 // The hit path: serve() parses every complete command of the buffer, runs of GETs become one
-//               find_batch under the one
-// epoch guard of the call, and hits are appended to the output. A command that must ask L2 leaves a
-// slot in the queue of replies; what comes after it is kept behind that slot, so that replies leave
-// in the order of the commands.
+// find_batch under the one epoch guard of the call, and hits are appended to the output. A command
+// that must ask L2 leaves a slot in the queue of replies; what comes after it is kept behind that
+// slot, so that replies leave in the order of the commands.
 //
 // Threads:   its loop's; L2's answers are brought home to it.
 // Lifetime:  shared with its unanswered calls. The context outlives it.
