@@ -1,5 +1,5 @@
-// ShardedMap: a power of two of shards, each a std::shared_mutex over a flat open-addressing table. Hits
-// on different shards do not meet, and share a shard's lock where the policy allows it.
+// ShardedMap: a power of two of shards, each a lock over a flat open-addressing table. Hits on different
+// shards do not meet, and share a shard's lock (then a std::shared_mutex) where the policy allows it.
 //
 // The flat table finds a group by the hash's top bits and tells slots apart by its lowest eight, so the
 // shard is chosen by the bits just above those: with the top bits every table would use only a part of
@@ -11,7 +11,9 @@
 #include <atomic>
 #include <bit>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
+#include <type_traits>
 
 #include <boost/unordered/unordered_flat_set.hpp>
 
@@ -106,7 +108,9 @@ class ShardedMap final : public L1Map {
   }
 
  private:
-  using OneShard = Shard<FlatTable, P, std::shared_mutex>;
+  // A policy that must order every hit can share no lock, and a plain mutex is the cheaper one to take.
+  using Mutex = std::conditional_t<P::kHitNeedsExclusive, std::mutex, std::shared_mutex>;
+  using OneShard = Shard<FlatTable, P, Mutex>;
 
   OneShard& shard(std::uint64_t hash) noexcept { return shards_[(hash >> 8U) & (count_ - 1)]; }
 
