@@ -55,8 +55,8 @@ LoopGroup::~LoopGroup() {
   for (const auto& path : socket_files_) ::unlink(path.c_str());
 }
 
-Result<Address> LoopGroup::listen(const Address& address, std::string refusal,
-                                  AcceptHandler on_accept) {
+Result<Address> LoopGroup::listen(const Address& address, const std::string& refusal,
+                                  const AcceptHandler& on_accept) {
   const bool hand_off = address.kind == Address::Kind::unix_path;
   Address bound = address;
   for (std::size_t i = 0; i < (hand_off ? 1 : loops_.size()); ++i) {

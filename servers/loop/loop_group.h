@@ -53,8 +53,8 @@ class LoopGroup {
 
   /// Listens from now on, and accepts once run() does. `refusal` is what a connection over
   /// max_connections is told before it is closed. The address that was bound.
-  [[nodiscard]] Result<Address> listen(const Address& address, std::string refusal,
-                                       AcceptHandler on_accept);
+  [[nodiscard]] Result<Address> listen(const Address& address, const std::string& refusal,
+                                       const AcceptHandler& on_accept);
 
   /// Runs `task` on the first loop, every `period`.
   void every(Duration period, std::function<void()> task);

@@ -22,8 +22,10 @@ constexpr int kBadConfiguration = 2;
 
 int serve(const std::vector<std::string>& args) {
   using namespace nearlane::server;
-  const auto invocation =
-      read_config(args, [](const char* name) -> const char* { return std::getenv(name); });
+  // There is one thread yet, and nobody sets the environment.
+  const auto invocation = read_config(args, [](const char* name) -> const char* {
+    return std::getenv(name);
+  });  // NOLINT(concurrency-mt-unsafe)
   if (invocation.has_error()) {
     fmt::print(stderr, "nearlane: {}\n", invocation.error().detail);
     return kBadConfiguration;

@@ -87,7 +87,7 @@ Problem set_switch(bool& target, std::string_view text) {
 }
 
 Problem set_http(Config& config, std::string_view text) {
-  const Problem problem = set_address(config.http, text);
+  Problem problem = set_address(config.http, text);
   if (problem) return problem;
   if (config.http.kind == loop::Address::Kind::unix_path) return "HTTP listens on ADDR:PORT only";
   return {};
@@ -136,7 +136,7 @@ constexpr std::array kOptions = {
     Option{"max-value", "SIZE", "largest value [64MiB]",
            [](Config& c, std::string_view t) {
              // An entry's length has 32 bits.
-             const Problem problem = set_size(c.max_value, t);
+             Problem problem = set_size(c.max_value, t);
              if (problem) return problem;
              if (c.max_value == 0 || c.max_value >= std::uint64_t{1} << 32U) {
                return Problem("must be from 1 to 4 GiB - 1");

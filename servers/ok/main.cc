@@ -53,11 +53,11 @@ struct Settings {
 };
 
 Result<std::string> open(loop::LoopGroup& loops, const std::string& where, std::string_view refusal,
-                         loop::LoopGroup::AcceptHandler accept) {
+                         const loop::LoopGroup::AcceptHandler& accept) {
   const auto address = loop::parse_address(where);
   if (address.has_error()) return address.error();
   if (address->kind == loop::Address::Kind::off) return where;
-  const auto bound = loops.listen(*address, std::string(refusal), std::move(accept));
+  const auto bound = loops.listen(*address, std::string(refusal), accept);
   if (bound.has_error()) return bound.error();
   return bound->to_text();
 }

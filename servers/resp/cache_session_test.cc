@@ -388,7 +388,7 @@ TEST_F(WithPassword, AsksForItFirst) {
 }
 
 TEST_F(WithPassword, StrangersCannotMakeTheServerHoldMuch) {
-  EXPECT_EQ(serve("*11\r\n"), "-ERR Protocol error: invalid multibulk length\r\n");
+  EXPECT_EQ(serve("*11\r\n"), "-ERR Protocol error: unauthenticated multibulk length\r\n");
   EXPECT_TRUE(session_->closing());
 }
 
