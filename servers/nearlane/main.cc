@@ -24,8 +24,8 @@ int serve(const std::vector<std::string>& args) {
   using namespace nearlane::server;
   // There is one thread yet, and nobody sets the environment.
   const auto invocation = read_config(args, [](const char* name) -> const char* {
-    return std::getenv(name);
-  });  // NOLINT(concurrency-mt-unsafe)
+    return std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+  });
   if (invocation.has_error()) {
     fmt::print(stderr, "nearlane: {}\n", invocation.error().detail);
     return kBadConfiguration;
