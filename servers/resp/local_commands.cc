@@ -254,10 +254,9 @@ void CacheSession::client(Args args) {
     protocol::append_bulk(tail(), ClientRegistry::line(client_, now_));
   } else if (is("list", 2)) {
     protocol::append_bulk(tail(), context_.clients.list(now_));
-  } else if (is("no-evict", 3) &&
-             (equals_ignoring_case(args[2], "on") || equals_ignoring_case(args[2], "off"))) {
-    ok();
-  } else if (is("reply", 3) && equals_ignoring_case(args[2], "on")) {
+  } else if ((is("no-evict", 3) &&
+              (equals_ignoring_case(args[2], "on") || equals_ignoring_case(args[2], "off"))) ||
+             (is("reply", 3) && equals_ignoring_case(args[2], "on"))) {
     ok();
   } else {
     fail(fmt::format(
