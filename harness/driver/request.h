@@ -27,7 +27,7 @@ struct Request {
   Duration at{};  // intended start; a closed loop ignores it
   Op kind = Op::get;
   std::string key = {};
-  std::string value = {};                          // of a set
+  std::string value = {};                     // of a set
   std::chrono::milliseconds ttl{0};           // of a set (0 = none) and of a touch
   std::uint64_t tag = 0;                      // handed back with the completion
   std::uint32_t connection = kAnyConnection;  // modulo the number of connections: keeps an order
