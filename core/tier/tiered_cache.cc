@@ -492,10 +492,7 @@ std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {
 }
 std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
 
-void TieredCache::sweep(TimePoint now, std::size_t max) noexcept {
-  impl_->l1_->sweep(now, max);
-  epoch::collect();  // what ended threads and this one have retired, should nobody write any more
-}
+void TieredCache::sweep(TimePoint now, std::size_t max) noexcept { impl_->l1_->sweep(now, max); }
 
 l1::L1Stats TieredCache::l1_stats() const noexcept { return impl_->l1_->stats(); }
 std::string_view TieredCache::l1_name() const noexcept { return impl_->l1_->name(); }
