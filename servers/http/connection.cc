@@ -49,6 +49,15 @@ void append_head(std::string& out, Response& response) {
   }
 }
 
+/// Whether the end of the body is beyond doubt. RFC 9112 section 6.3: where a transfer coding other than
+/// chunked comes last, or any in HTTP/1.0, it is not, and bytes of the body could pass for a request.
+bool frames_its_body(const Request& request) {
+  const std::size_t codings = request.count(beast_http::field::transfer_encoding);
+  if (codings == 0) return true;
+  return codings == 1 && request.version() >= 11 &&
+         boost::beast::iequals(request[beast_http::field::transfer_encoding], "chunked");
+}
+
 }  // namespace
 
 Connection::Connection(loop::Loop& home, int socket, std::unique_ptr<Handler> handler,
@@ -118,6 +127,10 @@ net::awaitable<bool> Connection::read_request(Parser& parser) {
         co_return false;
       }
       if (taken == 0) break;
+    }
+    if (parser.is_header_done() && !in_body && !frames_its_body(parser.get())) {
+      co_await refuse(beast_http::make_error_code(beast_http::error::bad_transfer_encoding));
+      co_return false;
     }
     if (parser.is_done()) co_return true;
     if (parser.is_header_done() && !in_body) {

@@ -86,7 +86,7 @@ const std::string& http_date() {
 }  // namespace
 
 Routes::Routes(tier::TieredCache& tier, RoutesConfig config)
-    : tier_(tier), config_(std::move(config)) {}
+    : tier_(tier), config_(std::move(config)), db_(tier.l2_capabilities().default_db) {}
 
 bool Routes::authorized(const Request& request) const {
   if (config_.api_key.empty()) return true;
@@ -158,7 +158,7 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now) const 
   }
   plan.command = request.method() == beast_http::verb::get ? Command::get : Command::head;
   const epoch::Guard guard;
-  const Entry* entry = tier_.find(KeyRef(0, plan.target.key), now);
+  const Entry* entry = tier_.find(KeyRef(db_, plan.target.key), now);
   if (entry == nullptr) return;
   plan.response = found(request, plan, *entry, "L1");
   plan.answered_by = AnsweredBy::l1;
@@ -275,7 +275,7 @@ void Routes::fail(Plan& plan, const Error& error, bool writes) const {
 
 net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
   auto looked = co_await answer_of<tier::Lookup>([this, &plan](tier::TieredCache::GetHandler done) {
-    tier_.get(Key(0, plan.target.key), tier::ReadFrom::l1_first, deadline(), std::move(done));
+    tier_.get(Key(db_, plan.target.key), tier::ReadFrom::l1_first, deadline(), std::move(done));
   });
   if (looked.has_error()) {
     fail(plan, looked.error(), false);
@@ -297,7 +297,8 @@ net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
   if (field(request, Field::if_match)) options.condition = tier::Condition::if_present;
   const auto stored = co_await answer_of<tier::StoreOutcome>(
       [this, &plan, &request, options](tier::TieredCache::SetHandler done) {
-        tier_.set(KeyRef(0, plan.target.key), request.body(), options, deadline(), std::move(done));
+        tier_.set(KeyRef(db_, plan.target.key), request.body(), options, deadline(),
+                  std::move(done));
       });
   if (stored.has_error()) {
     fail(plan, stored.error(), true);
@@ -317,7 +318,7 @@ net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
 
 net::awaitable<void> Routes::remove(Plan& plan) const {
   const auto removed = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
-    tier_.remove(KeyRef(0, plan.target.key), deadline(), std::move(done));
+    tier_.remove(KeyRef(db_, plan.target.key), deadline(), std::move(done));
   });
   if (removed.has_error()) {
     fail(plan, removed.error(), true);
@@ -330,7 +331,7 @@ net::awaitable<void> Routes::remove(Plan& plan) const {
 
 net::awaitable<void> Routes::touch(Plan& plan) const {
   const auto touched = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
-    tier_.touch(KeyRef(0, plan.target.key), *plan.target.ttl, deadline(), std::move(done));
+    tier_.touch(KeyRef(db_, plan.target.key), *plan.target.ttl, deadline(), std::move(done));
   });
   if (touched.has_error()) {
     fail(plan, touched.error(), true);

@@ -80,6 +80,7 @@ class Routes {
 
   tier::TieredCache& tier_;
   RoutesConfig config_;
+  const std::uint32_t db_;  // HTTP has no SELECT
 };
 
 }  // namespace nearlane::http

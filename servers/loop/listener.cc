@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -50,8 +51,10 @@ SocketAddress to_socket_address(const Address& address) {
 }
 
 /// A socket file outlives the process that made it; one that nobody listens on any more is in the
-/// way.
+/// way. Connecting to a file of another kind is refused just the same, and that file is not ours.
 void remove_dead_socket(SocketAddress& address, const std::string& path) {
+  struct stat file {};
+  if (::lstat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return;
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (probe < 0) return;
   if (::connect(probe, address.get(), address.size) != 0 && errno == ECONNREFUSED) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <mutex>
 #include <set>
@@ -195,6 +196,16 @@ TEST(LoopGroup, SaysWhyItCannotListen) {
   const auto again = second.listen(*bound, "", {});
   ASSERT_TRUE(again.has_error());
   EXPECT_NE(again.error().detail.find("Address already in use"), std::string::npos);
+}
+
+TEST(LoopGroup, LeavesAFileThatIsNoSocketAlone) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("nearlane_not_a_socket_" + std::to_string(::getpid()));
+  std::ofstream(path) << "precious";
+  LoopGroup group(1, {});
+  EXPECT_TRUE(group.listen(*parse_address("unix:" + path.string()), "", {}).has_error());
+  EXPECT_EQ(std::filesystem::file_size(path), 8U);
+  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -364,6 +364,14 @@ TEST_P(Live, HostileBytesDisturbNobodyElse) {
     const std::string out = converse(server_->http, bytes);
     EXPECT_TRUE(out.empty() || out.starts_with("HTTP/1.1 4")) << out.substr(0, 100);
   }
+  // A body whose end is in doubt must not be read as the next request.
+  for (const char* coding : {"xchunked", "gzip", "chunked, identity", "gzip, chunked"}) {
+    const std::string out = converse(
+        server_->http, std::string("PUT /cache/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ") +
+                           coding + "\r\n\r\nDELETE /cache/b HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_TRUE(out.starts_with("HTTP/1.1 400")) << coding;
+    EXPECT_EQ(out.find("HTTP/1.1 ", 1), std::string::npos) << coding << ": one answer, no more";
+  }
   EXPECT_TRUE(converse(server_->http, http[0]).starts_with("HTTP/1.1 400"));
   EXPECT_TRUE(converse(server_->http, http[4]).starts_with("HTTP/1.1 431"));
   EXPECT_TRUE(converse(server_->http, http[5]).starts_with("HTTP/1.1 413"));
@@ -439,9 +447,21 @@ TEST(LiveRedis, AnotherClientsWriteIsSeenWithinTheBound) {
   EXPECT_EQ(seen, "2\n");
 }
 
+TEST(LiveRedis, TheDatabaseOfTheUrlIsWhereBothDoorsStart) {
+  const Redis redis;
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port) + "/5");
+  const std::string cli = "redis-cli -p " + std::to_string(server.resp) + " ";
+  const std::string direct = "redis-cli -p " + std::to_string(redis.port) + " ";
+  ASSERT_EQ(run(cli + "set a 1"), "OK\n");
+  EXPECT_EQ(run(direct + "-n 5 get a"), "1\n");
+  EXPECT_EQ(run(direct + "-n 0 get a"), "\n");
+  EXPECT_EQ(run("curl -s -m 10 " + url(server, "/cache/a")), "1");
+}
+
 TEST(LiveConfig, EndsWithTwoOnABadConfiguration) {
-  for (const char* args : {"--resp 0.0.0.0:0", "--nope", "--l2 nope:", "--threads 0",
-                           "--http 127.0.0.1:x", "--password-file /nonexistent", "--profile v9"}) {
+  for (const char* args :
+       {"--resp 0.0.0.0:0", "--nope", "--l2 nope:", "--threads 0", "--threads 4294967295",
+        "--pool 400000000", "--http 127.0.0.1:x", "--password-file /nonexistent", "--profile v9"}) {
     const std::string out = run(std::string(NEARLANE_BINARY) + " " + args);
     EXPECT_TRUE(out.starts_with("nearlane: ") && out.ends_with("exit 2")) << args << ": " << out;
   }

@@ -37,13 +37,13 @@ Result<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Uni
 }
 
 template <class T>
-Problem set_number(T& target, std::string_view text, std::uint64_t least) {
+Problem set_number(T& target, std::string_view text, std::uint64_t least,
+                   std::uint64_t most = std::numeric_limits<T>::max()) {
   std::uint64_t number = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (failed != std::errc() || end != text.data() + text.size() || number < least ||
-      number > std::numeric_limits<T>::max()) {
-    return fmt::format("\"{}\" is not a whole number from {} to {}", text, least,
-                       std::numeric_limits<T>::max());
+      number > most) {
+    return fmt::format("\"{}\" is not a whole number from {} to {}", text, least, most);
   }
   target = static_cast<T>(number);
   return {};
@@ -106,7 +106,7 @@ constexpr std::array kOptions = {
              return Problem();
            }},
     Option{"threads", "N", "event loops [one a core]",
-           [](Config& c, std::string_view t) { return set_number(c.threads, t, 1); }},
+           [](Config& c, std::string_view t) { return set_number(c.threads, t, 1, 1024); }},
     Option{"l1-bytes", "SIZE", "memory of L1, such as 256MiB [a quarter of the machine's]",
            [](Config& c, std::string_view t) { return set_size(c.l1_bytes, t); }},
     Option{"l1-entries", "N", "entries in L1 at most; 0: no limit [0]",
@@ -130,7 +130,7 @@ constexpr std::array kOptions = {
     Option{"lease", "TIME", "staleness bound of L1 towards others' writes [250ms]",
            [](Config& c, std::string_view t) { return set_duration(c.lease, t); }},
     Option{"pool", "N", "connections to L2 [32]",
-           [](Config& c, std::string_view t) { return set_number(c.pool, t, 1); }},
+           [](Config& c, std::string_view t) { return set_number(c.pool, t, 1, 4096); }},
     Option{"l2-timeout", "TIME", "how long one command may wait for L2 [500ms]",
            [](Config& c, std::string_view t) { return set_duration(c.l2_timeout, t); }},
     Option{"max-value", "SIZE", "largest value [64MiB]",

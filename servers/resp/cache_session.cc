@@ -17,6 +17,9 @@ using loop::Outcome;
 using protocol::Reply;
 
 namespace {
+/// An MGET of more words goes to L2 whole: a fetch for each key would keep the loop from its other
+/// clients.
+constexpr std::size_t kMostGathered = 1024;
 
 /// Below this a hit behind an unanswered command is copied; above it, pinned.
 constexpr std::size_t kPinBytes = std::size_t{16} * 1024;
@@ -53,6 +56,7 @@ CacheSession::CacheSession(SessionContext& context, Host& host, ClientInfo clien
     : context_(context), host_(&host), client_(std::move(client)) {
   run_.reserve(kRun);
   client_.since = Clock::now();
+  client_.db = context_.tier.l2_capabilities().default_db;
   client_.id = context_.clients.add(client_);
   set_authenticated(context_.password.empty());
 }
@@ -210,7 +214,7 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
     case Route::get:
       return get(args);
     case Route::mget:
-      return mget(args);
+      return args.size() > kMostGathered ? execute(spec, args) : mget(args);
     case Route::set:
     case Route::setex: {
       const auto set =

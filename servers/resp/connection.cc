@@ -92,7 +92,7 @@ void Connection::serve(std::string_view input, TimePoint received) {
 /// Goes on with input that had to wait.
 void Connection::serve_held() {
   if (!send()) return;
-  while (session_->blocked() && !session_->closing() && sent_ == 0) {
+  while (session_->blocked() && !session_->closing() && session_->output().empty()) {
     session_->refill();
     serve(input_, Clock::now());
     const bool progress = !session_->output().empty();
@@ -118,7 +118,9 @@ void Connection::move_on() {
     close();
     return;
   }
-  if (!session_->blocked() && !session_->closing()) wait_readable();
+  const bool drained =
+      draining_ && input_.empty();  // what is under way is answered, no more is read
+  if (!session_->blocked() && !session_->closing() && !drained) wait_readable();
 }
 
 /// False: the connection was closed.

@@ -144,10 +144,14 @@ void CacheSession::hello(Args args) {
   }
   std::string_view name;
   bool named = false;
+  std::string_view user;
+  std::string_view password;
+  bool authenticates = false;
   for (std::size_t i = 2; i < args.size(); ++i) {
     if (equals_ignoring_case(args[i], "auth") && i + 2 < args.size()) {
-      // The options are read before the password is, so that no half of a HELLO takes effect.
-      if (!check_password(args[i + 1], args[i + 2])) return;
+      user = args[i + 1];
+      password = args[i + 2];
+      authenticates = true;
       i += 2;
     } else if (equals_ignoring_case(args[i], "setname") && i + 1 < args.size()) {
       name = args[++i];
@@ -161,6 +165,8 @@ void CacheSession::hello(Args args) {
       return;
     }
   }
+  // Only now, so that no half of a HELLO takes effect.
+  if (authenticates && !check_password(user, password)) return;
   if (!client_.authenticated) {
     fail(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
@@ -205,7 +211,7 @@ void CacheSession::select(Args args) {
 }
 
 void CacheSession::reset() {
-  client_.db = 0;
+  client_.db = context_.tier.l2_capabilities().default_db;
   client_.name.clear();
   client_.version = 2;
   version_ = protocol::Version::resp2;
