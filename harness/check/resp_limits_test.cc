@@ -89,7 +89,9 @@ TEST_F(RespPassword, KeepsStrangersSmall) {
 class RespLargeReplies : public testing::Test {
  protected:
   void SetUp() override {
-    auto started = Instance::start({.l2 = redis.url(), .flags = {"--threads", "1"}});
+    // Values of 64 MiB under a sanitizer take their time; what a timeout does is tested elsewhere.
+    auto started =
+        Instance::start({.l2 = redis.url(), .flags = {"--threads", "1", "--l2-timeout", "20s"}});
     ASSERT_TRUE(started) << started.error().detail;
     nearlane.emplace(std::move(*started));
     client.emplace(RawClient::connect(nearlane->resp()).value());
