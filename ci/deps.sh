@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   # toolchain
-  g++ cmake ninja-build ccache git ca-certificates
+  g++ make cmake ninja-build ccache git ca-certificates python3
   clang-14 clang libclang-rt-14-dev clang-tidy clang-format
   # libraries; Debian's default Boost is 1.74, so the version is named
   libboost1.81-dev libhiredis-dev libbrotli-dev zlib1g-dev libzstd-dev libxxhash-dev
