@@ -37,6 +37,7 @@ class Child {
     std::array<int, 2> out{};
     EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
     std::vector<char*> argv;
+    argv.reserve(args.size() + 1);
     for (auto& arg : args) argv.push_back(arg.data());
     argv.push_back(nullptr);
     pid_ = ::fork();
@@ -64,7 +65,7 @@ class Child {
     const auto until = std::chrono::steady_clock::now() + kPatience;
     while (true) {
       for (std::size_t end = read_.find('\n'); end != std::string::npos; end = read_.find('\n')) {
-        const std::string line = read_.substr(0, end);
+        std::string line = read_.substr(0, end);
         read_.erase(0, end + 1);
         if (line.find(text) != std::string::npos) return line;
       }
@@ -98,7 +99,7 @@ int free_port() {
   any.sin_family = AF_INET;
   any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof any;
-  ::bind(fd, reinterpret_cast<sockaddr*>(&any), size);
+  (void)::bind(fd, reinterpret_cast<sockaddr*>(&any), size);
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&any), &size);
   ::close(fd);
   return ntohs(any.sin_port);
