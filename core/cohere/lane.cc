@@ -215,7 +215,7 @@ void Lane::take_push(const Reply& push) {
   if (push.elements.size() != 2 || push.elements[0].text != "invalidate") return;
   const Reply& names = push.elements[1];
   if (names.is_null()) {  // FLUSHALL, FLUSHDB, or L2 has forgotten what it tracked
-    bump();
+    view_.bump();
     view_.set_lease(lease_until_);
     return;
   }
@@ -261,7 +261,7 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
       }
       if (state_ == State::handshake) {
         // Before anything is read on the new connection, what was read on the old one is disowned.
-        bump();
+        view_.bump();
         state_ = State::ready;
         trouble_.clear();
         last_role_ = now;
@@ -339,7 +339,7 @@ void Lane::take_try_select(const Pending& pending, const Reply& reply, TimePoint
 void Lane::note_error(std::string_view text) {
   for (const std::string_view code : kLostAuthority) {
     if (!starts_with_code(text, code)) continue;
-    bump();
+    view_.bump();
     // A node that is still loading will be the right one in a moment; all the others no longer are.
     if (code != "LOADING") lost_authority_ = "L2 answered " + std::string(text);
     return;
@@ -352,11 +352,6 @@ void Lane::extend_lease(TimePoint sent_at) {
   if (view_.lease_until() + config_.lease / 50 < lease_until_) view_.set_lease(lease_until_);
 }
 
-void Lane::bump() noexcept {
-  view_.bump();
-  ++bumps_;
-}
-
 void Lane::fail(Errc code, std::string detail) { broken_ = Error{code, std::move(detail)}; }
 
 void Lane::closed(const Error& why, TimePoint now) {
@@ -366,7 +361,7 @@ void Lane::closed(const Error& why, TimePoint now) {
   const bool was_up = state_ == State::ready && !ending;
   state_ = State::down;
   patient_ = was_up;
-  bump();
+  view_.bump();
   lease_until_ = TimePoint::min();
   trouble_ = why.detail;
   broken_.reset();

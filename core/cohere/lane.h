@@ -80,7 +80,6 @@ class Lane {
   [[nodiscard]] State state() const noexcept { return state_; }
   /// Why the last connection ended or could not be made; empty while all is well.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
-  [[nodiscard]] std::uint64_t epoch_bumps() const noexcept { return bumps_; }
 
  private:
   /// What the next reply on the wire means.
@@ -124,7 +123,6 @@ class Lane {
   void extend_lease(TimePoint sent_at);
   void heartbeat(TimePoint now);
   void expire_overdue(TimePoint now);
-  void bump() noexcept;
   void fail(Errc code, std::string detail);
   [[nodiscard]] std::size_t calls() const noexcept { return pending_.size() + waiting_.size(); }
   [[nodiscard]] bool knows(std::uint32_t db) const noexcept;
@@ -151,7 +149,6 @@ class Lane {
   TimePoint last_role_ = TimePoint::min();
   TimePoint last_hit_ = TimePoint::min();
   TimePoint next_deadline_ = kForever;  // no call is overdue before
-  std::uint64_t bumps_ = 0;
 };
 
 }  // namespace nearlane::cohere

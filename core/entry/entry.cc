@@ -16,6 +16,9 @@
 #include <xxhash.h>
 
 namespace nearlane {
+
+static_assert(sizeof(Entry) == 48, "docs/decisions/0005 counts on it");
+
 namespace {
 
 constexpr std::string_view kCrlf = "\r\n";

@@ -13,8 +13,8 @@
 //            set_epoch may be called by any thread that may write the key (the lane's order
 //            decides), reads are relaxed: the map's release/acquire publication orders the payload,
 //            and a freshness field needs no order of its own.
-// Cost:      kHeaderBytes beside key and value, rounded up by the allocator; charge() says what it
-//            really takes.
+// Cost:      a header of 48 bytes beside key and value, rounded up by the allocator; charge() says
+//            what it really takes.
 #pragma once
 
 #include <atomic>

@@ -77,7 +77,6 @@ struct L2Config {
   Duration connect_timeout = std::chrono::seconds(1);
   std::size_t lane_queue = 4096;  // commands in flight or waiting on one lane
   std::uint64_t memory_bytes = std::uint64_t{1} << 30U;  // of memory:
-  std::size_t max_value = std::size_t{64} * 1024 * 1024;
 };
 
 /// Makes the backend that the URL names: none:, memory:, redis://[user:pass@]host[:port][/db].

@@ -145,9 +145,8 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                          .bytes = config.l1_bytes > 0 ? config.l1_bytes : memory_of_machine() / 4,
                          .entries = config.l1_entries});
   if (l1.has_error()) return bad("--l1-map, --l1-policy: " + l1.error().detail);
-  auto l2 = l2::make_l2(
-      {.url = config.l2, .pool = config.pool, .lease = config.lease, .max_value = config.max_value},
-      p.loops.contexts());
+  auto l2 = l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease},
+                        p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
   p.tier = std::make_unique<tier::TieredCache>(tier::TierConfig{.lease = config.lease},
                                                std::move(*l1), std::move(*l2));

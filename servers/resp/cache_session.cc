@@ -17,6 +17,7 @@ using loop::Outcome;
 using protocol::Reply;
 
 namespace {
+
 /// An MGET of more words goes to L2 whole: a fetch for each key would keep the loop from its other
 /// clients.
 constexpr std::size_t kMostGathered = 1024;
