@@ -139,10 +139,11 @@ class Page {
     std::vector<std::vector<std::string>> grid;
     grid.push_back(table.at("columns").get<std::vector<std::string>>());
     bool any_functional = false;
-    std::vector<bool> functional{false};
+    std::vector<std::string> kinds{"kind"};
     for (const auto& row : table.at("rows")) {
       std::vector<std::string> cells;
-      bool here = false;
+      // A row of words alone, such as a published one, was not measured here.
+      std::string kind = "not measured";
       for (const auto& cell : row) {
         std::string shown;
         for (const auto& part : cell) {
@@ -155,19 +156,17 @@ class Page {
             shown += "failed";
             continue;
           }
-          here = here || found->second->at("kind") == "functional";
+          if (kind != "functional") kind = found->second->at("kind").get<std::string>();
           shown += show(*found->second, part.at("metric").get<std::string>());
         }
         cells.push_back(shown.empty() ? "failed" : shown);
       }
-      any_functional = any_functional || here;
-      functional.push_back(here);
+      any_functional = any_functional || kind == "functional";
+      kinds.push_back(std::move(kind));
       grid.push_back(std::move(cells));
     }
     if (any_functional) {
-      for (std::size_t i = 0; i < grid.size(); ++i) {
-        grid[i].push_back(i == 0 ? "kind" : functional[i] ? "functional" : "measured");
-      }
+      for (std::size_t i = 0; i < grid.size(); ++i) grid[i].push_back(kinds[i]);
     }
     return fmt::format("\n### {}\n\n{}", table.at("title").get<std::string>(), aligned(grid));
   }

@@ -12,6 +12,7 @@ namespace nearlane::harness {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -80,6 +81,18 @@ TEST_F(Tables, AreMadeFromTheDocumentsAlone) {
             HasSubstr("from request due to reply read")));
   const auto plain = render_tables(directory_.string(), false);
   EXPECT_THAT(*plain, AllOf(HasSubstr("102 ns (100"), Not(HasSubstr("][1]"))));
+}
+
+TEST_F(Tables, CallNoRowMeasuredThatHoldsNoFigureOfOurs) {
+  auto result = sample();
+  result.tables[0].rows.push_back(
+      {{Cell::of("published")}, {Cell::of("1 ns")}, {Cell::of("2 ns")}});
+  ASSERT_TRUE(write_result(result, directory_.string()).has_value());
+  const auto page = render_tables(directory_.string());
+  ASSERT_TRUE(page.has_value()) << page.error().detail;
+  EXPECT_THAT(*page, ContainsRegex("\\| published +\\|[^\n]*\\| not measured +\\|"));
+  EXPECT_THAT(*page, ContainsRegex("\\| fast [^\n]*\\| measured +\\|"));
+  EXPECT_THAT(*page, ContainsRegex("\\| rare +\\|[^\n]*\\| functional +\\|"));
 }
 
 TEST_F(Tables, ShowAFailedScenarioAsOne) {
