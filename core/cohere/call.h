@@ -56,7 +56,7 @@ struct Answer {
   std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
   std::optional<bool> existed = {};
   TimePoint sent_at = {};   // when the command was handed to the connection
-  std::uint64_t epoch = 0;  // the lane's, when the command was sent
+  Epoch epoch = 0;  // the lane's, when the command was sent
 
   static Answer failed(Errc code, std::string detail) {
     Answer answer;

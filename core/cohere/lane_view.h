@@ -25,7 +25,7 @@ namespace nearlane::cohere {
 
 class LaneView {
  public:
-  [[nodiscard]] std::uint64_t epoch() const noexcept {
+  [[nodiscard]] Epoch epoch() const noexcept {
     return epoch_.load(std::memory_order_acquire);
   }
   [[nodiscard]] TimePoint lease_until() const noexcept {
@@ -62,7 +62,7 @@ class LaneView {
   bool take_hit() noexcept { return hit_.exchange(false, std::memory_order_relaxed); }
 
  private:
-  alignas(64) std::atomic<std::uint64_t> epoch_{1};
+  alignas(64) std::atomic<Epoch> epoch_{1};
   std::atomic<std::int64_t> lease_until_{TimePoint::min().time_since_epoch().count()};
   alignas(64) mutable std::atomic<bool> hit_{false};
 };

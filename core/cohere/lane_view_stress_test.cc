@@ -26,7 +26,7 @@ TEST(LaneViewStress, NoEntryIsVouchedForByAnotherEpochsLease) {
     readers.emplace_back([&] {
       const auto entry = Entry::build(KeyRef(0, "k"), "v", kForever, 0);
       while (!stop.load(std::memory_order_relaxed)) {
-        const std::uint64_t epoch = view.epoch();
+        const Epoch epoch = view.epoch();
         entry->set_epoch(epoch);
         if (view.vouches(*entry, end_of(epoch))) ++wrong;
         asked.fetch_add(1, std::memory_order_relaxed);

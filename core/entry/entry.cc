@@ -17,7 +17,7 @@
 
 namespace nearlane {
 
-static_assert(sizeof(Entry) == 48, "docs/decisions/0005 counts on it");
+static_assert(sizeof(Entry) == 32, "docs/l1.md counts on it");
 
 namespace {
 
@@ -64,31 +64,32 @@ EntryPtr EntryPtr::adopt(const Entry* entry) noexcept {
   return owner;
 }
 
-Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline,
-             std::uint64_t epoch) noexcept
+Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoch epoch) noexcept
     : deadline_(deadline.time_since_epoch().count()),
       epoch_(epoch),
-      hash_(key.hash),
       value_size_(static_cast<std::uint32_t>(value_size)),
-      key_size_(static_cast<std::uint32_t>(key.name.size())),
+      key_size_(static_cast<std::uint32_t>(key.name.size()) & 0x1FFFFU),
       db_(static_cast<std::uint16_t>(key.db)) {}
 
-EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadline,
-                      std::uint64_t epoch) {
+EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadline, Epoch epoch) {
   assert(key.name.size() <= kMaxKeyBytes);
   assert(key.db <= std::numeric_limits<std::uint16_t>::max());
   assert(value.size() <= std::numeric_limits<std::uint32_t>::max());
   const BulkHead head(static_cast<std::uint32_t>(value.size()));
-  const std::size_t size =
-      sizeof(Entry) + key.name.size() + head.length + value.size() + kCrlf.size();
+  const bool keep_digest = value.size() >= kDigestKept;
+  const std::size_t size = sizeof(Entry) + key.name.size() + head.length + value.size() +
+                           kCrlf.size() + (keep_digest ? sizeof(std::uint64_t) : 0);
   void* memory = ::operator new(size);
   auto* entry = new (memory) Entry(key, value.size(), deadline, epoch);
   char* to = append(static_cast<char*>(memory) + sizeof(Entry), key.name);
   to = append(to, {head.text.data(), head.length});
   to = append(to, value);
-  append(to, kCrlf);
+  to = append(to, kCrlf);
   entry->prefix_size_ = head.length;
-  entry->digest_ = XXH3_64bits(value.data(), value.size());
+  if (keep_digest) {
+    const std::uint64_t digest = XXH3_64bits(value.data(), value.size());
+    std::memcpy(to, &digest, sizeof digest);
+  }
   return EntryPtr::adopt(entry);
 }
 
@@ -99,8 +100,6 @@ void Entry::unpin() const noexcept {
   }
 }
 
-KeyRef Entry::key() const noexcept { return {db_, {bytes(), key_size_}, hash_}; }
-
 std::string_view Entry::value() const noexcept {
   return {bytes() + key_size_ + prefix_size_, value_size_};
 }
@@ -109,14 +108,21 @@ std::string_view Entry::resp_bulk() const noexcept {
   return {bytes() + key_size_, prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
 }
 
+std::uint64_t Entry::digest() const noexcept {
+  if (value_size_ < kDigestKept) return XXH3_64bits(value().data(), value_size_);
+  std::uint64_t digest = 0;
+  std::memcpy(&digest, resp_bulk().data() + resp_bulk().size(), sizeof digest);
+  return digest;
+}
+
 std::size_t Entry::charge() const noexcept {
 #if defined(__GLIBC__)
   // What malloc handed out, and the word in front of it that malloc keeps for itself.
   return malloc_usable_size(const_cast<Entry*>(this)) + sizeof(std::size_t);
 #else
   constexpr std::size_t kGrain = 16;  // every allocator we know rounds to 16 bytes at least
-  const std::size_t size =
-      sizeof(Entry) + key_size_ + prefix_size_ + std::size_t{value_size_} + kCrlf.size();
+  const std::size_t size = sizeof(Entry) + key_size_ + prefix_size_ + std::size_t{value_size_} +
+                           kCrlf.size() + sizeof(std::uint64_t);
   return (size + sizeof(std::size_t) + kGrain - 1) / kGrain * kGrain;
 #endif
 }

@@ -3,7 +3,8 @@
 // One allocation holds header, key name and payload. The payload is kept as the RESP reply that a
 // GET needs ("$5\r\nhello\r\n"), so a hit copies one run of bytes; value() is the middle of it.
 // Deadline and epoch are atomic header fields: a touch or a confirmation changes them in place and
-// copies nothing.
+// copies nothing. Two more belong to the map that holds the entry: its cell, and the mark in which the
+// map's policy notes uses, so that a hit writes, if anything, a line that it has read anyway.
 //
 // Units:     bytes; deadlines on the monotonic clock, kForever for none.
 // Lifetime:  born with one reference, that of the EntryPtr which build() returns. A map holds one;
@@ -13,13 +14,15 @@
 //            set_epoch may be called by any thread that may write the key (the lane's order
 //            decides), reads are relaxed: the map's release/acquire publication orders the payload,
 //            and a freshness field needs no order of its own.
-// Cost:      a header of 48 bytes beside key and value, rounded up by the allocator; charge() says
-//            what it really takes.
+// Cost:      a header of 32 bytes beside key and value, rounded up by the allocator; charge() says
+//            what it really takes. The hash is not kept: key() makes it again, in one pass over the
+//            name, which only writers need.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -27,6 +30,10 @@
 #include "core/base/key.h"
 
 namespace nearlane {
+
+/// Number of a lane's connection, in which a value was read (core/cohere/lane_view.h). It wraps after
+/// four thousand million lost connections, by when no entry of so long ago can be left.
+using Epoch = std::uint32_t;
 
 class Entry;
 
@@ -59,22 +66,31 @@ class EntryPtr {
   const Entry* entry_ = nullptr;
 };
 
+/// Below this size making a digest again costs less than its eight bytes are worth. Unit: bytes.
+inline constexpr std::size_t kDigestKept = 512;
+
 class Entry {
  public:
   /// A new entry. Precondition: key.name at most kMaxKeyBytes, value under 4 GiB.
   [[nodiscard]] static EntryPtr build(const KeyRef& key, std::string_view value, TimePoint deadline,
-                                      std::uint64_t epoch);
+                                      Epoch epoch);
 
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
-  [[nodiscard]] KeyRef key() const noexcept;
+  /// Makes the hash anew; to compare, use is().
+  [[nodiscard]] KeyRef key() const noexcept { return {db_, {bytes(), key_size_}}; }
+  /// Whether this is the entry of `key`, by its bytes.
+  [[nodiscard]] bool is(const KeyRef& key) const noexcept {
+    return key_size_ == key.name.size() && db_ == key.db &&
+           std::memcmp(bytes(), key.name.data(), key_size_) == 0;
+  }
   [[nodiscard]] std::string_view value() const noexcept;
   /// The whole RESP bulk reply: "$<size>\r\n<value>\r\n".
   [[nodiscard]] std::string_view resp_bulk() const noexcept;
-  /// XXH3 of the value, made when the entry was: the same on every instance, hence a strong
-  /// validator.
-  [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }
+  /// XXH3 of the value: the same on every instance, hence a strong validator. Kept with values of
+  /// kDigestKept bytes and more; of smaller ones it is made when asked for.
+  [[nodiscard]] std::uint64_t digest() const noexcept;
 
   [[nodiscard]] TimePoint deadline() const noexcept {
     return TimePoint(Duration(deadline_.load(std::memory_order_relaxed)));
@@ -83,34 +99,42 @@ class Entry {
     deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed);
   }
   /// Epoch of the lane when this value was read from L2 (core/cohere/lane_view.h).
-  [[nodiscard]] std::uint64_t epoch() const noexcept {
-    return epoch_.load(std::memory_order_relaxed);
+  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
+  void set_epoch(Epoch epoch) const noexcept { epoch_.store(epoch, std::memory_order_relaxed); }
+
+  // For the map that holds the entry; an entry is in one map at most.
+
+  /// What the policy noted of the entry's uses; 0 at first.
+  [[nodiscard]] std::uint16_t mark() const noexcept {
+    return mark_.load(std::memory_order_relaxed);
   }
-  void set_epoch(std::uint64_t epoch) const noexcept {
-    epoch_.store(epoch, std::memory_order_relaxed);
+  void set_mark(std::uint16_t mark) const noexcept { mark_.store(mark, std::memory_order_relaxed); }
+  /// The entry's number in its shard (core/l1/cells.h).
+  [[nodiscard]] std::uint32_t cell() const noexcept {
+    return cell_.load(std::memory_order_relaxed);
   }
+  void set_cell(std::uint32_t cell) const noexcept { cell_.store(cell, std::memory_order_relaxed); }
 
   /// Bytes of memory that this entry occupies, the allocator's rounding included.
   [[nodiscard]] std::size_t charge() const noexcept;
 
  private:
   friend class EntryPtr;
-  Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline,
-        std::uint64_t epoch) noexcept;
+  Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoch epoch) noexcept;
   void unpin() const noexcept;
   [[nodiscard]] const char* bytes() const noexcept {
     return reinterpret_cast<const char*>(this + 1);
   }
 
   mutable std::atomic<std::int64_t> deadline_;
-  mutable std::atomic<std::uint64_t> epoch_;
-  std::uint64_t hash_;
-  std::uint64_t digest_ = 0;
+  mutable std::atomic<Epoch> epoch_;
   mutable std::atomic<std::uint32_t> references_{1};
+  mutable std::atomic<std::uint32_t> cell_{0};
   std::uint32_t value_size_;
-  std::uint32_t key_size_;  // up to 64 KiB
+  std::uint32_t key_size_ : 17;         // up to 64 KiB
+  std::uint32_t prefix_size_ : 15 = 0;  // length of "$<size>\r\n"
   std::uint16_t db_;
-  std::uint8_t prefix_size_ = 0;  // length of "$<size>\r\n"
+  mutable std::atomic<std::uint16_t> mark_{0};
 };
 
 }  // namespace nearlane

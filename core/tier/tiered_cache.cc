@@ -221,7 +221,9 @@ class Touch final : public cohere::Call {
       // command that found it expired.
       if (decision.action == Decision::Action::install && !revoked &&
           entry->epoch() == answer.epoch && tier_.config_.now() < entry->deadline()) {
+        const bool earlier = decision.deadline < entry->deadline();
         entry->set_deadline(decision.deadline);
+        if (earlier) tier_.l1_->reschedule(*entry);
       } else {
         tier_.l1_->erase(key);
       }
