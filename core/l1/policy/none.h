@@ -13,10 +13,13 @@ class NoPolicy {
   static constexpr bool kHitNeedsExclusive = false;
   static constexpr std::size_t kBytesPerEntry = 0;
 
-  void insert(CellId, const Entry&) noexcept {}
-  void hit(CellId) noexcept {}
-  void erase(CellId) noexcept {}
-  [[nodiscard]] CellId victim() const noexcept { return kNoCell; }
+  explicit NoPolicy(Room) noexcept {}
+  void insert(CellId, const Entry&, std::uint64_t) noexcept {}
+  void hit(const Entry&, std::uint64_t) noexcept {}
+  void replace(CellId, const Entry&, const Entry&) noexcept {}
+  void erase(CellId, const Entry&) noexcept {}
+  [[nodiscard]] CellId victim(const Cells&) noexcept { return kNoCell; }
+  void clear() noexcept {}
 };
 static_assert(Policy<NoPolicy>);
 

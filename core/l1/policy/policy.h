@@ -1,44 +1,61 @@
 // Policy: which entry goes when room is needed. A template parameter of the maps, so it costs no call.
 //
-// A policy never sees keys or values by itself: the shard numbers its entries with small dense ids and
-// the policy keeps its own compact table over them (links, bits, queues).
+// A policy never sees values: the shard numbers its entries with small dense cells, and the policy keeps
+// compact tables over them (links, queues, fingerprints of what has left). Uses are noted in the entry's
+// own 16-bit mark, whose line a hit has read anyway.
 //
-// Threads:   called under its shard's lock, exclusive for all but hit(); hit() under a shared lock
-//            unless kHitNeedsExclusive.
-// Cost:      every call is O(1), amortised; only insert() may allocate.
+// Units:     what an entry weighs is the room's question: bytes, or 1 where entries are counted.
+// Threads:   called under its shard's lock, all but hit(). With kHitNeedsExclusive hit() is too; without,
+//            any number of threads call it beside each other and beside the lock's holder, so it writes
+//            no more than the entry's mark, and that only when it changes.
+// Cost:      every call is O(1), amortised, and bounded; only insert() may allocate.
 // Errors:    victim() returns kNoCell for "nothing may go": then the put is rejected.
 #pragma once
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string_view>
 
 #include "core/entry/entry.h"
+#include "core/l1/cells.h"
 
 namespace nearlane::l1 {
 
-/// An entry's number in its shard: dense from 0, used again after the entry left.
-using CellId = std::uint32_t;
-inline constexpr CellId kNoCell = std::numeric_limits<CellId>::max();
+/// What a shard may hold. Where the number of entries is limited each weighs 1, else its bytes.
+struct Room {
+  std::uint64_t bytes = 0;
+  std::uint64_t entries = 0;  // 0: no limit
+
+  [[nodiscard]] std::uint64_t capacity() const noexcept { return entries != 0 ? entries : bytes; }
+  [[nodiscard]] std::uint64_t weight(const Entry& entry) const noexcept {
+    return entries != 0 ? 1 : entry.charge();
+  }
+};
 
 template <class P>
-concept Policy = std::default_initializable<P> && std::movable<P> &&
-    requires(P policy, const P& fixed, CellId cell, const Entry& entry) {
+concept Policy = std::constructible_from<P, Room> && std::movable<P> &&
+    requires(P policy, CellId cell, const Entry& entry, std::uint64_t hash, const Cells& cells) {
   // Stable: it names the row in results/.
   { P::kName } -> std::convertible_to<std::string_view>;
-  // A hit changes the table in a way that readers beside it must not see.
   { P::kHitNeedsExclusive } -> std::convertible_to<bool>;
-  // Mean bytes of its table for an entry; they count against the budget.
+  // Mean bytes of its tables for an entry; they count against the budget.
   { P::kBytesPerEntry } -> std::convertible_to<std::size_t>;
-  policy.insert(cell, entry);  // a new entry, just used
-  { policy.hit(cell) }
+  // A new entry, whose mark is 0.
+  policy.insert(cell, entry, hash);
+  // The entry was found, or is about to be replaced.
+  { policy.hit(entry, hash) }
   noexcept;
-  { policy.erase(cell) }
-  noexcept;  // evicted, erased or expired
-  { fixed.victim() }
+  // In the cell, `next` has taken the place of `old`, and its mark.
+  { policy.replace(cell, entry, entry) }
+  noexcept;
+  // The entry leaves: evicted, erased or expired.
+  { policy.erase(cell, entry) }
+  noexcept;
+  // The entry that is evicted next: erase() of that cell follows at once.
+  { policy.victim(cells) }
   noexcept->std::same_as<CellId>;
+  policy.clear();
 };
 
 }  // namespace nearlane::l1

@@ -1,0 +1,170 @@
+#include "core/l1/native/table.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+
+#include "core/base/epoch.h"
+
+namespace nearlane::l1 {
+namespace {
+
+/// A table grows when it is this full: beyond it too many homes overflow. Of 8 words a bucket, 6.4.
+constexpr std::uint64_t kFullTenths = 64;
+
+}  // namespace
+
+NativeTable::NativeTable() : current_(make(kSmallest).word) {}
+
+NativeTable::~NativeTable() {
+  // The map has been cleared; a find that is still under way is its owner's mistake.
+  give_up(Buckets{older_.load(std::memory_order_relaxed)});
+  give_up(Buckets{current_.load(std::memory_order_relaxed)});
+}
+
+NativeTable::Buckets NativeTable::make(unsigned log2) {
+  assert(log2 < kLine);
+  auto* buckets = new Bucket[std::size_t{1} << log2]();
+  return {reinterpret_cast<std::uint64_t>(buckets) | log2};
+}
+
+void NativeTable::give_up(Buckets buckets) noexcept {
+  if (!buckets) return;
+  epoch::retire(
+      buckets.begin(), [](void* object) { delete[] static_cast<Bucket*>(object); },
+      buckets.count() * sizeof(Bucket));
+}
+
+void NativeTable::set(Bucket& bucket, unsigned slot, std::uint64_t word) noexcept {
+  const std::uint64_t passed = bucket.words[slot].load(std::memory_order_relaxed) & kPassed;
+  bucket.words[slot].store(word | passed, std::memory_order_release);
+}
+
+void NativeTable::put_into(Buckets buckets, const Entry* entry, std::uint64_t hash) noexcept {
+  for (std::uint64_t at = buckets.home(hash);; at = buckets.after(at, hash)) {
+    Bucket& bucket = buckets[at];
+    for (unsigned slot = 0; slot < kWords; ++slot) {
+      if (entry_of(bucket.words[slot].load(std::memory_order_relaxed)) != nullptr) continue;
+      return set(bucket, slot, word_of(entry, hash));
+    }
+    // Counted before the entry is there, so that no find stops short of it. At its largest the count
+    // stays: it has lost track.
+    const std::uint64_t last = bucket.words[kLast].load(std::memory_order_relaxed);
+    if ((last & kPassed) != kPassed) {
+      bucket.words[kLast].store(last + 1, std::memory_order_release);
+    }
+  }
+}
+
+bool NativeTable::look_for(Buckets buckets, const Entry* entry, std::uint64_t hash,
+                           Place& found) noexcept {
+  if (!buckets) return false;
+  std::uint64_t at = buckets.home(hash);
+  for (std::uint64_t looked = 0; looked < buckets.count(); ++looked, at = buckets.after(at, hash)) {
+    const Bucket& bucket = buckets[at];
+    for (unsigned slot = 0; slot < kWords; ++slot) {
+      if (entry_of(bucket.words[slot].load(std::memory_order_relaxed)) != entry) continue;
+      found = {buckets, at, slot};
+      return true;
+    }
+    if ((bucket.words[kLast].load(std::memory_order_relaxed) & kPassed) == 0) break;
+  }
+  return false;
+}
+
+NativeTable::Place NativeTable::place_of(const Entry* entry, std::uint64_t hash) const noexcept {
+  Place place;
+  const bool found =
+      look_for(Buckets{older_.load(std::memory_order_relaxed)}, entry, hash, place) ||
+      look_for(Buckets{current_.load(std::memory_order_relaxed)}, entry, hash, place);
+  assert(found);
+  static_cast<void>(found);
+  return place;
+}
+
+void NativeTable::take_out(const Place& place, std::uint64_t hash) noexcept {
+  set(place.buckets[place.bucket], place.slot, 0);
+  for (std::uint64_t at = place.buckets.home(hash); at != place.bucket;
+       at = place.buckets.after(at, hash)) {
+    std::atomic<std::uint64_t>& last = place.buckets[at].words[kLast];
+    const std::uint64_t word = last.load(std::memory_order_relaxed);
+    if ((word & kPassed) != kPassed) last.store(word - 1, std::memory_order_release);
+  }
+}
+
+void NativeTable::insert(const Entry* entry, std::uint64_t hash) {
+  move_buckets(kMoved);
+  const Buckets current{current_.load(std::memory_order_relaxed)};
+  if ((size_ + 1) * 10 > current.count() * kFullTenths) grow();
+  put_into(Buckets{current_.load(std::memory_order_relaxed)}, entry, hash);
+  ++size_;
+}
+
+void NativeTable::replace(const Entry* old, const Entry* next, std::uint64_t hash) noexcept {
+  const Place place = place_of(old, hash);
+  set(place.buckets[place.bucket], place.slot, word_of(next, hash));
+}
+
+void NativeTable::erase(const Entry* entry, std::uint64_t hash) noexcept {
+  take_out(place_of(entry, hash), hash);
+  --size_;
+}
+
+void NativeTable::grow() {
+  const Buckets current{current_.load(std::memory_order_relaxed)};
+  // Never needed while inserts alone fill the table; whoever gets here pays for what was not moved.
+  if (older_.load(std::memory_order_relaxed) != 0) move_buckets(current.count());
+  const Buckets twice = make(static_cast<unsigned>(std::countr_zero(current.count())) + 1);
+  next_to_move_ = 0;
+  older_.store(current.word, std::memory_order_release);
+  current_.store(twice.word, std::memory_order_release);
+}
+
+void NativeTable::move_buckets(std::uint64_t count) noexcept {
+  const Buckets older{older_.load(std::memory_order_relaxed)};
+  if (!older) return;
+  const Buckets current{current_.load(std::memory_order_relaxed)};
+  const std::uint64_t end = std::min(next_to_move_ + count, older.count());
+  for (; next_to_move_ < end; ++next_to_move_) {
+    Bucket& bucket = older[next_to_move_];
+    std::array<const Entry*, kWords> entries;
+    for (unsigned slot = 0; slot < kWords; ++slot) {
+      entries[slot] = entry_of(bucket.words[slot].load(std::memory_order_relaxed));
+      __builtin_prefetch(entries[slot]);
+    }
+    for (unsigned slot = 0; slot < kWords; ++slot) {
+      if (entries[slot] == nullptr) continue;
+      put_into(current, entries[slot], entries[slot]->key().hash);
+      set(bucket, slot, 0);  // the counts stay: what passed this bucket is still to be found
+    }
+  }
+  if (next_to_move_ == older.count()) {
+    older_.store(0, std::memory_order_release);
+    give_up(older);
+  }
+}
+
+void NativeTable::clear() {
+  const Buckets older{older_.load(std::memory_order_relaxed)};
+  const Buckets current{current_.load(std::memory_order_relaxed)};
+  current_.store(make(kSmallest).word, std::memory_order_release);
+  older_.store(0, std::memory_order_release);
+  size_ = 0;
+  give_up(older);
+  give_up(current);
+}
+
+double NativeTable::mean_way() const noexcept {
+  const Buckets current{current_.load(std::memory_order_relaxed)};
+  std::uint64_t looked = 0;
+  for (std::uint64_t home = 0; home < current.count(); ++home) {
+    std::uint64_t at = home;
+    for (++looked; (current[at].words[kLast].load(std::memory_order_relaxed) & kPassed) != 0;
+         ++looked) {
+      at = current.after(at, home << kTagShift);
+    }
+  }
+  return static_cast<double>(looked) / static_cast<double>(current.count());
+}
+
+}  // namespace nearlane::l1

@@ -1,0 +1,197 @@
+// NativeTable: a hash table whose finds take no lock and write nothing.
+//
+//   word     | tag 16 | address of an entry 44 | 4 |        8 of them make a bucket, one cache line
+//
+// A key's home is the bucket that its hash names; 16 other bits of the hash are its tag. A find compares
+// a line's eight tags at once and looks only at entries whose tag fits: one miss for the line, one for
+// the entry. Where a home was full, the entry went on, in steps that its tag gives, to a bucket that had
+// room, and every bucket that it passed counts it in the four low bits of its last word (addresses are
+// multiples of 16); a find goes on only while that count is not zero. Nothing ever moves within a table, so a find
+// needs no version numbers.
+//
+// Growth.  A table of twice the size is put beside the full one, and every insert moves two buckets, so
+// that the old one is empty long before the new one is full. An entry that moves is put into the new
+// table first and taken from the old one afterwards. A find looks into the old table, then into the new
+// one: what it does not find in the old one because it had been moved is in the new one by then. A find
+// that took its tables before a growth began, or between two, may look in vain; so a miss counts only
+// if the tables are still those that it began with, else it looks again. Under the finder's guard the
+// address of a retired table is not used anew, so that equal addresses are equal tables.
+//
+// Memory orders.  A word is stored with release after the entry was built, and loaded with acquire before
+// the entry is read: a find that sees the address sees the entry. The eight words are compared relaxed;
+// a word that fits is loaded again, with acquire. For misses, a fence stands between the words and the
+// second look at the tables: it pairs with the release with which a mover clears a word, after it had
+// published both tables, so a find that saw the cleared word sees them too. Writers hold the shard's lock.
+//
+// Cost:      8 bytes a word, at 0.6 full on average: 13.3 bytes an entry. An insert moves at most 16
+//            entries; a table that is given up is freed as a whole by the reclamation.
+// Source:    the bucket of tags: Fan, Andersen, Kaminsky, "MemC3", NSDI 2013; counted overflow: Bronson
+//            and Shi, "Open-sourcing F14", 2019; reads without writes: Fraser's epochs (core/base/epoch.h).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cassert>
+#include <cstdint>
+
+#include "core/base/key.h"
+#include "core/entry/entry.h"
+#include "core/l1/table.h"
+
+namespace nearlane::l1 {
+
+class NativeTable {
+ public:
+  static constexpr std::string_view kName = "native";
+  static constexpr bool kFindsUnlocked = true;
+  static constexpr bool kShards = true;
+  static constexpr std::size_t kBytesPerEntry = 14;
+
+  NativeTable();
+  NativeTable(const NativeTable&) = delete;
+  NativeTable& operator=(const NativeTable&) = delete;
+  ~NativeTable();
+
+  [[nodiscard]] const Entry* find(const KeyRef& key) const noexcept {
+    for (;;) {
+      const Buckets older{older_.load(std::memory_order_acquire)};
+      const Buckets current{current_.load(std::memory_order_acquire)};
+      if (older) {
+        if (const Entry* entry = find_in(older, key); entry != nullptr) return entry;
+      }
+      if (const Entry* entry = find_in(current, key); entry != nullptr) return entry;
+      std::atomic_thread_fence(std::memory_order_acquire);
+      if (older_.load(std::memory_order_relaxed) == older.word &&
+          current_.load(std::memory_order_relaxed) == current.word) {
+        return nullptr;
+      }
+    }
+  }
+  void prefetch_place(std::uint64_t hash) const noexcept {
+    const Buckets buckets{current_.load(std::memory_order_acquire)};
+    __builtin_prefetch(&buckets[buckets.home(hash)]);
+  }
+  void prefetch_entry(std::uint64_t hash) const noexcept {
+    const Buckets buckets{current_.load(std::memory_order_acquire)};
+    const Bucket& home = buckets[buckets.home(hash)];
+    const unsigned fits = matches(home, hash >> kTagShift);
+    if (fits == 0) return;
+    const char* entry = reinterpret_cast<const char*>(
+        home.words[static_cast<unsigned>(std::countr_zero(fits))].load(std::memory_order_relaxed) &
+        kAddress);
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + kLine);
+  }
+
+  void insert(const Entry* entry, std::uint64_t hash);
+  void replace(const Entry* old, const Entry* next, std::uint64_t hash) noexcept;
+  void erase(const Entry* entry, std::uint64_t hash) noexcept;
+  /// Moves some buckets, so that a growth ends although nothing is inserted any more.
+  void tidy() noexcept { move_buckets(kTidied); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void clear();
+
+  /// Buckets that a find of a random absent key looks at, on average over the homes. For tests.
+  [[nodiscard]] double mean_way() const noexcept;
+
+ private:
+  static constexpr std::size_t kLine = 64;
+  static constexpr unsigned kWords = 8;
+  static constexpr unsigned kLast = kWords - 1;  // the word whose low bits count
+  static constexpr unsigned kTagShift = 48;
+  static constexpr std::uint64_t kPassed = 0xF;
+  static constexpr std::uint64_t kAddress = (std::uint64_t{1} << kTagShift) - 1 - kPassed;
+  /// Bits of the hash below this choose the shard.
+  static constexpr unsigned kHomeShift = 14;
+  static constexpr unsigned kSmallest = 4;  // log2 of the buckets of an empty table
+  static constexpr std::uint64_t kMoved = 2;
+  static constexpr std::uint64_t kTidied = 64;
+
+  struct alignas(kLine) Bucket {
+    std::array<std::atomic<std::uint64_t>, kWords> words;
+  };
+
+  /// A table: the address of its buckets, and log2 of their number in the low bits. 0: none.
+  struct Buckets {
+    std::uint64_t word = 0;
+
+    explicit operator bool() const noexcept { return word != 0; }
+    [[nodiscard]] Bucket* begin() const noexcept {
+      return reinterpret_cast<Bucket*>(word & ~std::uint64_t{kLine - 1});
+    }
+    [[nodiscard]] std::uint64_t count() const noexcept {
+      return std::uint64_t{1} << (word & (kLine - 1));
+    }
+    [[nodiscard]] std::uint64_t home(std::uint64_t hash) const noexcept {
+      return (hash >> kHomeShift) & (count() - 1);
+    }
+    /// Where to go on: keys of one home part ways, so that full buckets make no clusters. The step is
+    /// odd, so the way comes by every bucket.
+    [[nodiscard]] std::uint64_t after(std::uint64_t bucket, std::uint64_t hash) const noexcept {
+      return (bucket + (hash >> kTagShift) * 2 + 1) & (count() - 1);
+    }
+    Bucket& operator[](std::uint64_t bucket) const noexcept { return begin()[bucket]; }
+  };
+
+  /// Where an entry lies.
+  struct Place {
+    Buckets buckets;
+    std::uint64_t bucket = 0;
+    unsigned slot = 0;
+  };
+
+  static Buckets make(unsigned log2);
+  static void give_up(Buckets buckets) noexcept;
+
+  /// Bit n: word n has the tag.
+  static unsigned matches(const Bucket& bucket, std::uint64_t tag) noexcept {
+    unsigned fits = 0;
+    for (unsigned slot = 0; slot < kWords; ++slot) {
+      const std::uint64_t word = bucket.words[slot].load(std::memory_order_relaxed);
+      fits |= static_cast<unsigned>(word >> kTagShift == tag) << slot;
+    }
+    return fits;
+  }
+  static const Entry* entry_of(std::uint64_t word) noexcept {
+    return reinterpret_cast<const Entry*>(word & kAddress);
+  }
+  static std::uint64_t word_of(const Entry* entry, std::uint64_t hash) noexcept {
+    const auto address = reinterpret_cast<std::uint64_t>(entry);
+    assert((address & ~kAddress) == 0);
+    return (hash >> kTagShift << kTagShift) | address;
+  }
+  static const Entry* find_in(Buckets buckets, const KeyRef& key) noexcept {
+    std::uint64_t at = buckets.home(key.hash);
+    const std::uint64_t tag = key.hash >> kTagShift;
+    for (std::uint64_t looked = 0; looked < buckets.count();
+         ++looked, at = buckets.after(at, key.hash)) {
+      const Bucket& bucket = buckets[at];
+      for (unsigned fits = matches(bucket, tag); fits != 0; fits &= fits - 1) {
+        const auto slot = static_cast<unsigned>(std::countr_zero(fits));
+        const std::uint64_t word = bucket.words[slot].load(std::memory_order_acquire);
+        const Entry* entry = entry_of(word);  // null: an empty word looks like the tag 0
+        if (entry != nullptr && entry->is(key)) return entry;
+      }
+      if ((bucket.words[kLast].load(std::memory_order_relaxed) & kPassed) == 0) break;
+    }
+    return nullptr;
+  }
+
+  static void put_into(Buckets buckets, const Entry* entry, std::uint64_t hash) noexcept;
+  static void take_out(const Place& place, std::uint64_t hash) noexcept;
+  static void set(Bucket& bucket, unsigned slot, std::uint64_t word) noexcept;
+  [[nodiscard]] static bool look_for(Buckets buckets, const Entry* entry, std::uint64_t hash,
+                                     Place& found) noexcept;
+  [[nodiscard]] Place place_of(const Entry* entry, std::uint64_t hash) const noexcept;
+  void grow();
+  void move_buckets(std::uint64_t count) noexcept;
+
+  std::atomic<std::uint64_t> current_;
+  std::atomic<std::uint64_t> older_{0};  // 0 but for the time of a growth
+  std::size_t size_ = 0;
+  std::uint64_t next_to_move_ = 0;  // in the older table
+};
+static_assert(Prefetches<NativeTable>);
+
+}  // namespace nearlane::l1

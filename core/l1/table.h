@@ -1,0 +1,53 @@
+// Table: how a shard finds an entry by its key. What makes one map differ from another.
+//
+// A table owns no entries and knows no budget: the shard does (shard.h).
+//
+// Threads:   writers hold the shard's lock. With kFindsUnlocked, find runs beside a writer and beside
+//            itself, under an epoch guard; without, under the lock, shared at least.
+// Lifetime:  entries in the table are alive; what was erased from it may still be seen by a find that is
+//            under way, so the shard retires it.
+// Errors:    insert may throw std::bad_alloc.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/key.h"
+#include "core/entry/entry.h"
+
+namespace nearlane::l1 {
+
+template <class T>
+concept Table = std::default_initializable<T> &&
+    requires(T table, const T& fixed, const KeyRef& key, const Entry* entry, std::uint64_t hash) {
+  // The map's name; stable, since it names the row in results/.
+  { T::kName } -> std::convertible_to<std::string_view>;
+  { T::kFindsUnlocked } -> std::convertible_to<bool>;
+  // More than one shard is allowed.
+  { T::kShards } -> std::convertible_to<bool>;
+  // Mean bytes of the table for an entry.
+  { T::kBytesPerEntry } -> std::convertible_to<std::size_t>;
+  { fixed.find(key) } -> std::same_as<const Entry*>;
+  // A key that is not there.
+  table.insert(entry, hash);
+  // `old` is there, and the second has its key.
+  table.replace(entry, entry, hash);
+  // It is there.
+  table.erase(entry, hash);
+  // Goes on with what the table has to do besides, a bounded piece of it.
+  table.tidy();
+  { fixed.size() } -> std::convertible_to<std::size_t>;
+  table.clear();
+};
+
+/// A table that can fetch what a find will need, so that those of a batch overlap their cache misses.
+template <class T>
+concept Prefetches = Table<T> && requires(const T& table, std::uint64_t hash) {
+  table.prefetch_place(hash);
+  // Once the place is there.
+  table.prefetch_entry(hash);
+};
+
+}  // namespace nearlane::l1

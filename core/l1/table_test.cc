@@ -1,0 +1,178 @@
+// The contract of table.h, over every table, and what only a table without locks has to prove.
+#include "core/l1/table.h"
+
+#include <atomic>
+#include <random>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/epoch.h"
+#include "core/l1/mutex/table.h"
+#include "core/l1/native/table.h"
+#include "core/l1/sharded/table.h"
+
+namespace nearlane::l1 {
+namespace {
+
+EntryPtr entry(std::string_view name) { return Entry::build(KeyRef(0, name), "v", kForever, 0); }
+
+template <class T>
+class TableContract : public testing::Test {
+ protected:
+  ~TableContract() override { epoch::drain(); }
+  T table_;
+};
+
+struct Names {
+  template <class T>
+  static std::string GetName(int) {
+    return std::string(T::kName);
+  }
+};
+using Tables = testing::Types<MutexTable, FlatTable, NativeTable>;
+TYPED_TEST_SUITE(TableContract, Tables, Names);
+
+TYPED_TEST(TableContract, FindsReplacesAndErases) {
+  auto& table = this->table_;
+  const epoch::Guard guard;
+  const auto first = entry("k");
+  const auto second = entry("k");
+  const KeyRef key(0, "k");
+  EXPECT_EQ(table.find(key), nullptr);
+  table.insert(first.get(), key.hash);
+  EXPECT_EQ(table.find(key), first.get());
+  EXPECT_EQ(table.find(KeyRef(1, "k")), nullptr);
+  table.replace(first.get(), second.get(), key.hash);
+  EXPECT_EQ(table.find(key), second.get());
+  EXPECT_EQ(table.size(), 1U);
+  table.erase(second.get(), key.hash);
+  EXPECT_EQ(table.find(key), nullptr);
+  EXPECT_EQ(table.size(), 0U);
+}
+
+// Twenty of one hash overflow their home twice.
+TYPED_TEST(TableContract, EqualHashesAreNotEqualKeys) {
+  auto& table = this->table_;
+  const epoch::Guard guard;
+  constexpr std::uint64_t kHash = 42;
+  std::vector<EntryPtr> entries;
+  for (int i = 0; i < 20; ++i) {
+    entries.push_back(entry(fmt::format("k{}", i)));
+    table.insert(entries.back().get(), kHash);
+  }
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(table.find(KeyRef(0, fmt::format("k{}", i), kHash)), entries[i].get());
+  }
+  EXPECT_EQ(table.find(KeyRef(0, "other", kHash)), nullptr);
+  for (int i = 0; i < 20; i += 2) table.erase(entries[i].get(), kHash);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(table.find(KeyRef(0, fmt::format("k{}", i), kHash)),
+              i % 2 == 0 ? nullptr : entries[i].get());
+  }
+}
+
+TYPED_TEST(TableContract, AgreesWithAStandardMapThroughManyGrowths) {
+  auto& table = this->table_;
+  const epoch::Guard guard;
+  std::unordered_map<std::string, EntryPtr> model;
+  std::mt19937_64 random(1);
+  for (int step = 0; step < 100000; ++step) {
+    const auto name = fmt::format("key{}", random() % 20000);
+    const KeyRef key(0, name);
+    const auto at = model.find(name);
+    ASSERT_EQ(table.find(key), at == model.end() ? nullptr : at->second.get()) << step;
+    if (at == model.end()) {
+      auto fresh = entry(name);
+      table.insert(fresh.get(), key.hash);
+      model.emplace(name, std::move(fresh));
+    } else if (random() % 4 == 0) {
+      table.erase(at->second.get(), key.hash);
+      model.erase(at);
+    } else {
+      auto next = entry(name);
+      table.replace(at->second.get(), next.get(), key.hash);
+      at->second = std::move(next);
+    }
+    if (random() % 64 == 0) table.tidy();
+    ASSERT_EQ(table.size(), model.size());
+  }
+  for (const auto& [name, kept] : model) EXPECT_EQ(table.find(KeyRef(0, name)), kept.get());
+  table.clear();
+  EXPECT_EQ(table.size(), 0U);
+  for (const auto& [name, kept] : model) EXPECT_EQ(table.find(KeyRef(0, name)), nullptr);
+}
+
+// A key that is there must be found at every moment of a growth, however often the tables change.
+TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
+  constexpr std::uint64_t kSteady = 200;
+  constexpr int kGrowths = 6;
+  std::vector<EntryPtr> entries;
+  for (int i = 0; i < 40000; ++i) entries.push_back(entry(fmt::format("key{}", i)));
+  std::uint64_t missed = 0;
+  for (int round = 0; round < kGrowths; ++round) {
+    NativeTable table;
+    for (std::uint64_t i = 0; i < kSteady; ++i) {
+      table.insert(entries[i].get(), entries[i]->key().hash);
+    }
+    std::atomic<bool> growing{true};
+    std::atomic<std::uint64_t> misses{0};
+    std::vector<std::thread> readers;
+    for (unsigned reader = 0; reader < 2; ++reader) {
+      readers.emplace_back([&, reader] {
+        std::mt19937_64 random(reader);
+        while (growing.load(std::memory_order_acquire)) {
+          const epoch::Guard guard;
+          for (int i = 0; i < 32; ++i) {
+            const auto& wanted = entries[random() % kSteady];
+            if (table.find(wanted->key()) != wanted.get()) misses.fetch_add(1);
+          }
+        }
+      });
+    }
+    for (std::uint64_t i = kSteady; i < entries.size(); ++i) {
+      table.insert(entries[i].get(), entries[i]->key().hash);
+    }
+    growing.store(false, std::memory_order_release);
+    for (auto& reader : readers) reader.join();
+    missed += misses;
+  }
+  epoch::drain();
+  EXPECT_EQ(missed, 0U);
+}
+
+// What passes a bucket is uncounted when it leaves, or every find would walk on for ever after a while.
+TEST(NativeTable, ChurnLeavesNoLongWays) {
+  NativeTable table;
+  std::mt19937_64 random(7);
+  std::vector<EntryPtr> entries;
+  for (int i = 0; i < 5000; ++i) {
+    entries.push_back(entry(fmt::format("key{}", i)));
+    table.insert(entries.back().get(), entries.back()->key().hash);
+  }
+  const auto churn = [&] {
+    for (int i = 0; i < 100000; ++i) {
+      auto& leaving = entries[random() % entries.size()];
+      table.erase(leaving.get(), leaving->key().hash);
+      leaving = entry(fmt::format("key{}", 10000 + i));
+      table.insert(leaving.get(), leaving->key().hash);
+    }
+  };
+  // What was once put elsewhere stays there, so a table in use has longer ways than a fresh one; but
+  // they must not go on growing.
+  churn();
+  const double settled = table.mean_way();
+  churn();
+  churn();
+  EXPECT_LT(table.mean_way(), settled + 0.1);
+  EXPECT_LT(settled, 1.8);
+  table.clear();
+  epoch::drain();
+}
+
+}  // namespace
+}  // namespace nearlane::l1
