@@ -10,6 +10,7 @@ packages=(
   # libraries; Debian's default Boost is 1.74, so the version is named
   libboost1.81-dev libhiredis-dev libbrotli-dev zlib1g-dev libzstd-dev libxxhash-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev prometheus-cpp-dev
+  libtbb-dev libcuckoo-dev
   libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
   # the real parts that tests and scenarios run against
   redis-server redis-tools curl

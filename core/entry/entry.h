@@ -80,6 +80,10 @@ class Entry {
 
   /// Makes the hash anew; to compare, use is().
   [[nodiscard]] KeyRef key() const noexcept { return {db_, {bytes(), key_size_}}; }
+  /// For a caller that knows the hash.
+  [[nodiscard]] KeyRef key_with(std::uint64_t hash) const noexcept {
+    return {db_, {bytes(), key_size_}, hash};
+  }
   /// Whether this is the entry of `key`, by its bytes.
   [[nodiscard]] bool is(const KeyRef& key) const noexcept {
     return key_size_ == key.name.size() && db_ == key.db &&

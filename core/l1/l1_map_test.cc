@@ -25,7 +25,8 @@ TEST(L1Registry, NamesWhatExistsWhenAskedForWhatDoesNot) {
   const auto map = make_l1({.map = "btree"});
   ASSERT_TRUE(map.has_error());
   EXPECT_EQ(map.error().code, Errc::invalid_argument);
-  EXPECT_EQ(map.error().detail, "unknown L1 map 'btree'; there are none, mutex, sharded, native");
+  EXPECT_EQ(map.error().detail,
+            "unknown L1 map 'btree'; there are none, mutex, sharded, native, tbb, cuckoo");
   const auto policy = make_l1({.map = "mutex", .policy = "mru"});
   ASSERT_TRUE(policy.has_error());
   EXPECT_EQ(policy.error().code, Errc::invalid_argument);

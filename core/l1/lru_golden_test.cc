@@ -112,7 +112,7 @@ TEST(LruGolden, MissesAtEightCapacities) {
       reference.put(key);
     }
     EXPECT_EQ(expected, golden) << "the trace or the reference changed, at " << capacity;
-    for (const std::string_view name : {"mutex", "sharded", "native"}) {
+    for (const std::string_view name : {"mutex", "sharded", "native", "tbb", "cuckoo"}) {
       const auto map = make_l1({.map = name, .policy = "lru", .entries = capacity}).value();
       EXPECT_EQ(misses(*map, trace), golden) << name << " at " << capacity;
     }
@@ -120,7 +120,7 @@ TEST(LruGolden, MissesAtEightCapacities) {
 }
 
 TEST(LruGolden, KeepsWhatTheReferenceKeepsAfterEveryStep) {
-  for (const std::string_view map_name : {"mutex", "sharded", "native"}) {
+  for (const std::string_view map_name : {"mutex", "sharded", "native", "tbb", "cuckoo"}) {
     const bool held = rc::check(std::string(map_name), [&] {
       constexpr std::size_t kCapacity = 5;
       const auto map = make_l1({.map = map_name, .policy = "lru", .entries = kCapacity}).value();

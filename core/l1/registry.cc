@@ -10,7 +10,8 @@ namespace nearlane::l1 {
 namespace {
 
 const auto& rows() {
-  static const std::array all{none_row(), mutex_row(), sharded_row(), native_row()};
+  static const std::array all{none_row(),   mutex_row(), sharded_row(),
+                              native_row(), tbb_row(),   cuckoo_row()};
   return all;
 }
 

@@ -34,5 +34,7 @@ MapRow none_row();
 MapRow mutex_row();
 MapRow sharded_row();
 MapRow native_row();
+MapRow tbb_row();
+MapRow cuckoo_row();
 
 }  // namespace nearlane::l1

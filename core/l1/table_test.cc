@@ -12,9 +12,11 @@
 #include <gtest/gtest.h>
 
 #include "core/base/epoch.h"
+#include "core/l1/cuckoo/table.h"
 #include "core/l1/mutex/table.h"
 #include "core/l1/native/table.h"
 #include "core/l1/sharded/table.h"
+#include "core/l1/tbb/table.h"
 
 namespace nearlane::l1 {
 namespace {
@@ -34,7 +36,7 @@ struct Names {
     return std::string(T::kName);
   }
 };
-using Tables = testing::Types<MutexTable, FlatTable, NativeTable>;
+using Tables = testing::Types<MutexTable, FlatTable, NativeTable, TbbTable, CuckooTable>;
 TYPED_TEST_SUITE(TableContract, Tables, Names);
 
 TYPED_TEST(TableContract, FindsReplacesAndErases) {
@@ -55,25 +57,34 @@ TYPED_TEST(TableContract, FindsReplacesAndErases) {
   EXPECT_EQ(table.size(), 0U);
 }
 
-// Twenty of one hash overflow their home twice.
-TYPED_TEST(TableContract, EqualHashesAreNotEqualKeys) {
-  auto& table = this->table_;
+/// Inserts `count` keys of one hash, then erases every second one.
+template <class T>
+void test_equal_hashes(T& table, unsigned count) {
   const epoch::Guard guard;
   constexpr std::uint64_t kHash = 42;
+  const auto key = [](const std::string& name) { return KeyRef(0, name, kHash); };
+  std::vector<std::string> names;
   std::vector<EntryPtr> entries;
-  for (int i = 0; i < 20; ++i) {
-    entries.push_back(entry(fmt::format("k{}", i)));
+  for (unsigned i = 0; i < count; ++i) {
+    names.push_back(fmt::format("k{}", i));
+    entries.push_back(entry(names.back()));
     table.insert(entries.back().get(), kHash);
   }
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(table.find(KeyRef(0, fmt::format("k{}", i), kHash)), entries[i].get());
+  for (unsigned i = 0; i < count; ++i) EXPECT_EQ(table.find(key(names[i])), entries[i].get());
+  EXPECT_EQ(table.find(key("other")), nullptr);
+  for (unsigned i = 0; i < count; i += 2) table.erase(entries[i].get(), kHash);
+  for (unsigned i = 0; i < count; ++i) {
+    EXPECT_EQ(table.find(key(names[i])), i % 2 == 0 ? nullptr : entries[i].get());
   }
-  EXPECT_EQ(table.find(KeyRef(0, "other", kHash)), nullptr);
-  for (int i = 0; i < 20; i += 2) table.erase(entries[i].get(), kHash);
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(table.find(KeyRef(0, fmt::format("k{}", i), kHash)),
-              i % 2 == 0 ? nullptr : entries[i].get());
-  }
+}
+
+// As many as libcuckoo can hold.
+TYPED_TEST(TableContract, EqualHashesAreNotEqualKeys) { test_equal_hashes(this->table_, 8); }
+
+TEST(NativeTable, KeysOfOneHashOverflowTheirHomeAsOftenAsTheyMust) {
+  NativeTable table;
+  test_equal_hashes(table, 60);
+  epoch::drain();
 }
 
 TYPED_TEST(TableContract, AgreesWithAStandardMapThroughManyGrowths) {
