@@ -11,6 +11,8 @@ packages=(
   libboost1.81-dev libhiredis-dev libbrotli-dev zlib1g-dev libzstd-dev libxxhash-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
+  # peers that nearlane-micro measures in its own process
+  cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
   redis-server redis-tools curl
 )

@@ -40,6 +40,8 @@ class Shelf {
     for (const Place& place : places_) {
       if (place.map == map) return place.target.get();
     }
+    // What was made first goes first. Random order over too little memory means to fill again and again.
+    if (places_.size() >= places_for(fill)) places_.erase(places_.begin());
     places_.push_back({std::string(map), fill, make_target(map, policy, fill)});
     return places_.back().target.get();
   }

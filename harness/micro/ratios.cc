@@ -41,8 +41,6 @@ constexpr double kQuickBlock = 0.002;
 constexpr std::size_t kSamples = 100000;
 /// A round is disturbed beyond this share of the machine's time.
 constexpr double kDisturbed = 0.10;
-/// Filled maps may take this share of the memory that is available at the start.
-constexpr double kMemoryShare = 0.75;
 constexpr std::uint64_t kSeed = 7;
 
 constexpr Fill kHot{1000, 1024};
@@ -72,17 +70,6 @@ struct Filled {
   std::string name;
   std::unique_ptr<Target> target;
 };
-
-std::uint64_t available_bytes() {
-  std::ifstream in("/proc/meminfo");
-  std::string field;
-  std::uint64_t kilobytes = 0;
-  while (in >> field >> kilobytes) {
-    if (field == "MemAvailable:") return kilobytes * 1024;
-    in.ignore(64, '\n');
-  }
-  return std::uint64_t{4} << 30U;
-}
 
 /// How much of the machine's time others have used since it was made.
 class Foreign {
@@ -136,8 +123,7 @@ class Run {
 
   /// False when a read missed or a map does not hold what was put.
   bool fill_and_measure(const Fill& fill, const std::vector<CaseResult*>& cases) {
-    const auto room = static_cast<std::uint64_t>(kMemoryShare * available_);
-    const std::size_t places = std::clamp<std::size_t>(room / target_bytes(fill), 2, SIZE_MAX);
+    const std::size_t places = std::max<std::size_t>(places_for(fill), 2);
     std::vector<Filled> filled;
     if (!add(filled, table_.options.map, fill)) return false;
     for (std::size_t next = 0; next < rivals_.size();) {
@@ -243,7 +229,6 @@ class Run {
   RatioTable& table_;
   std::vector<std::string> rivals_;
   harness::Random random_;
-  double available_ = static_cast<double>(available_bytes());
   bool wrong_ = false;
 };
 

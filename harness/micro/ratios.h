@@ -41,7 +41,7 @@ struct Round {
 
 struct Group {
   std::vector<std::string> names;  // the compared map first
-  std::vector<Round> rounds;       // those that count
+  std::vector<Round> rounds = {};  // those that count
   unsigned disturbed = 0;          // rounds that were measured again, or had to count nevertheless
 };
 

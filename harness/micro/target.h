@@ -53,6 +53,9 @@ struct Tally {
   std::uint64_t samples = 0;
 };
 
+static_assert(sizeof(Name) == 24 && sizeof(Work) == 56 && sizeof(Tally) == 24,
+              "as dashmap/src/lib.rs has them");
+
 /// A draw is a write when the hash of its place is below this; 0 for none.
 [[nodiscard]] constexpr std::uint32_t write_limit(std::uint32_t percent) noexcept {
   return static_cast<std::uint32_t>((std::uint64_t{percent} << 32U) / 100);
@@ -92,10 +95,17 @@ struct Fill {
 /// How the peers were built; empty when they were not.
 [[nodiscard]] std::string_view peer_build();
 
+/// What a filled one may take, generously. Unit: bytes.
+[[nodiscard]] constexpr std::uint64_t target_bytes(const Fill& fill) noexcept {
+  // Beside the value: the name twice, headers of entry and allocator, a table less than half full.
+  return fill.keys * (fill.value_bytes + 300) + (std::uint64_t{16} << 20U);
+}
+
 /// Makes and fills it. Null when it does not hold what was put into it.
 [[nodiscard]] std::unique_ptr<Target> make_target(std::string_view name, std::string_view policy,
                                                   const Fill& fill);
-/// What a filled one may take, generously. Unit: bytes.
-[[nodiscard]] std::uint64_t target_bytes(const Fill& fill);
+/// How many filled targets the memory of this machine has room for beside each other, when it was asked
+/// for the first time; at least 1.
+[[nodiscard]] std::size_t places_for(const Fill& fill);
 
 }  // namespace nearlane::micro

@@ -1,10 +1,29 @@
 #include <algorithm>
+#include <fstream>
+#include <string>
 
 #include "core/l1/l1_map.h"
 #include "harness/micro/parts.h"
 #include "harness/micro/target.h"
 
 namespace nearlane::micro {
+namespace {
+
+/// Filled maps may take this share of the memory that is available at the start.
+constexpr double kMemoryShare = 0.6;
+
+double available_bytes() {
+  std::ifstream in("/proc/meminfo");
+  std::string field;
+  double kilobytes = 0;
+  while (in >> field >> kilobytes) {
+    if (field == "MemAvailable:") return kilobytes * 1024;
+    in.ignore(64, '\n');
+  }
+  return 0;
+}
+
+}  // namespace
 
 std::vector<std::string_view> target_names() {
   auto names = l1::map_names();
@@ -22,9 +41,9 @@ std::unique_ptr<Target> make_target(std::string_view name, std::string_view poli
   return make_l1_target(name, policy, fill);
 }
 
-std::uint64_t target_bytes(const Fill& fill) {
-  // Beside the value: the name twice, headers of entry and allocator, a table less than half full.
-  return fill.keys * (fill.value_bytes + 300) + (std::uint64_t{16} << 20U);
+std::size_t places_for(const Fill& fill) {
+  static const auto room = static_cast<std::uint64_t>(kMemoryShare * available_bytes());
+  return std::max<std::uint64_t>(1, room / target_bytes(fill));
 }
 
 }  // namespace nearlane::micro

@@ -43,6 +43,10 @@ pub struct Tally {
     samples: u64,
 }
 
+const _: () = assert!(std::mem::size_of::<Name>() == 24);
+const _: () = assert!(std::mem::size_of::<Work>() == 56);
+const _: () = assert!(std::mem::size_of::<Tally>() == 24);
+
 impl Name {
     #[inline]
     fn text(&self) -> &str {
