@@ -141,7 +141,7 @@ class Run {
   }
 
  private:
-  bool add(std::vector<Filled>& filled, const std::string& name, const Fill& fill) {
+  bool add(std::vector<Filled>& filled, const std::string& name, const Fill& fill) const {
     std::fprintf(stderr, "nearlane-micro: filling %s with %llu keys of %zu B\n", name.c_str(),
                  static_cast<unsigned long long>(fill.keys), fill.value_bytes);
     auto target = make_target(name, table_.options.policy, fill);
@@ -195,7 +195,7 @@ class Run {
   }
 
   /// Draws that take about one block.
-  std::size_t calibrated(Target& target, const Case& what, const Order& order) {
+  std::size_t calibrated(Target& target, const Case& what, const Order& order) const {
     Measurement measurement(target, what, order);
     const std::size_t unit = measurement.unit();
     const std::size_t probe = (table_.options.quick ? 1000 : 200000) / unit * unit;

@@ -17,6 +17,7 @@ using Json = nlohmann::ordered_json;
 struct Standing {
   std::string name;
   std::vector<double> values = {};
+  std::vector<double> ours = {};   // the compared map's, in the same rounds
   std::vector<double> times = {};  // one a round
 };
 
@@ -33,7 +34,8 @@ Spread spread(const std::vector<double>& values) {
 
 /// What a case is called: a quick run has not the keys that its label speaks of.
 std::string title(const RatioTable& table, const TableCase& asked) {
-  return table.options.quick ? "`" + row_name("*", asked.what) + "`" : std::string(asked.label);
+  if (!table.options.quick) return std::string(asked.label);
+  return "`" + row_name("*", asked.what) + "`" + (asked.metric == Metric::p99_ns ? ", p99" : "");
 }
 
 Spread times_as_fast(const Standing& standing) { return spread(standing.times); }
@@ -48,6 +50,7 @@ std::vector<Standing> standings(const CaseResult& result) {
         const double ours = round.values[0];
         const double theirs = round.values[i];
         one.values.push_back(theirs);
+        one.ours.push_back(ours);
         one.times.push_back(result.asked.metric == Metric::ops_per_s ? ours / theirs
                                                                      : theirs / ours);
       }
@@ -184,7 +187,7 @@ std::string ratios_markdown(const RatioTable& table) {
       "# `{}` under `{}`: how many times as fast\n\n"
       "Each figure is the median of {} interleaved rounds and its median absolute deviation; a "
       "ratio is made "
-      "within\na round. Above 1 `{}` is the faster. A row says what it reads; threads are one "
+      "within\na round. Above 1 `{}` is the faster. Threads are one "
       "unless said.\n",
       options.map, options.policy, options.rounds, options.map);
   if (options.quick)
@@ -202,13 +205,16 @@ std::string ratios_markdown(const RatioTable& table) {
                         show_ratio(peer(all, 1), asked.limits.tuned_peer),
                         best_text(table, all, asked.limits.best_other));
   }
-  page += "\n## Every map\n\n| case | map | figure | times |\n|---|---|---|---|\n";
+  page += fmt::format(
+      "\n## Every map\n\n| case | map | figure | `{}` in the same rounds | times |\n"
+      "|---|---|---|---|---|\n",
+      options.map);
   for (const CaseResult& result : table.cases) {
-    const auto all = standings(result);
-    for (const Standing& one : all) {
-      page += fmt::format("| {} | {} | {} | {} |\n", title(table, result.asked), one.name,
+    for (const Standing& one : standings(result)) {
+      if (one.name == options.map) continue;
+      page += fmt::format("| {} | {} | {} | {} | {} |\n", title(table, result.asked), one.name,
                           show(result.asked.metric, one.values),
-                          &one == all.data() ? "" : show_ratio(&one, 0));
+                          show(result.asked.metric, one.ours), show_ratio(&one, 0));
     }
   }
   page +=

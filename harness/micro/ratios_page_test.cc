@@ -48,6 +48,8 @@ TEST(RatiosPage, NamesTheBestOtherAndWhatWasNotBuilt) {
   const auto page = ratios_markdown(two_groups(Metric::ns_per_op));
   EXPECT_THAT(page,
               HasSubstr("| a case | 20.0 ± 10.0 ns | not built | not built | near 2.00 ± 1.00 |"));
+  EXPECT_THAT(page,
+              HasSubstr("| a case | far | 500.0 ± 100.0 ns | 100.0 ± 0.0 ns | 5.00 ± 1.00 |"));
   EXPECT_THAT(page, HasSubstr("| a case | ours, far | 1 | 25 % |"));
   EXPECT_THAT(page, Not(HasSubstr("limit")));
 }
