@@ -12,6 +12,8 @@ packages=(
   libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev prometheus-cpp-dev
   libtbb-dev libcuckoo-dev
   libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
+  # peers that nearlane-micro measures in its own process
+  cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
   redis-server redis-tools curl
 )

@@ -1,216 +1,115 @@
 // Reads of an L1 map, all of them hits: what a front end pays for the map once a command is parsed.
 //
-// Clock starts with the key's bytes at hand and stops with the answer: hash, guard, find, deadline
-// check, and then the first byte of the reply (ref), its copy into an output buffer (copy), or the
+// Clock starts with the key's bytes at hand and stops with the answer: hash, guard, find, may it be served
+// (l1_target.cc), and then the first byte of the reply (ref), its copy into an output buffer (copy), or the
 // first byte again but under one guard and one find_batch for sixteen keys (batch16). One iteration is
-// one key in all three. The rows of the map `none` are what this file itself costs.
+// one key in all three. With writes that share of the draws puts a new value instead. The rows of the map
+// `none` are what this file itself costs.
 //
-// The names are drawn beforehand and lie in the order of use, so that fetching them is a sequential
-// read and not a cache miss that a server would not have. ops_per_s is wall time, summed over threads;
-// Google Benchmark's own items_per_second would be CPU time and flatter a map that waits for a lock.
+// A row has threads of its own (crew.h) and not Google Benchmark's, whose rows could only end in
+// /threads:<t>. Time is wall time by operations of all threads, as theirs would be; CPU is the first
+// thread's. ops_per_s is each thread's by its own clock, summed. p50_ns, p99_ns and p999_ns are isolated
+// reads, one sample each (batch16: sixteen keys), taken by all threads after the timed loop; clock_ns, what
+// reading the clock costs, has been subtracted from them.
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
 
-#include "core/base/clock.h"
-#include "core/base/epoch.h"
-#include "core/l1/l1_map.h"
 #include "harness/micro/micro.h"
-#include "harness/workload/random.h"
+#include "harness/micro/rows.h"
+#include "harness/micro/ticks.h"
 
 namespace nearlane::micro {
 namespace {
 
-constexpr std::size_t kNameBytes = 16;
-constexpr std::size_t kBatch = 16;
-/// Draws in the order of use, the same for every thread but for where it starts: 16 MiB of names, so that
-/// a million keys are asked for in an order that no cache remembers.
-constexpr std::size_t kDraws = std::size_t{1} << 20U;
-/// Exponent of the Zipf rows, YCSB's.
-constexpr double kTheta = 0.99;
-constexpr std::uint64_t kSeed = 42;
+/// Isolated samples of a row: one for so many timed draws, so that a short run has few,
+constexpr std::size_t kDrawsPerSample = 8;
+/// and at most so many, of which a hundred lie beyond the p99.9.
+constexpr std::size_t kMostSamples = 100000;
 
-enum class How : std::uint8_t { ref, copy, batch16 };
-
-struct Row {
-  std::string_view map;
-  std::string_view policy;
-  std::uint64_t keys;
-  std::size_t value_bytes;
-  bool zipf;
-  How how;
-};
-
-using Name = std::array<char, kNameBytes>;
-
-Name name_of(std::uint64_t key) {
-  Name name;
-  fmt::format_to_n(name.data(), name.size(), "session:{:08x}", key);
-  return name;
-}
-
-KeyRef ref_of(const Name& name) { return {0, {name.data(), name.size()}}; }
-
-/// A filled map.
-struct Filled {
-  Filled(const Row& row)
-      : map_name(row.map), keys(row.keys), value_bytes(row.value_bytes), map(make(row)) {
-    const std::string value(row.value_bytes, 'v');
-    for (std::uint64_t key = 0; key < row.keys; ++key) {
-      map->put(Entry::build(ref_of(name_of(key)), value, kForever, 0));
-    }
-  }
-  static std::unique_ptr<l1::L1Map> make(const Row& row) {
-    // Twice what the entries take, so that no shard evicts and every read is a hit.
-    const std::uint64_t bytes = 2 * row.keys * (row.value_bytes + 256) + (std::uint64_t{16} << 20U);
-    return l1::make_l1({.map = row.map, .policy = row.policy, .bytes = bytes}).value();
-  }
-  [[nodiscard]] bool fits(const Row& row) const {
-    return map_name == row.map && keys == row.keys && value_bytes == row.value_bytes;
-  }
-  std::string_view map_name;
-  std::uint64_t keys;
-  std::size_t value_bytes;
-  std::unique_ptr<l1::L1Map> map;
-};
-
-/// The names that a row asks for, in order.
-struct Order {
-  Order(const Row& row) : keys(row.keys), zipf(row.zipf), names(kDraws) {
-    harness::Random random(kSeed);
-    const harness::Zipf ranks(row.keys, kTheta);
-    for (auto& name : names) {
-      // Which keys are hot has nothing to do with the order in which they were put.
-      name = name_of(row.zipf ? harness::mix64(ranks(random)) % row.keys : random.below(row.keys));
-    }
-  }
-  [[nodiscard]] bool fits(const Row& row) const { return keys == row.keys && zipf == row.zipf; }
-  std::uint64_t keys;
-  bool zipf;
-  std::vector<Name> names;
-};
-
-/// The last one made is kept while rows can use it; a row's threads all come here first.
-template <class Part>
-const Part& prepared(const Row& row) {
-  static std::mutex mutex;
-  static std::unique_ptr<const Part> part;
-  const std::lock_guard lock(mutex);
-  if (!part || !part->fits(row)) {
-    part.reset();
-    part = std::make_unique<const Part>(row);
-  }
-  return *part;
-}
-
-/// One thread's reads.
-class Reader {
+/// The filled maps that rows can still use.
+class Shelf {
  public:
-  Reader(l1::L1Map& map, TimePoint now) : map_(map), now_(now) {}
-
-  void ref(const Name& name) {
-    const KeyRef key = ref_of(name);
-    const epoch::Guard guard;
-    take(map_.find(key));
-  }
-  void copy(const Name& name) {
-    const KeyRef key = ref_of(name);
-    const epoch::Guard guard;
-    const Entry* entry = map_.find(key);
-    if (!fresh(entry)) return;
-    const auto reply = entry->resp_bulk();
-    if (used_ + reply.size() > out_.size()) used_ = 0;
-    std::memcpy(out_.data() + used_, reply.data(), reply.size());
-    used_ += reply.size();
-    benchmark::ClobberMemory();
-  }
-  void batch(const Name* names) {
-    std::array<const Entry*, kBatch> found;
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      const std::array<KeyRef, kBatch> keys{ref_of(names[I])...};
-      const epoch::Guard guard;
-      map_.find_batch(keys, found);
-      for (const Entry* entry : found) take(entry);
+  Target* get(std::string_view map, std::string_view policy, const Fill& fill, bool together) {
+    std::erase_if(places_, [&](const Place& place) {
+      return place.fill != fill || (!together && place.map != map);
+    });
+    for (const Place& place : places_) {
+      if (place.map == map) return place.target.get();
     }
-    (std::make_index_sequence<kBatch>());
+    // What was made first goes first. Random order over too little memory means to fill again and again.
+    if (places_.size() >= places_for(fill)) places_.erase(places_.begin());
+    places_.push_back({std::string(map), fill, make_target(map, policy, fill)});
+    return places_.back().target.get();
   }
-  [[nodiscard]] std::uint64_t hits() const { return hits_; }
 
  private:
-  bool fresh(const Entry* entry) {
-    if (entry == nullptr || now_ >= entry->deadline()) return false;
-    ++hits_;
-    return true;
-  }
-  void take(const Entry* entry) {
-    if (fresh(entry)) benchmark::DoNotOptimize(*entry->resp_bulk().data());
-  }
-
-  l1::L1Map& map_;
-  TimePoint now_;
-  std::uint64_t hits_ = 0;
-  std::vector<char> out_ = std::vector<char>(std::size_t{64} * 1024);
-  std::size_t used_ = 0;
+  struct Place {
+    std::string map;
+    Fill fill;
+    std::unique_ptr<Target> target;
+  };
+  std::vector<Place> places_;
 };
 
-void run(benchmark::State& state, const Row& row) {
-  const auto& names = prepared<Order>(row).names;
-  Reader reader(*prepared<Filled>(row).map, Clock::now());
-  const std::size_t step = kDraws / static_cast<std::size_t>(state.threads());
-  std::size_t at = step * static_cast<std::size_t>(state.thread_index()) / kBatch * kBatch;
-  std::uint64_t reads = 0;
-  TimePoint start{};
-  while (state.KeepRunningBatch(kBatch)) {  // all threads set off together here
-    if (reads == 0) start = Clock::now();
-    switch (row.how) {
-      case How::ref:
-        for (std::size_t i = 0; i < kBatch; ++i) reader.ref(names[at + i]);
-        break;
-      case How::copy:
-        for (std::size_t i = 0; i < kBatch; ++i) reader.copy(names[at + i]);
-        break;
-      case How::batch16:
-        reader.batch(&names[at]);
-        break;
-    }
-    at = (at + kBatch) % kDraws;
-    reads += kBatch;
+void run(benchmark::State& state, std::string_view map, const std::string& policy, const Case& what,
+         bool together) {
+  static Shelf shelf;
+  Target* target = shelf.get(map, policy, what.fill, together);
+  if (target == nullptr) {
+    fail();
+    state.SkipWithError("the map does not hold what was put");
+    return;
   }
-  const std::chrono::duration<double> took = Clock::now() - start;
-  state.counters["ops_per_s"] = static_cast<double>(reads) / took.count();
-  if (reader.hits() != (row.map == "none" ? 0 : reads)) {
+  Measurement measurement(*target, what, order_for(what));
+  const auto iterations = static_cast<std::size_t>(state.max_iterations);
+  const std::size_t unit = measurement.unit();
+  const std::size_t count = (iterations + unit - 1) / unit * unit;
+  measurement.run(0, count, [&](const std::function<void()>& go) {
+    while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(count))) go();
+  });
+  state.counters["ops_per_s"] = measurement.rate();
+  const std::size_t samples = std::clamp(count / kDrawsPerSample / unit * unit, unit, kMostSamples);
+  const auto isolated = measurement.sample(count, samples / unit * unit);
+  if (!isolated.empty()) {
+    state.counters["p50_ns"] = quantile(isolated, 0.5);
+    state.counters["p99_ns"] = quantile(isolated, 0.99);
+    state.counters["p999_ns"] = quantile(isolated, 0.999);
+    state.counters["clock_ns"] = clock_ticks() * ticks_to_ns();
+  }
+  if (!measurement.right()) {
     fail();
     state.SkipWithError("a read missed");
   }
 }
 
-}  // namespace
-
-void register_l1_get(std::string_view policy) {
-  static constexpr std::array<std::string_view, 3> kHow{"ref", "copy", "batch16"};
-  const int cores = static_cast<int>(std::max(4U, std::thread::hardware_concurrency()));
-  for (const std::uint64_t keys : {1000, 1000000}) {
-    for (const std::size_t value : {64, 1024}) {
-      for (const auto map : l1::map_names()) {
-        for (const bool zipf : {true, false}) {
-          for (const How how : {How::ref, How::copy, How::batch16}) {
-            const auto name = fmt::format("L1Get/{}/keys:{}/value:{}/{}/{}", map, keys, value,
-                                          zipf ? "zipf" : "uniform", kHow[static_cast<int>(how)]);
-            benchmark::RegisterBenchmark(name.c_str(), run,
-                                         Row{map, policy, keys, value, zipf, how})
-                ->ThreadRange(1, cores);
-          }
+void register_rows(std::string_view map, const std::string& policy, const Fill& fill,
+                   bool together) {
+  // Writes come last: they scatter a map's values over memory.
+  for (const unsigned writes : {0U, 5U, 50U}) {
+    for (const bool zipf : {true, false}) {
+      for (const How how : {How::ref, How::copy, How::batch16}) {
+        for (const unsigned threads : {1U, 2U}) {
+          const Case what{fill, zipf, how, threads, writes};
+          benchmark::RegisterBenchmark(row_name(map, what).c_str(), [=](benchmark::State& state) {
+            run(state, map, policy, what, together);
+          });
         }
       }
     }
+  }
+}
+
+}  // namespace
+
+void register_l1_get(std::string_view policy, bool together) {
+  static constexpr std::array kFills{Fill{1000, 64}, Fill{1000, 1024}, Fill{1000000, 64},
+                                     Fill{1000000, 1024}, Fill{10000000, 64}};
+  for (const Fill& fill : kFills) {
+    for (const auto map : target_names()) register_rows(map, std::string(policy), fill, together);
   }
 }
 

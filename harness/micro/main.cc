@@ -1,42 +1,98 @@
 // nearlane-micro: costs of single parts, in process. A Google Benchmark program, so all of its flags work;
-// --policy=NAME, which must come first, chooses the L1 policy (default lru).
+// README.md beside this file says what is measured and lists the flags of our own.
 #include <atomic>
+#include <charconv>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include "core/base/key.h"
 #include "core/l1/l1_map.h"
 #include "harness/micro/micro.h"
+#include "harness/micro/target.h"
 
 namespace nearlane::micro {
 namespace {
+
 std::atomic<bool> failed{false};
+
+/// Takes `--name=value` out of the arguments. False where it is not there.
+bool take_flag(std::vector<char*>& args, std::string_view name, std::string& value) {
+  for (auto it = args.begin() + 1; it != args.end(); ++it) {
+    std::string_view arg(*it);
+    if (!arg.starts_with(name) || !arg.substr(name.size()).starts_with('=')) continue;
+    value = arg.substr(name.size() + 1);
+    args.erase(it);
+    return true;
+  }
+  return false;
 }
+
+bool take_switch(std::vector<char*>& args, std::string_view name) {
+  return std::erase_if(args, [&](const char* arg) { return name == arg; }) != 0;
+}
+
+bool asks_for_interleaving(const std::vector<char*>& args) {
+  constexpr std::string_view kFlag = "--benchmark_enable_random_interleaving";
+  for (const std::string_view arg : args) {
+    if (arg == kFlag || arg == std::string(kFlag) + "=true") return true;
+  }
+  return false;
+}
+
+int refuse(std::string_view why) {
+  std::fprintf(stderr, "nearlane-micro: %.*s\n", static_cast<int>(why.size()), why.data());
+  return 2;
+}
+
+int run(std::vector<char*> args) {
+  RatioOptions ratios;
+  ratios.policy = l1::L1Config{}.policy;
+  ratios.map = l1::L1Config{}.map;
+  std::string rounds;
+  take_flag(args, "--policy", ratios.policy);
+  const bool table = take_flag(args, "--ratios", ratios.out);
+  if (table) {
+    take_flag(args, "--map", ratios.map);
+    take_flag(args, "--against", ratios.against);
+    ratios.quick = take_switch(args, "--quick");
+    if (take_flag(args, "--rounds", rounds)) {
+      const auto [end, error] =
+          std::from_chars(rounds.data(), rounds.data() + rounds.size(), ratios.rounds);
+      if (error != std::errc() || end != rounds.data() + rounds.size() || ratios.rounds == 0) {
+        return refuse("--rounds wants a number from 1 up");
+      }
+    }
+  }
+  if (const auto map = l1::make_l1({.map = ratios.map, .policy = ratios.policy, .bytes = 0});
+      map.has_error()) {
+    return refuse(map.error().detail);
+  }
+  set_hash_seed(1);  // the same table in every run
+  if (table) {
+    if (args.size() > 1) return refuse(std::string("unknown argument ") + args[1]);
+    return run_ratios(ratios);
+  }
+  benchmark::AddCustomContext("policy", ratios.policy);
+  benchmark::AddCustomContext("peers", std::string(peer_build()));
+  register_l1_get(ratios.policy, asks_for_interleaving(args));
+  int count = static_cast<int>(args.size());
+  benchmark::Initialize(&count, args.data());
+  if (benchmark::ReportUnrecognizedArguments(count, args.data())) return 2;
+  const auto rows = benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return rows == 0 || failed ? 1 : 0;
+}
+
+}  // namespace
+
 void fail() { failed = true; }
+
 }  // namespace nearlane::micro
 
 int main(int argc, char** argv) {
-  constexpr std::string_view kFlag = "--policy=";
-  std::string policy = "lru";
-  if (argc > 1 && std::string_view(argv[1]).starts_with(kFlag)) {
-    policy = argv[1] + kFlag.size();
-    argv[1] = argv[0];
-    ++argv;
-    --argc;
-  }
-  if (const auto map = nearlane::l1::make_l1({.policy = policy, .bytes = 0}); map.has_error()) {
-    std::fprintf(stderr, "nearlane-micro: %s\n", map.error().detail.c_str());
-    return 2;
-  }
-  nearlane::set_hash_seed(1);  // the same table in every run
-  benchmark::AddCustomContext("policy", policy);
-  nearlane::micro::register_l1_get(policy);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  const auto rows = benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return rows == 0 || nearlane::micro::failed ? 1 : 0;
+  return nearlane::micro::run(std::vector<char*>(argv, argv + argc));
 }

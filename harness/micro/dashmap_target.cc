@@ -1,0 +1,82 @@
+// DashMap (dashmap/src/lib.rs) as a target.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "harness/micro/order.h"
+#include "harness/micro/parts.h"
+
+namespace nearlane::micro {
+
+#ifdef NEARLANE_DASHMAP
+
+extern "C" {
+void* nearlane_dashmap_new(bool fast, std::size_t keys, const char* value, std::size_t value_bytes);
+std::size_t nearlane_dashmap_fill(void* table, const Name* names, std::size_t count);
+void nearlane_dashmap_run(void* table, const Work* work, Tally* tally);
+void nearlane_dashmap_sample(void* table, const Work* work, std::uint32_t* ticks, Tally* tally);
+void nearlane_dashmap_free(void* table);
+}
+
+namespace {
+
+constexpr std::string_view kDefault = "dashmap";
+constexpr std::string_view kFast = "dashmap-fast";
+/// Names that are handed over at a time while filling.
+constexpr std::uint64_t kChunk = 1 << 16U;
+
+class DashMapTarget final : public Target {
+ public:
+  DashMapTarget(bool fast, const Fill& fill) {
+    const std::string value(fill.value_bytes, 'v');
+    table_ = nearlane_dashmap_new(fast, fill.keys, value.data(), value.size());
+    std::vector<Name> names;
+    for (std::uint64_t key = 0; key < fill.keys; key += names.size()) {
+      names.clear();
+      const std::uint64_t end = std::min(fill.keys, key + kChunk);
+      for (std::uint64_t next = key; next < end; ++next) names.push_back(name_of(next));
+      entries_ = nearlane_dashmap_fill(table_, names.data(), names.size());
+    }
+  }
+  ~DashMapTarget() override { nearlane_dashmap_free(table_); }
+  DashMapTarget(const DashMapTarget&) = delete;
+  DashMapTarget& operator=(const DashMapTarget&) = delete;
+
+  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+  [[nodiscard]] bool holds() const noexcept override { return true; }
+  Tally run(const Work& work) override {
+    Tally tally;
+    nearlane_dashmap_run(table_, &work, &tally);
+    return tally;
+  }
+  Tally sample(const Work& work, std::uint32_t* ticks) override {
+    Tally tally;
+    nearlane_dashmap_sample(table_, &work, ticks, &tally);
+    return tally;
+  }
+
+ private:
+  void* table_ = nullptr;
+  std::uint64_t entries_ = 0;
+};
+
+}  // namespace
+
+std::vector<std::string_view> dashmap_names() { return {kDefault, kFast}; }
+std::string_view dashmap_build() { return NEARLANE_DASHMAP; }
+
+std::unique_ptr<Target> make_dashmap_target(std::string_view name, const Fill& fill) {
+  auto target = std::make_unique<DashMapTarget>(name == kFast, fill);
+  if (target->entries() != fill.keys) return nullptr;
+  return target;
+}
+
+#else
+
+std::vector<std::string_view> dashmap_names() { return {}; }
+std::string_view dashmap_build() { return {}; }
+std::unique_ptr<Target> make_dashmap_target(std::string_view, const Fill&) { return nullptr; }
+
+#endif
+
+}  // namespace nearlane::micro

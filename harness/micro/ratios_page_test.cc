@@ -1,0 +1,71 @@
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "harness/micro/ratios.h"
+
+namespace nearlane::micro {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+/// One map against two others that did not fit beside each other.
+RatioTable two_groups(Metric metric, Limits limits = {}) {
+  RatioTable table;
+  table.options.map = "ours";
+  table.options.rounds = 3;
+  table.others = {"near", "far"};
+  const TableCase asked{"a case", {.fill = {10, 64}}, metric, limits};
+  Group first{.names = {"ours", "near"}};
+  first.rounds = {{{10, 20}, 0}, {{20, 60}, 0}, {{30, 30}, 0}};
+  Group second{.names = {"ours", "far"}};
+  second.rounds = {{{100, 400}, 0}, {{100, 500}, 0.25}, {{100, 600}, 0}};
+  second.disturbed = 1;
+  table.cases.push_back({asked, {first, second}});
+  return table;
+}
+
+TEST(RatiosPage, MakesRatiosWithinARoundAndThenTheMedian) {
+  const auto document = nlohmann::json::parse(ratios_json(two_groups(Metric::ns_per_op)));
+  const auto& rows = document["cases"][0]["rows"];
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0]["map"], "ours");
+  EXPECT_FALSE(rows[0].contains("times_as_fast"));
+  EXPECT_EQ(rows[1]["row"], "L1Get/near/keys:10/value:64/uniform/ref/threads:1");
+  EXPECT_EQ(rows[1]["times_as_fast"]["rounds"], nlohmann::json({2.0, 3.0, 1.0}));
+  EXPECT_EQ(rows[1]["times_as_fast"]["median"], 2.0);
+  EXPECT_EQ(rows[1]["times_as_fast"]["mad"], 1.0);
+  EXPECT_EQ(rows[2]["times_as_fast"]["median"], 5.0) << "against ours in its own group";
+}
+
+TEST(RatiosPage, MoreOperationsASecondAreFaster) {
+  const auto document = nlohmann::json::parse(ratios_json(two_groups(Metric::ops_per_s)));
+  EXPECT_EQ(document["cases"][0]["rows"][2]["times_as_fast"]["median"], 0.2);
+  EXPECT_EQ(document["cases"][0]["best_other"], "far");
+}
+
+TEST(RatiosPage, NamesTheBestOtherAndWhatWasNotBuilt) {
+  const auto page = ratios_markdown(two_groups(Metric::ns_per_op));
+  EXPECT_THAT(page,
+              HasSubstr("| a case | 20.0 ± 10.0 ns | not built | not built | near 2.00 ± 1.00 |"));
+  EXPECT_THAT(page,
+              HasSubstr("| a case | far | 500.0 ± 100.0 ns | 100.0 ± 0.0 ns | 5.00 ± 1.00 |"));
+  EXPECT_THAT(page, HasSubstr("| a case | ours, far | 1 | 25 % |"));
+  EXPECT_THAT(page, Not(HasSubstr("limit")));
+}
+
+TEST(RatiosPage, SaysWhetherALimitIsMet) {
+  EXPECT_THAT(ratios_markdown(two_groups(Metric::ns_per_op, {.best_other = 1.5})),
+              HasSubstr("near 2.00 ± 1.00 (limit 1.50: met)"));
+  EXPECT_THAT(ratios_markdown(two_groups(Metric::ns_per_op, {.best_other = 2.5})),
+              HasSubstr("near 2.00 ± 1.00 (limit 2.50: missed)"));
+}
+
+TEST(RatiosPage, AQuickRunDoesNotSpeakOfKeysThatItHasNot) {
+  auto table = two_groups(Metric::ns_per_op);
+  table.options.quick = true;
+  EXPECT_THAT(ratios_markdown(table), Not(HasSubstr("a case")));
+}
+
+}  // namespace
+}  // namespace nearlane::micro
