@@ -76,7 +76,7 @@ class L1Map {
 };
 
 struct L1Config {
-  std::string_view map = "sharded";
+  std::string_view map = "native";
   std::string_view policy = "lru";
   std::uint64_t bytes = std::uint64_t{256} << 20U;
   std::uint64_t entries = 0;  // 0: no limit

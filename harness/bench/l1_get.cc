@@ -66,7 +66,7 @@ Result<void> run_in_process(const std::vector<Case>& cases, Bench& bench) {
 Body read_l1_get(Section& file) {
   std::vector<Case> cases;
   auto in_process = file.section("in_process");
-  const auto maps = in_process.texts("maps", {"sharded"});
+  const auto maps = in_process.texts("maps", {"native"});
   const auto l1_bytes =
       in_process.bytes("l1_bytes", std::uint64_t{4} << 30U, 1U << 20U, std::uint64_t{1} << 40U);
   for (auto& section : in_process.sections("case")) {

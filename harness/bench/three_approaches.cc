@@ -632,7 +632,7 @@ Body read_three_approaches(Section& file) {
   for (auto& section : file.sections("workload")) plan.workloads.push_back(read_workload(section));
   if (plan.workloads.empty()) file.problem("workload", "is missing: at least one [[workload]]");
   auto& hot = plan.hot_in_process;
-  hot.maps = {sessions.text("map", "sharded")};
+  hot.maps = {sessions.text("map", "native")};
   hot.l1_bytes = std::uint64_t{1} << 30U;
   hot.workload = {.name = "hot sessions",
                   .source = "generated",

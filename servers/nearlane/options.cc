@@ -111,7 +111,7 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_size(c.l1_bytes, t); }},
     Option{"l1-entries", "N", "entries in L1 at most; 0: no limit [0]",
            [](Config& c, std::string_view t) { return set_number(c.l1_entries, t, 0); }},
-    Option{"l1-map", "NAME", "map of L1 [sharded]",
+    Option{"l1-map", "NAME", "map of L1 [native]",
            [](Config& c, std::string_view t) { return set_name(c.l1_map, t, l1::map_names()); }},
     Option{
         "l1-policy", "NAME", "which entry leaves L1 when it is full [lru]",
@@ -212,7 +212,7 @@ std::optional<std::string> apply_profile(Config& config) {
   static constexpr std::array<Profile, 4> kProfiles = {{{"v1.0", "none", "none", false, false},
                                                         {"v2.0", "mutex", "lru", true, true},
                                                         {"v3.0", "sharded", "lru", true, true},
-                                                        {"head", "sharded", "lru", false, false}}};
+                                                        {"head", "native", "lru", false, false}}};
   const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
                                      [&](const Profile& p) { return p.name == config.profile; });
   if (profile == kProfiles.end()) return "no such profile: " + config.profile;
