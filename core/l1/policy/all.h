@@ -4,6 +4,7 @@
 #include "core/l1/policy/clock.h"
 #include "core/l1/policy/lru.h"
 #include "core/l1/policy/none.h"
+#include "core/l1/policy/sieve.h"
 
 namespace nearlane::l1 {
 
@@ -17,6 +18,6 @@ struct Policies {
   }
 };
 
-using AllPolicies = Policies<NoPolicy, Lru, Clock>;
+using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve>;
 
 }  // namespace nearlane::l1
