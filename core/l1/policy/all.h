@@ -1,8 +1,12 @@
 // The policies that exist. Adding one: its header, and its name in the list.
 #pragma once
 
+#include "core/l1/policy/clock.h"
 #include "core/l1/policy/lru.h"
 #include "core/l1/policy/none.h"
+#include "core/l1/policy/s3fifo.h"
+#include "core/l1/policy/sieve.h"
+#include "core/l1/policy/wtinylfu.h"
 
 namespace nearlane::l1 {
 
@@ -16,6 +20,6 @@ struct Policies {
   }
 };
 
-using AllPolicies = Policies<NoPolicy, Lru>;
+using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve, S3Fifo, WTinyLfu>;
 
 }  // namespace nearlane::l1

@@ -33,6 +33,11 @@ struct Room {
   }
 };
 
+/// Entries that one victim() may pass because they were used. A pass takes back a hit, so on average there
+/// are no more of them than hits; this bounds the one that comes after many, at the time that so many cache
+/// misses take. Then the next entry goes though it was used.
+inline constexpr std::size_t kMostPassed = 4096;
+
 template <class P>
 concept Policy = std::constructible_from<P, Room> && std::movable<P> &&
     requires(P policy, CellId cell, const Entry& entry, std::uint64_t hash, const Cells& cells) {
