@@ -1,4 +1,5 @@
-// nearlane-bench: runs scenarios, makes tables of what they found, and loads a server.
+// nearlane-bench: runs scenarios, makes tables of what they found, loads a server, and replays traces
+// against the L1 policies.
 //
 // Exit code: 0 when all is well, 1 when a scenario failed or a load did not count, 2 for a wrong command
 // line, scenario file or folder.
@@ -17,6 +18,7 @@
 
 #include "harness/bench/load_command.h"
 #include "harness/bench/progress.h"
+#include "harness/bench/replay_command.h"
 #include "harness/bench/scenario.h"
 #include "harness/report/tables.h"
 
@@ -148,6 +150,7 @@ int command_line(int argc, char** argv) {
   tables_command->add_option("directory", directories, "results/<label>")->required();
 
   const auto load = add_load_command(app);
+  const auto replay = add_replay_command(app);
 
   try {
     app.parse(argc, argv);
@@ -157,7 +160,8 @@ int command_line(int argc, char** argv) {
   if (list_command->parsed()) return list(flags.scenarios);
   if (run_command->parsed()) return run(flags);
   if (tables_command->parsed()) return tables(directories);
-  return load();
+  // Of these one at most was asked for.
+  return std::max(load(), replay());
 }
 
 }  // namespace

@@ -44,6 +44,22 @@ std::string time_label(double ns) {
   return fmt::format("{:.0f} s", ns / 1e9);
 }
 
+std::string size_label(double size) {
+  constexpr std::array<std::string_view, 5> kPrefixes = {"", "k", "M", "G", "T"};
+  std::size_t prefix = 0;
+  for (; size >= 1000 && prefix + 1 < kPrefixes.size(); ++prefix) size /= 1000;
+  return fmt::format("{:g}{}", size, kPrefixes[prefix]);
+}
+
+/// Where an SVG of this height begins: a white page with its title.
+std::string head(std::string_view title, double height) {
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" height=\"{0:.0f}\" viewBox=\"0 0 "
+      "760 {0:.0f}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" "
+      "height=\"100%\" fill=\"white\"/>\n<text x=\"{1}\" y=\"22\" font-size=\"14\">{2}</text>\n",
+      height, kLeft, xml(title));
+}
+
 double ns_of(Duration value) { return std::max(1.0, static_cast<double>(value.count())); }
 
 }  // namespace
@@ -64,13 +80,7 @@ std::string plot(const std::string& title, const std::vector<Series>& series) {
   };
 
   const double total = kTop + kHeight + 60 + 18 * static_cast<double>(drawn);
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" height=\"{0:.0f}\" viewBox=\"0 0 "
-      "760 "
-      "{0:.0f}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" "
-      "height=\"100%\" "
-      "fill=\"white\"/>\n<text x=\"{1}\" y=\"22\" font-size=\"14\">{2}</text>\n",
-      total, kLeft, xml(title));
+  std::string svg = head(title, total);
   auto out = std::back_inserter(svg);
   for (double decade = bottom; decade <= top; ++decade) {
     const double ns = std::pow(10, decade);
@@ -105,6 +115,68 @@ std::string plot(const std::string& title, const std::vector<Series>& series) {
                    "stroke-width=\"3\"/><text x=\"{4}\" y=\"{5}\">{6} (n = {7})</text>\n",
                    kLeft, kLeft + 24, y, kColours[i], kLeft + 32, y + 4, xml(series[i].name),
                    latency.count());
+  }
+  return svg + "</svg>\n";
+}
+
+std::string plot_curves(const std::string& title, const std::string& sizes,
+                        const std::string& shares, const std::vector<Curve>& curves) {
+  const auto drawn = std::min(curves.size(), kColours.size());
+  double least = 1e18;
+  double most = 1;
+  double highest = 0;
+  for (std::size_t i = 0; i < drawn; ++i) {
+    for (const auto& [size, share] : curves[i].points) {
+      least = std::min(least, size);
+      most = std::max(most, size);
+      highest = std::max(highest, share);
+    }
+  }
+  const double from = std::floor(std::log10(std::max(1.0, std::min(least, most))));
+  const double to = std::max(from + 1, std::ceil(std::log10(most)));
+  const double top = std::max(0.1, std::ceil(highest * 10) / 10);
+  const auto x_at = [&](double size) {
+    return kLeft + kWidth * (std::log10(std::max(size, 1.0)) - from) / (to - from);
+  };
+  const auto y_at = [&](double share) { return kTop + kHeight * (1 - share / top); };
+
+  std::string svg = head(title, kTop + kHeight + 60 + 18 * static_cast<double>(drawn));
+  auto out = std::back_inserter(svg);
+  for (int tenth = 0; tenth <= std::lround(top * 10); ++tenth) {
+    fmt::format_to(out,
+                   "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" stroke=\"#ddd\"/>"
+                   "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5:.1f}</text>\n",
+                   kLeft, kLeft + kWidth, y_at(tenth / 10.0), kLeft - 6, y_at(tenth / 10.0) + 4,
+                   tenth / 10.0);
+  }
+  for (double decade = from; decade <= to; ++decade) {
+    for (const double factor : {1.0, 2.0, 5.0}) {
+      const double size = factor * std::pow(10, decade);
+      if (factor > 1 && (decade == to || to - from > 4)) break;
+      fmt::format_to(out,
+                     "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" stroke=\"#ddd\"/>"
+                     "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4}</text>\n",
+                     x_at(size), kTop, kTop + kHeight, kTop + kHeight + 18, size_label(size));
+    }
+  }
+  fmt::format_to(out, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n", kLeft + kWidth,
+                 kTop + kHeight + 36, xml(shares + " over " + sizes));
+  for (std::size_t i = 0; i < drawn; ++i) {
+    fmt::format_to(out, "<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" points=\"",
+                   kColours[i]);
+    for (const auto& [size, share] : curves[i].points) {
+      fmt::format_to(out, "{:.1f},{:.1f} ", x_at(size), y_at(share));
+    }
+    svg += "\"/>\n";
+    for (const auto& [size, share] : curves[i].points) {
+      fmt::format_to(out, "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" fill=\"{}\"/>\n",
+                     x_at(size), y_at(share), kColours[i]);
+    }
+    const double y = kTop + kHeight + 44 + 18 * static_cast<double>(i);
+    fmt::format_to(out,
+                   "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\" stroke=\"{3}\" "
+                   "stroke-width=\"3\"/><text x=\"{4}\" y=\"{5}\">{6}</text>\n",
+                   kLeft, kLeft + 24, y, kColours[i], kLeft + 32, y + 4, xml(curves[i].name));
   }
   return svg + "</svg>\n";
 }

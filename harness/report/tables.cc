@@ -191,33 +191,6 @@ class Page {
     return out;
   }
 
-  /// Markdown that also reads as a table where nothing renders it.
-  static std::string aligned(const std::vector<std::vector<std::string>>& grid) {
-    const auto width_of = [](const std::string& cell) {
-      return static_cast<std::size_t>(std::count_if(cell.begin(), cell.end(), [](char c) {
-        return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-      }));
-    };
-    std::vector<std::size_t> widths;
-    for (const auto& row : grid) {
-      widths.resize(std::max(widths.size(), row.size()), 3);
-      for (std::size_t i = 0; i < row.size(); ++i)
-        widths[i] = std::max(widths[i], width_of(row[i]));
-    }
-    std::string out;
-    for (std::size_t line = 0; line < grid.size(); ++line) {
-      for (std::size_t i = 0; i < widths.size(); ++i) {
-        const std::string cell = i < grid[line].size() ? grid[line][i] : "";
-        out += fmt::format("| {}{:{}} ", cell, "", widths[i] - width_of(cell));
-      }
-      out += "|\n";
-      if (line != 0) continue;
-      for (const auto width : widths) out += fmt::format("|{:-<{}}", "", width + 2);
-      out += "|\n";
-    }
-    return out;
-  }
-
   Json document_;
   std::size_t number_;
   bool links_;
@@ -255,6 +228,31 @@ std::string limits(const std::string& label, const std::set<std::string>& builds
 }
 
 }  // namespace
+
+std::string aligned(const std::vector<std::vector<std::string>>& grid) {
+  const auto width_of = [](const std::string& cell) {
+    return static_cast<std::size_t>(std::count_if(cell.begin(), cell.end(), [](char c) {
+      return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    }));
+  };
+  std::vector<std::size_t> widths;
+  for (const auto& row : grid) {
+    widths.resize(std::max(widths.size(), row.size()), 3);
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  }
+  std::string out;
+  for (std::size_t line = 0; line < grid.size(); ++line) {
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      const std::string cell = i < grid[line].size() ? grid[line][i] : "";
+      out += fmt::format("| {}{:{}} ", cell, "", widths[i] - width_of(cell));
+    }
+    out += "|\n";
+    if (line != 0) continue;
+    for (const auto width : widths) out += fmt::format("|{:-<{}}", "", width + 2);
+    out += "|\n";
+  }
+  return out;
+}
 
 std::vector<std::string> find_results(const std::string& directory) {
   std::vector<std::string> found;

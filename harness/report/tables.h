@@ -12,6 +12,9 @@
 
 namespace nearlane::harness {
 
+/// Markdown of a table, its first row the headings, that also reads as one where nothing renders it.
+[[nodiscard]] std::string aligned(const std::vector<std::vector<std::string>>& grid);
+
 /// Every result document below `directory`, relative to it, sorted.
 [[nodiscard]] std::vector<std::string> find_results(const std::string& directory);
 

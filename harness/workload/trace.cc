@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,9 @@ namespace nearlane::harness {
 namespace {
 
 constexpr std::size_t kBuffer = std::size_t{64} * 1024;
+
+constexpr std::array<std::string_view, 4> kEndings = {".twitter.csv.zst", ".twitter.csv",
+                                                      ".oracleGeneral.zst", ".oracleGeneral"};
 
 class FileSource final : public ByteSource {
  public:
@@ -172,6 +176,16 @@ bool read_number(std::string_view text, std::uint64_t& value) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
+/// Whole seconds of "12" or "12.345".
+bool read_seconds(std::string_view text, std::uint64_t& value) {
+  const auto point = text.find('.');
+  if (point == std::string_view::npos) return read_number(text, value);
+  const auto fraction = text.substr(point + 1);
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return !fraction.empty() && std::ranges::all_of(fraction, is_digit) &&
+         read_number(text.substr(0, point), value);
+}
+
 /// Twitter's operations, each as the one of ours that does the same to a session.
 bool read_op(std::string_view text, Op& op) {
   static constexpr std::pair<std::string_view, Op> kOps[] = {
@@ -257,7 +271,7 @@ class TwitterCsv final : public TraceReader {
       if (comma != std::string_view::npos) line.remove_prefix(comma + 1);
     }
     std::uint64_t key_bytes = 0;
-    if (!read_number(fields[0], record.second)) return "timestamp is no number";
+    if (!read_seconds(fields[0], record.second)) return "timestamp is no number";
     if (fields[1].empty() || fields[1].size() > kMaxKeyBytes) return "key of no legal length";
     if (!read_number(fields[2], key_bytes)) return "key size is no number";
     if (!read_number(fields[3], record.bytes)) return "value size is no number";
@@ -332,15 +346,37 @@ Result<std::unique_ptr<TraceReader>> open_trace(const std::string& path) {
              : read_oracle_general(std::move(source), std::move(name));
 }
 
-std::string find_trace(const std::string& directory, std::string_view name) {
+std::string find_trace(const std::string& directory, std::string_view name, TraceForm first) {
   if (directory.empty()) return {};
-  for (const auto* ending :
-       {".twitter.csv.zst", ".twitter.csv", ".oracleGeneral.zst", ".oracleGeneral"}) {
-    const auto path = std::filesystem::path(directory) / (std::string(name) + ending);
+  auto endings = kEndings;
+  if (first == TraceForm::oracle_general) std::ranges::rotate(endings, endings.begin() + 2);
+  for (const auto ending : endings) {
+    const auto path = std::filesystem::path(directory) / (std::string(name) + std::string(ending));
     std::error_code error;
     if (std::filesystem::is_regular_file(path, error)) return path.string();
   }
   return {};
+}
+
+std::string trace_name(const std::string& path) {
+  auto name = std::filesystem::path(path).filename().string();
+  for (const std::string_view ending : {".zst", ".csv", ".twitter", ".oracleGeneral"}) {
+    if (name.size() > ending.size() && name.ends_with(ending)) {
+      name.resize(name.size() - ending.size());
+    }
+  }
+  return name;
+}
+
+std::vector<std::string> trace_names(const std::string& directory) {
+  std::set<std::string> names;
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(directory, error)) {
+    const auto path = file.path().string();
+    const auto known = [&](std::string_view ending) { return path.ends_with(ending); };
+    if (std::ranges::any_of(kEndings, known)) names.insert(trace_name(path));
+  }
+  return {names.begin(), names.end()};
 }
 
 }  // namespace nearlane::harness

@@ -4,8 +4,7 @@
 // oracleGeneral: packed little-endian records of 24 bytes, no header:
 //                u32 seconds, u64 object, u32 bytes, i64 next access (-1 = none); every one a read.
 // Twitter CSV:   timestamp,key,key size,value size,client id,operation,TTL; a first line that
-// starts
-//                with a letter is a header.
+//                starts with a letter is a header. A timestamp's fraction of a second is dropped.
 // Units:    seconds since the log began its count; bytes of the value, 0 or 1 where none was
 // recorded. Errors:   invalid_argument when the file cannot be opened or its name has no known
 // ending; protocol for
@@ -21,6 +20,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 
@@ -68,8 +68,21 @@ class TraceReader {
 /// By the file's ending: .oracleGeneral, .csv, either with .zst behind it.
 [[nodiscard]] Result<std::unique_ptr<TraceReader>> open_trace(const std::string& path);
 
-/// The file of the trace called `name` in `directory`, the CSV form first because it records
-/// operations and TTLs; empty when there is none, or `directory` is empty.
-[[nodiscard]] std::string find_trace(const std::string& directory, std::string_view name);
+/// Which file a name stands for where a trace exists in both forms.
+enum class TraceForm : std::uint8_t {
+  twitter_csv,     // records operations and TTLs
+  oracle_general,  // reads alone
+};
+
+/// The file of the trace called `name` in `directory`, `first` before the other form; empty when
+/// there is none, or `directory` is empty.
+[[nodiscard]] std::string find_trace(const std::string& directory, std::string_view name,
+                                     TraceForm first = TraceForm::twitter_csv);
+
+/// What a trace file is called: its name without folder and known endings.
+[[nodiscard]] std::string trace_name(const std::string& path);
+
+/// The names that find_trace would find, sorted.
+[[nodiscard]] std::vector<std::string> trace_names(const std::string& directory);
 
 }  // namespace nearlane::harness

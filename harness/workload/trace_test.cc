@@ -1,5 +1,7 @@
 #include "harness/workload/trace.h"
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -101,12 +103,21 @@ TEST(TwitterCsv, ReadsOperationsAndTtlsBehindItsHeader) {
   EXPECT_EQ(all.records[3].second, 9U);
 }
 
+TEST(TwitterCsv, DropsAFractionOfASecond) {
+  const auto all = read_all(
+      *read_twitter_csv(from_memory("0.000,k,1,0,0,get,0\n3599.999,k,1,0,0,get,0\n"), "t"));
+  ASSERT_EQ(all.records.size(), 2U) << all.error;
+  EXPECT_EQ(all.records[1].second, 3599U);
+}
+
 TEST(TwitterCsv, NamesTheLineAndWhatIsWrongWithIt) {
   const std::pair<const char*, const char*> table[] = {
       {"0,k,1,0,0,get", "t:2: not seven fields"},
       {"0,k,1,0,0,get,0,9", "t:2: not seven fields"},
       {"x,k,1,0,0,get,0", "t:2: timestamp"},
       {"-1,k,1,0,0,get,0", "t:2: timestamp"},
+      {"1.,k,1,0,0,get,0", "t:2: timestamp"},
+      {"1.5s,k,1,0,0,get,0", "t:2: timestamp"},
       {"0,,0,0,0,get,0", "t:2: key of no legal length"},
       {"0,k,1,1e9,0,get,0", "t:2: value size"},
       {"0,k,1,0,0,steal,0", "t:2: unknown operation"},
@@ -134,6 +145,26 @@ TEST(OpenTrace, NamesAFileThatItCannotRead) {
   const auto unknown = open_trace("a.txt");
   ASSERT_FALSE(unknown.has_value());
   EXPECT_THAT(unknown.error().detail, HasSubstr("a.txt: not a trace"));
+}
+
+TEST(FindTrace, TakesTheFormThatIsAskedForAndListsEachNameOnce) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "nearlane_find_trace";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  for (const auto* file : {"both.oracleGeneral.zst", "both.twitter.csv.zst", "reads.oracleGeneral",
+                           "notes.md", "reference.csv"}) {
+    std::ofstream(folder / file) << "";
+  }
+  EXPECT_THAT(find_trace(folder, "both"), HasSubstr("both.twitter.csv.zst"));
+  EXPECT_THAT(find_trace(folder, "both", TraceForm::oracle_general),
+              HasSubstr("both.oracleGeneral.zst"));
+  EXPECT_THAT(find_trace(folder, "reads"), HasSubstr("reads.oracleGeneral"));
+  EXPECT_EQ(find_trace(folder, "notes"), "");
+  EXPECT_EQ(find_trace("", "both"), "");
+  EXPECT_THAT(trace_names(folder), testing::ElementsAre("both", "reads"));
+  EXPECT_EQ(trace_name("a/b.c/both.twitter.csv.zst"), "both");
+  EXPECT_EQ(trace_name("plain.csv"), "plain");
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
