@@ -9,8 +9,10 @@
 // Errors:    one look in 280 million takes another's fingerprint for its own. Where more than 49,000 are
 //            remembered the times are rounded, to less than 1/20,000 of how far back it remembers.
 // Threads:   under the shard's lock.
-// Cost:      6.4 bytes a slot, hence 8.5 to 9.6 an entry remembered. add() reads three lines, take() two. reach() now and then makes a larger table, an eighth more than it needs, and forgets
-//            what was in the old one: a shard that fills for the first time has nothing to forget.
+// Cost:      6.4 bytes a slot, hence 8.5 to 9.6 an entry remembered. add() reads three lines, take() two.
+//            reach() now and then makes a larger table, an eighth more than it needs, which is to clear its 9
+//            bytes an entry, and forgets what was in the old one: a shard that fills for the first time has
+//            nothing to forget.
 // Source:    the table of section 4.2 in Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for
 //            cache eviction", SOSP 2023; two choices: Azar, Broder, Karlin, Upfal, "Balanced allocations".
 #pragma once

@@ -203,6 +203,7 @@ TEST(Sketch, GrowingForgetsNothing) {
     for (std::size_t use = 0; use < i % 4; ++use) sketch.add(all[i]);
   }
   std::vector<unsigned> before;
+  before.reserve(all.size());
   for (const auto hash : all) before.push_back(sketch.count(hash));
   sketch.grow(101);
   sketch.grow(100'000);

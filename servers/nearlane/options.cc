@@ -209,10 +209,11 @@ std::optional<std::string> apply_profile(Config& config) {
     bool middleware;
     bool compress;
   };
-  static constexpr std::array<Profile, 4> kProfiles = {{{"v1.0", "none", "none", false, false},
-                                                        {"v2.0", "mutex", "lru", true, true},
-                                                        {"v3.0", "sharded", "lru", true, true},
-                                                        {"head", "native", "lru", false, false}}};
+  static constexpr std::array<Profile, 4> kProfiles = {
+      {{"v1.0", "none", "none", false, false},
+       {"v2.0", "mutex", "lru", true, true},
+       {"v3.0", "sharded", "lru", true, true},
+       {"head", "native", "s3fifo", false, false}}};
   const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
                                      [&](const Profile& p) { return p.name == config.profile; });
   if (profile == kProfiles.end()) return "no such profile: " + config.profile;

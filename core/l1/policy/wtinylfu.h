@@ -8,8 +8,9 @@
 // The shares are of what the lists hold now, which is the room when the shard is full and an entry has to go,
 // less what tables cost. The protected segment is brought to its share when an entry has to go, in the order
 // that doing so at each hit would give. Until a shard is full, what the window has no share for begins in the
-// main part. Finds of what is absent are not counted unless a put follows. There is no doorkeeper: it would be
-// a second line for each use to touch.
+// main part. An entry larger than the window is alone in it and is weighed against the main part's when the
+// next one has to go, so one that was used once stays no longer. Finds of what is absent are not counted unless
+// a put follows. There is no doorkeeper: it would be a second line for each use to touch.
 //
 // Cost:      21 bytes an entry: 9 for the lists, 12 for the sketch. A hit: a line of the sketch, and the links
 //            of five cells. victim() moves at most kMostPassed entries between the lists and hashes two names
