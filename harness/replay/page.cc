@@ -39,7 +39,8 @@ std::vector<ReplayRow> rows_of(const std::vector<ReplayRow>& rows, const std::st
 /// The policies of the rows, those that knew the future last.
 std::vector<std::string> policies_of(const std::vector<ReplayRow>& rows) {
   auto sorted = rows;
-  std::ranges::stable_partition(sorted, [](const ReplayRow& row) { return !row.offline; });
+  std::stable_partition(sorted.begin(), sorted.end(),
+                        [](const ReplayRow& row) { return !row.offline; });
   return each_once(sorted, [](const ReplayRow& row) { return row.policy; });
 }
 

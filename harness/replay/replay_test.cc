@@ -17,7 +17,6 @@ namespace nearlane::harness {
 namespace {
 
 using testing::AllOf;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::uint64_t plain_lru_misses(const std::vector<std::uint32_t>& keys, std::size_t capacity) {

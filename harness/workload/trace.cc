@@ -349,7 +349,9 @@ Result<std::unique_ptr<TraceReader>> open_trace(const std::string& path) {
 std::string find_trace(const std::string& directory, std::string_view name, TraceForm first) {
   if (directory.empty()) return {};
   auto endings = kEndings;
-  if (first == TraceForm::oracle_general) std::ranges::rotate(endings, endings.begin() + 2);
+  if (first == TraceForm::oracle_general) {
+    std::rotate(endings.begin(), endings.begin() + 2, endings.end());
+  }
   for (const auto ending : endings) {
     const auto path = std::filesystem::path(directory) / (std::string(name) + std::string(ending));
     std::error_code error;
