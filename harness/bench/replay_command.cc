@@ -151,7 +151,8 @@ class ReplayRun {
     if (!bytes_.empty()) return bytes_;
     if (!flags_.objects.empty()) return flags_.objects;
     if (reference_ && flags_.fractions.empty()) {
-      return reference_->capacities(file.name, Unit::objects);
+      auto known = reference_->capacities(file.name, Unit::objects);
+      if (!known.empty()) return known;
     }
     constexpr std::array kUsual{0.01, 0.1, 0.25};
     auto fractions = flags_.fractions;
@@ -259,9 +260,12 @@ std::function<int()> add_replay_command(CLI::App& app) {
   command
       ->add_option(
           "trace", flags->traces,
-          "files (.oracleGeneral, .csv, either with .zst), or names looked for in --traces. "
-          "A name takes the oracleGeneral form, reads alone, where both exist; a path takes "
-          "that file, so name the .csv to replay its sets, touches, deletes and TTLs")
+          fmt::format(
+              "files (.oracleGeneral, .csv, either with .zst), or names looked for in "
+              "--traces. A name takes the oracleGeneral form, reads alone, where both exist; a "
+              "path takes that file, so name the .csv to replay its sets, touches, deletes and "
+              "TTLs. At most {} requests each, which are held in memory",
+              LogLimits{}.requests))
       ->required();
   command->add_option("--traces", flags->directory, "folder of recorded traces")
       ->envname("NEARLANE_TRACES");

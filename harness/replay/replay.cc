@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view kNoPolicy = "none";
 /// In objects a budget of this much an entry is never the limit. Unit: bytes.
 constexpr std::uint64_t kAmplePerEntry = 4096;
+constexpr std::uint64_t kMostObjects = LogLimits{}.requests;  // more cannot come
 constexpr std::uint64_t kAmple = std::uint64_t{64} << 20U;
 /// As many as a server looks at in a second: 2000 ten times.
 constexpr std::size_t kSweepPerSecond = 20'000;
@@ -31,7 +32,7 @@ TimePoint at(std::uint32_t second) {
 l1::L1Config config_of(const ReplayCase& wanted) {
   l1::L1Config config{.map = wanted.map, .policy = wanted.policy, .bytes = wanted.capacity};
   if (wanted.unit == Unit::objects) {
-    config.bytes = std::max(kAmple, wanted.capacity * kAmplePerEntry);
+    config.bytes = std::max(kAmple, std::min(wanted.capacity, kMostObjects) * kAmplePerEntry);
     config.entries = wanted.capacity;
   }
   return config;
