@@ -13,6 +13,7 @@ namespace {
 
 constexpr Fill kFill{.keys = 300, .value_bytes = 64};
 constexpr std::size_t kCount = 3200;
+constexpr std::size_t kSome = 100000;  // draws, of so many more
 
 TEST(Rows, AreNamedAsOthersRelyOn) {
   EXPECT_EQ(row_name("m", {.fill = {1000, 64}, .zipf = true, .how = How::copy}),
@@ -34,17 +35,17 @@ TEST(Rows, NamesAreDistinctAndOfOneLength) {
 TEST(Rows, ZipfAsksForEveryKeyOfAFewAndForOneMostOften) {
   const Order order(20, true);
   std::map<std::string, std::size_t> times;
-  for (const Name& name : order.names) ++times[std::string(name.text())];
+  for (std::size_t i = 0; i < kSome; ++i) ++times[std::string(order.names[i].text())];
   EXPECT_EQ(times.size(), 20U);
   const auto most = std::ranges::max_element(times, {}, [](const auto& one) { return one.second; });
-  EXPECT_GT(most->second, kDraws / 5);
+  EXPECT_GT(most->second, kSome / 5);
 }
 
 TEST(Rows, WritesAreTheShareThatWasAskedFor) {
   for (const unsigned percent : {0U, 5U, 50U}) {
     std::size_t writes = 0;
-    for (std::size_t at = 0; at < kDraws; ++at) writes += is_write(at, write_limit(percent));
-    EXPECT_NEAR(static_cast<double>(writes) / kDraws, percent / 100.0, 0.001);
+    for (std::size_t at = 0; at < kSome; ++at) writes += is_write(at, write_limit(percent));
+    EXPECT_NEAR(static_cast<double>(writes) / kSome, percent / 100.0, 0.001);
   }
 }
 
