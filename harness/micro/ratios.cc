@@ -49,7 +49,7 @@ constexpr Fill kMany{10000000, 64};
 
 /// The table. Cases of the same fill stand together, those that write last.
 constexpr std::array kTable{
-    TableCase{"hot 1,000 × 1 KiB, by reference", {.fill = kHot}},
+    TableCase{"hot 1,000 × 1 KiB uniform, by reference", {.fill = kHot}},
     TableCase{"hot Zipf, 2 threads, 100 % reads, total rate",
               {.fill = kHot, .zipf = true, .threads = 2},
               Metric::ops_per_s},
