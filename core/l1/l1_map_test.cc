@@ -29,7 +29,8 @@ TEST(L1Registry, NamesWhatExistsWhenAskedForWhatDoesNot) {
   const auto policy = make_l1({.map = "mutex", .policy = "mru"});
   ASSERT_TRUE(policy.has_error());
   EXPECT_EQ(policy.error().code, Errc::invalid_argument);
-  EXPECT_EQ(policy.error().detail, "unknown L1 policy 'mru'; there are none, lru, clock, sieve");
+  EXPECT_EQ(policy.error().detail,
+            "unknown L1 policy 'mru'; there are none, lru, clock, sieve, s3fifo");
 }
 
 using MapAndPolicy = std::tuple<std::string_view, std::string_view>;

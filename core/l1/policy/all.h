@@ -4,6 +4,7 @@
 #include "core/l1/policy/clock.h"
 #include "core/l1/policy/lru.h"
 #include "core/l1/policy/none.h"
+#include "core/l1/policy/s3fifo.h"
 #include "core/l1/policy/sieve.h"
 
 namespace nearlane::l1 {
@@ -18,6 +19,6 @@ struct Policies {
   }
 };
 
-using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve>;
+using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve, S3Fifo>;
 
 }  // namespace nearlane::l1
