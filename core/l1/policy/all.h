@@ -6,6 +6,7 @@
 #include "core/l1/policy/none.h"
 #include "core/l1/policy/s3fifo.h"
 #include "core/l1/policy/sieve.h"
+#include "core/l1/policy/wtinylfu.h"
 
 namespace nearlane::l1 {
 
@@ -19,6 +20,6 @@ struct Policies {
   }
 };
 
-using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve, S3Fifo>;
+using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve, S3Fifo, WTinyLfu>;
 
 }  // namespace nearlane::l1
