@@ -1,0 +1,214 @@
+// What policies share, and what the maps cannot see of them: bounds, weights, fingerprints, counts.
+#include "core/l1/policy/policy.h"
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/l1/ghost.h"
+#include "core/l1/policy/clock.h"
+#include "core/l1/policy/s3fifo.h"
+#include "core/l1/policy/sieve.h"
+#include "core/l1/queues.h"
+#include "core/l1/sketch.h"
+
+namespace nearlane::l1 {
+namespace {
+
+/// A shard without a table.
+template <class P>
+struct Held {
+  explicit Held(std::size_t count) : policy(Room{.bytes = 0, .entries = count}) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto name = fmt::format("k{}", i);
+      entries.push_back(Entry::build(KeyRef(0, name), "v", kForever, 0));
+      const Entry& entry = *entries.back();
+      policy.insert(cells.take(&entry), entry, entry.key().hash);
+    }
+  }
+  void use_all(int times) {
+    for (int i = 0; i < times; ++i) {
+      for (const auto& entry : entries) policy.hit(*entry, entry->key().hash);
+    }
+  }
+  [[nodiscard]] std::vector<std::uint16_t> marks() const {
+    std::vector<std::uint16_t> marks;
+    marks.reserve(entries.size());
+    for (const auto& entry : entries) marks.push_back(entry->mark());
+    return marks;
+  }
+
+  P policy;
+  Cells cells;
+  std::vector<EntryPtr> entries;
+};
+
+template <class P>
+class MarkingPolicy : public testing::Test {};
+
+struct Names {
+  template <class P>
+  static std::string GetName(int) {
+    return std::string(P::kName);
+  }
+};
+using MarkingPolicies = testing::Types<Clock, Sieve, S3Fifo>;
+TYPED_TEST_SUITE(MarkingPolicy, MarkingPolicies, Names);
+
+TYPED_TEST(MarkingPolicy, AVictimIsFoundAfterABoundedNumberOfUsedOnes) {
+  Held<TypeParam> held(3 * kMostPassed);
+  held.use_all(3);
+  for (int round = 1; round <= 2; ++round) {
+    const auto before = held.marks();
+    const CellId victim = held.policy.victim(held.cells);
+    ASSERT_NE(victim, kNoCell);
+    const auto after = held.marks();
+    std::size_t passed = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) passed += before[i] != after[i] ? 1 : 0;
+    EXPECT_EQ(passed, kMostPassed) << "it took an entry though it was used";
+    EXPECT_NE(held.cells.at(victim)->mark(), 0);
+  }
+  EXPECT_NE(held.policy.victim(held.cells), kNoCell);
+}
+
+TYPED_TEST(MarkingPolicy, HitsWriteNoMoreOnceTheMarkIsFull) {
+  Held<TypeParam> held(10);
+  held.use_all(3);
+  const auto full = held.marks();
+  held.use_all(100);
+  EXPECT_EQ(held.marks(), full);
+}
+
+TYPED_TEST(MarkingPolicy, AnEmptyShardHasNoVictim) {
+  Held<TypeParam> held(3);
+  for (const auto& entry : held.entries) held.policy.erase(entry->cell(), *entry);
+  EXPECT_EQ(held.policy.victim(held.cells), kNoCell);
+}
+
+TEST(Queues, KnowWhatEachWeighs) {
+  Queues<2> queues;
+  queues.push_front(0, 0, 10);
+  queues.push_front(0, 1, 20);
+  queues.push_front(1, 2, 40);
+  queues.move_to_front(1, 0, 10);
+  EXPECT_EQ(queues.weight(0), 20U);
+  EXPECT_EQ(queues.weight(1), 50U);
+  queues.reweigh(2, 40, 5);
+  queues.reweigh(1, 20, 100);
+  EXPECT_EQ(queues.weight(0), 100U);
+  EXPECT_EQ(queues.weight(1), 15U);
+  EXPECT_EQ(queues.back(1), 2U);
+  queues.erase(2, 5);
+  EXPECT_EQ(queues.total(), 110U);
+  EXPECT_EQ(queues.front(1), 0U);
+  queues.clear();
+  EXPECT_EQ(queues.total(), 0U);
+  EXPECT_EQ(queues.back(0), kNoCell);
+}
+
+std::vector<std::uint64_t> hashes(std::size_t count) {
+  std::mt19937_64 random(7);
+  std::vector<std::uint64_t> all(count);
+  for (auto& hash : all) hash = random();
+  return all;
+}
+
+TEST(Ghost, RemembersAsManyOfTheLastAsItIsTold) {
+  for (const std::size_t reach : {1, 9, 100, 7000}) {
+    Ghost ghost;
+    ghost.reach(reach);
+    const auto all = hashes(20 * reach);
+    for (const auto hash : all) ghost.add(hash);
+    for (std::size_t i = 0; i < all.size() - reach; ++i) ASSERT_FALSE(ghost.take(all[i])) << reach;
+    std::size_t kept = 0;
+    for (std::size_t i = all.size() - reach; i < all.size(); ++i)
+      kept += ghost.take(all[i]) ? 1 : 0;
+    EXPECT_GE(kept, reach - reach / 500) << "few were lost to full lines, of " << reach;
+    EXPECT_FALSE(ghost.take(all.back())) << "it was taken";
+  }
+}
+
+TEST(Ghost, RoundsTimesWhereItIsLarge) {
+  constexpr std::size_t kReach = 300'000;
+  constexpr std::size_t kRounding = kReach / 1000;
+  Ghost ghost;
+  ghost.reach(kReach);
+  const auto all = hashes(3 * kReach);
+  for (const auto hash : all) ghost.add(hash);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const bool taken = ghost.take(all[i]);
+    kept += taken ? 1 : 0;
+    ASSERT_FALSE(taken && i < all.size() - kReach - kRounding) << i;
+  }
+  EXPECT_NEAR(static_cast<double>(kept), kReach, kReach / 200.0);
+}
+
+TEST(Ghost, ForgetsWhenItIsClearedOrOutgrown) {
+  Ghost ghost;
+  ghost.reach(10);
+  ghost.add(1);
+  ghost.clear();
+  EXPECT_FALSE(ghost.take(1));
+  ghost.add(1);
+  ghost.reach(11);
+  EXPECT_TRUE(ghost.take(1)) << "there was still room";
+  ghost.add(1);
+  ghost.reach(10000);
+  EXPECT_FALSE(ghost.take(1));
+}
+
+TEST(Sketch, NeverCountsTooLittleAndRarelyTooMuch) {
+  constexpr std::size_t kEntries = 10000;
+  Sketch sketch;
+  sketch.grow(kEntries);
+  const auto all = hashes(kEntries);
+  std::size_t too_much = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t use = 0; use < i % 8; ++use) sketch.add(all[i]);
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    ASSERT_GE(sketch.count(all[i]), i % 8);
+    too_much += sketch.count(all[i]) > i % 8 ? 1 : 0;
+  }
+  EXPECT_LT(too_much, kEntries / 5);
+}
+
+TEST(Sketch, HalvesWhatItCountedAfterTenUsesAnEntry) {
+  constexpr std::size_t kEntries = 1000;
+  Sketch sketch;
+  sketch.grow(kEntries);
+  const auto all = hashes(kEntries);
+  for (int i = 0; i < 100; ++i) sketch.add(all[0]);
+  EXPECT_EQ(sketch.count(all[0]), Sketch::kMost);
+  for (std::size_t i = 100; i < 10 * kEntries; ++i) sketch.add(all[1]);
+  EXPECT_EQ(sketch.count(all[0]), Sketch::kMost);
+  for (int i = 0; i < 100; ++i) sketch.add(all[1]);
+  EXPECT_EQ(sketch.count(all[0]), Sketch::kMost / 2);
+  for (std::size_t i = 0; i < 5 * kEntries; ++i) sketch.add(all[1]);
+  EXPECT_EQ(sketch.count(all[0]), Sketch::kMost / 4) << "half of the uses are seen already";
+  sketch.clear();
+  EXPECT_EQ(sketch.count(all[0]), 0U);
+}
+
+TEST(Sketch, GrowingForgetsNothing) {
+  Sketch sketch;
+  sketch.grow(100);
+  const auto all = hashes(100);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t use = 0; use < i % 4; ++use) sketch.add(all[i]);
+  }
+  std::vector<unsigned> before;
+  before.reserve(all.size());
+  for (const auto hash : all) before.push_back(sketch.count(hash));
+  sketch.grow(101);
+  sketch.grow(100'000);
+  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(sketch.count(all[i]), before[i]);
+}
+
+}  // namespace
+}  // namespace nearlane::l1
