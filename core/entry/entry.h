@@ -113,6 +113,10 @@ class Entry {
     return mark_.load(std::memory_order_relaxed);
   }
   void set_mark(std::uint16_t mark) const noexcept { mark_.store(mark, std::memory_order_relaxed); }
+  /// Puts `next` where `expected` still is; false: somebody noted another use meanwhile.
+  bool replace_mark(std::uint16_t expected, std::uint16_t next) const noexcept {
+    return mark_.compare_exchange_strong(expected, next, std::memory_order_relaxed);
+  }
   /// The entry's number in its shard (core/l1/cells.h).
   [[nodiscard]] std::uint32_t cell() const noexcept {
     return cell_.load(std::memory_order_relaxed);

@@ -31,7 +31,7 @@ TEST(L1Registry, NamesWhatExistsWhenAskedForWhatDoesNot) {
   ASSERT_TRUE(policy.has_error());
   EXPECT_EQ(policy.error().code, Errc::invalid_argument);
   EXPECT_EQ(policy.error().detail,
-            "unknown L1 policy 'mru'; there are none, lru, clock, sieve, s3fifo, wtinylfu");
+            "unknown L1 policy 'mru'; there are none, lru, clock, sieve, s3fifo, wtinylfu, adaptive");
 }
 
 using MapAndPolicy = std::tuple<std::string_view, std::string_view>;

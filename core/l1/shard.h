@@ -57,6 +57,10 @@ class alignas(128) Shard {
     room_ = room;
     policy_ = P(room);
   }
+  void set_room(Room room, SharedBy<P>& shared, std::uint64_t shards) requires Learns<P> {
+    room_ = room;
+    policy_ = P(room, shared, shards);
+  }
   /// The most that one entry may cost.
   [[nodiscard]] std::uint64_t largest() const noexcept { return room_.bytes / kLargestPart; }
 

@@ -45,8 +45,12 @@ class TableMap final : public L1Map {
       : count_(T::kShards ? shard_count(config.bytes, config.entries) : 1),
         budget_(config.bytes),
         shards_(std::make_unique<OneShard[]>(count_)) {
-    for (std::uint64_t i = 0; i < count_; ++i) {
-      shards_[i].set_room({config.bytes / count_, config.entries / count_});
+    const Room room{config.bytes / count_, config.entries / count_};
+    if constexpr (Learns<P>) {
+      shared_ = std::make_unique<SharedBy<P>>(Room{config.bytes, config.entries});
+      for (std::uint64_t i = 0; i < count_; ++i) shards_[i].set_room(room, *shared_, count_);
+    } else {
+      for (std::uint64_t i = 0; i < count_; ++i) shards_[i].set_room(room);
     }
   }
   TableMap(const TableMap&) = delete;
@@ -139,6 +143,8 @@ class TableMap final : public L1Map {
 
   const std::uint64_t count_;
   const std::uint64_t budget_;
+  std::unique_ptr<SharedBy<P>>
+      shared_;  // what the policies of all shards learn; null if they do not
   const std::unique_ptr<OneShard[]> shards_;
   std::atomic<std::uint64_t> hand_{0};  // the shard that the sweep is in
 };

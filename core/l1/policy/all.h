@@ -1,6 +1,7 @@
 // The policies that exist. Adding one: its header, and its name in the list.
 #pragma once
 
+#include "core/l1/policy/adaptive.h"
 #include "core/l1/policy/clock.h"
 #include "core/l1/policy/lru.h"
 #include "core/l1/policy/none.h"
@@ -20,6 +21,6 @@ struct Policies {
   }
 };
 
-using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve, S3Fifo, WTinyLfu>;
+using AllPolicies = Policies<NoPolicy, Lru, Clock, Sieve, S3Fifo, WTinyLfu, Adaptive>;
 
 }  // namespace nearlane::l1

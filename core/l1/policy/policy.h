@@ -63,4 +63,22 @@ concept Policy = std::constructible_from<P, Room> && std::movable<P> &&
   policy.clear();
 };
 
+/// A policy whose shards learn together: its map makes one Shared for the room of all, which outlives them.
+/// `shards` is how many share it.
+template <class P>
+concept Learns = Policy<P> && std::constructible_from<typename P::Shared, Room> &&
+    std::constructible_from<P, Room, typename P::Shared&, std::uint64_t>;
+
+struct NothingShared {};
+template <class P>
+struct SharedOf {
+  using type = NothingShared;
+};
+template <Learns P>
+struct SharedOf<P> {
+  using type = typename P::Shared;
+};
+template <class P>
+using SharedBy = typename SharedOf<P>::type;
+
 }  // namespace nearlane::l1

@@ -1,0 +1,228 @@
+// Adaptive: of a sample of entries the one goes that is expected to bring the fewest hits for the time and
+// the bytes that it takes. What to expect is measured while the cache runs (reuse_model.h), so the policy is
+// LRU where recency foretells reuse and LFU where frequency does, and nothing has to be switched.
+//
+// There is no queue, so a hit has nothing to move: it notes the use in the entry's mark, at most once a tick,
+// which is 1/32 of a capacity's insertions. An evicted key leaves what is known of it in a ghost; if it comes
+// back in time it goes on from there. One draw serves the next eight victims; whoever was used since it was
+// drawn stays.
+//
+// Cost:      10 bytes an entry, all of it ghosts, two of them an entry. A hit: nothing within a tick, then one
+//            compare-and-swap of the mark, and for a measured key two counters under a lock that nobody
+//            waits for. victim(): once in eight a draw of 256 cells. insert() now and then makes a larger
+//            table of ghosts, which were empty as long as nothing had to leave.
+// Source:    sampling: Psounis and Prabhakar, "A randomized web-cache replacement scheme", INFOCOM 2001, and
+//            LHD (reuse_model.h); what every part of it is worth is in docs/l1.md.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/l1/policy/policy.h"
+#include "core/l1/policy/reuse_model.h"
+
+namespace nearlane::l1 {
+
+class Adaptive {
+ public:
+  static constexpr std::string_view kName = "adaptive";
+  static constexpr bool kHitNeedsExclusive = false;
+  static constexpr std::size_t kBytesPerEntry = 10;
+
+  struct Shared {
+    explicit Shared(Room room) noexcept : model(room.capacity()) {}
+    ReuseModel model;
+  };
+
+  /// Not to be used before it is given a Shared.
+  explicit Adaptive(Room room) noexcept : room_(room) {}
+  Adaptive(Room room, Shared& shared, std::uint64_t shards)
+      : room_(room), shards_(shards), model_(&shared.model) {}
+
+  void insert(CellId, const Entry& entry, std::uint64_t hash) {
+    ++entries_;
+    reach();
+    const bool measured = model_->measured(hash);
+    Use use(0, 0, model_->now());
+    if (Ghost* ghost = ghost_of(hash); ghost != nullptr) {
+      const Use before = ghost->use;
+      *ghost = {};
+      if (const unsigned age = before.age(model_->now()); age < ReuseModel::kHorizon) {
+        use = model_->used(before, std::max(1U, age));
+        if (measured) model_->use(before, use);
+      } else if (measured) {
+        model_->begin(use);
+      }
+    } else if (measured) {
+      model_->begin(use);
+    }
+    entry.set_mark(use.bits());
+    model_->inserted(room_.weight(entry), entries_ * shards_);
+  }
+  void hit(const Entry& entry, std::uint64_t hash) noexcept {
+    const Use before(entry.mark());
+    const unsigned age = before.age(model_->now());
+    if (age == 0) return;
+    const Use after = model_->used(before, age);
+    if (entry.replace_mark(before.bits(), after.bits()) && model_->measured(hash)) {
+      model_->use(before, after);
+    }
+  }
+  void replace(CellId, const Entry&, const Entry&) noexcept {}
+  void erase(CellId cell, const Entry& entry) noexcept {
+    --entries_;
+    if (cell == leaving_) {
+      leaving_ = kNoCell;  // its life goes on as a ghost's
+      return;
+    }
+    if (model_->measured(entry.key().hash)) model_->end(Use(entry.mark()));
+  }
+  [[nodiscard]] CellId victim(const Cells& cells) noexcept {
+    for (int i = 0; i < kRefreshed; ++i) refresh_one(cells);
+    CellId cell = next_drawn(cells);
+    for (unsigned draws = 0; cell == kNoCell && draws < kMostDraws; ++draws) {
+      draw(cells);
+      cell = next_drawn(cells);
+    }
+    // A shard that is nearly empty: the next one there is.
+    for (CellId looked = 0; cell == kNoCell && looked < cells.end(); ++looked) {
+      hand_ = hand_ + 1 < cells.end() ? hand_ + 1 : 0;
+      if (cells.at(hand_) != nullptr) cell = hand_;
+    }
+    if (cell != kNoCell) {
+      remember(*cells.at(cell));
+      leaving_ = cell;
+    }
+    return cell;
+  }
+  void clear() noexcept {
+    std::ranges::fill(ghosts_, Bucket{});
+    entries_ = 0;
+    drawn_ = next_ = 0;
+    leaving_ = kNoCell;
+  }
+
+ private:
+  static constexpr unsigned kDrawsPerVictim = 32;
+  static constexpr unsigned kBatch = 8;  // victims of one draw
+  static constexpr unsigned kMostDraws = 4;
+  /// Entries a victim whose marks are kept from wrapping: all of a shard in half a capacity, while an age
+  /// takes eight from the horizon to the end of its field.
+  static constexpr int kRefreshed = 2;
+  static constexpr std::size_t kGhostsPerEntry = 2;
+
+  struct Ghost {
+    std::uint16_t tag = 0;
+    Use use;
+  };
+  using Bucket = std::array<Ghost, 4>;
+  struct Candidate {
+    float score = 0;
+    CellId cell = kNoCell;
+    const Entry* entry = nullptr;
+    std::uint16_t mark = 0;
+  };
+
+  /// Never 0, which is a free ghost's.
+  static std::uint16_t tag_of(std::uint64_t hash) noexcept {
+    return static_cast<std::uint16_t>(std::max<std::uint64_t>(1, hash >> 16U & 0xFFFFU));
+  }
+  Bucket& bucket_of(std::uint64_t hash) noexcept {
+    return ghosts_[(hash >> 32U) * ghosts_.size() >> 32U];
+  }
+  Ghost* ghost_of(std::uint64_t hash) noexcept {
+    for (Ghost& ghost : bucket_of(hash)) {
+      if (ghost.tag == tag_of(hash)) return &ghost;
+    }
+    return nullptr;
+  }
+  /// The one whose last use is the longest ago gives way.
+  void remember(const Entry& entry) noexcept {
+    const std::uint64_t hash = entry.key().hash;
+    Bucket& bucket = bucket_of(hash);
+    const auto staleness = [&](const Ghost& ghost) {
+      return ghost.tag == 0 ? Use::kTicks : ghost.use.age(model_->now());
+    };
+    *std::ranges::max_element(bucket, {}, staleness) = {tag_of(hash), Use(entry.mark())};
+  }
+  /// Room for the ghosts of as many entries as there are.
+  void reach() {
+    const std::uint64_t wanted = std::max<std::uint64_t>(room_.entries, entries_);
+    if (ghosts_.size() * 4 >= wanted * kGhostsPerEntry && !ghosts_.empty()) return;
+    ghosts_.clear();
+    ghosts_.shrink_to_fit();
+    ghosts_.resize(wanted * kGhostsPerEntry / 4 * (room_.entries != 0 ? 8 : 10) / 8 + 1);
+  }
+
+  [[nodiscard]] float score(const Entry& entry) const noexcept {
+    return model_->rank(Use(entry.mark())) / static_cast<float>(room_.weight(entry));
+  }
+  void refresh_one(const Cells& cells) noexcept {
+    hand_ = hand_ + 1 < cells.end() ? hand_ + 1 : 0;
+    const Entry* entry = hand_ < cells.end() ? cells.at(hand_) : nullptr;
+    if (entry == nullptr) return;
+    const Use use(entry->mark());
+    if (use.age(model_->now()) < ReuseModel::kHorizon) return;
+    const Use oldest(use.uses(), use.interval(), model_->now() - (ReuseModel::kHorizon - 1));
+    entry->replace_mark(use.bits(), oldest.bits());  // or it was used just now, and needs no help
+  }
+  /// Whoever was drawn, and neither left nor was used since.
+  CellId next_drawn(const Cells& cells) noexcept {
+    while (next_ < drawn_) {
+      const Candidate& one = candidates_[next_++];
+      if (cells.at(one.cell) == one.entry && one.entry->mark() == one.mark) return one.cell;
+    }
+    return kNoCell;
+  }
+  /// Looks at random cells and keeps those with the lowest scores, sorted. A small shard gives one victim a
+  /// draw.
+  void draw(const Cells& cells) noexcept {
+    const unsigned batch = std::clamp<unsigned>(cells.end() / 64, 1, kBatch);
+    const unsigned draws = batch == 1 ? 2 : batch;
+    drawn_ = next_ = 0;
+    for (unsigned round = 0; round < draws && cells.end() != 0; ++round) {
+      // The entries of a round are fetched side by side.
+      std::array<CellId, kDrawsPerVictim> at;
+      std::array<const Entry*, kDrawsPerVictim> entries;
+      for (unsigned i = 0; i < kDrawsPerVictim; ++i) {
+        random_ = random_ * 6364136223846793005U + 1442695040888963407U;
+        at[i] = static_cast<CellId>((random_ >> 32U) * cells.end() >> 32U);
+        entries[i] = cells.at(at[i]);
+        __builtin_prefetch(entries[i]);
+      }
+      for (unsigned i = 0; i < kDrawsPerVictim; ++i) {
+        if (entries[i] != nullptr) consider(at[i], *entries[i], batch);
+      }
+    }
+  }
+  void consider(CellId cell, const Entry& entry, unsigned batch) noexcept {
+    const std::uint16_t mark = entry.mark();
+    const float value = score(entry);
+    if (drawn_ == batch && value >= candidates_[batch - 1].score) return;
+    for (unsigned i = 0; i < drawn_; ++i) {
+      if (candidates_[i].cell == cell) return;
+    }
+    unsigned at = drawn_ < batch ? drawn_++ : batch - 1;
+    for (; at > 0 && candidates_[at - 1].score > value; --at) candidates_[at] = candidates_[at - 1];
+    candidates_[at] = {value, cell, &entry, mark};
+  }
+
+  Room room_;
+  std::uint64_t shards_ = 1;
+  ReuseModel* model_ = nullptr;
+  std::size_t entries_ = 0;
+  std::vector<Bucket> ghosts_;
+  CellId hand_ = 0;
+  CellId leaving_ = kNoCell;  // the victim, until it is erased
+  std::uint64_t random_ = 1;
+  std::array<Candidate, kBatch> candidates_{};
+  unsigned drawn_ = 0;
+  unsigned next_ = 0;
+};
+static_assert(Learns<Adaptive>);
+
+}  // namespace nearlane::l1
