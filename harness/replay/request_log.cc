@@ -7,8 +7,6 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <fmt/format.h>
 
-#include "harness/workload/random.h"
-
 namespace nearlane::harness {
 namespace {
 
@@ -55,7 +53,7 @@ class Loader {
     const auto id = static_cast<std::uint32_t>(log_.keys.size());
     const std::string& kept = log_.names.emplace_back(key);
     name_bytes_ += kept.size();
-    log_.keys.emplace_back(0U, kept, mix64(id));
+    log_.keys.emplace_back(0U, kept);
     ids_.emplace(kept, id);
     return id;
   }

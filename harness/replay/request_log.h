@@ -63,7 +63,7 @@ struct RequestLog {
   RequestLog& operator=(const RequestLog&) = delete;
 
   std::deque<std::string> names;
-  std::vector<KeyRef> keys;  // by id; the hash is made from the id, so that every run is the same
+  std::vector<KeyRef> keys;  // by id; hashed once, with the process's seed
   std::vector<Request> requests;
   std::uint64_t reads = 0;
   std::uint32_t largest_value = 0;
