@@ -77,7 +77,7 @@ class L1Map {
 
 struct L1Config {
   std::string_view map = "native";
-  std::string_view policy = "s3fifo";
+  std::string_view policy = "adaptive";
   std::uint64_t bytes = std::uint64_t{256} << 20U;
   std::uint64_t entries = 0;  // 0: no limit
 };

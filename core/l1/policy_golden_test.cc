@@ -217,7 +217,7 @@ const std::vector<Tested>& all_tested() {
       {"sieve", {73702, 56877, 49264, 33637, 27415, 20658, 14117, 8749}, make<ReferenceSieve>},
       {"s3fifo", {71811, 56245, 49447, 33681, 27201, 20849, 14362, 8764}, make<ReferenceS3Fifo>},
       // Which counters of its sketch two keys share is a matter of their hashes: a reference would have to
-      // be the sketch again. So these are what it did when it agreed with other simulators.
+      // be the sketch again. So these counts only keep it as it is.
       {"wtinylfu", {73503, 56655, 49568, 33423, 26881, 20456, 14104, 8752}, nullptr}};
   return all;
 }

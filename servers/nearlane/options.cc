@@ -114,7 +114,7 @@ constexpr std::array kOptions = {
     Option{"l1-map", "NAME", "map of L1 [native]",
            [](Config& c, std::string_view t) { return set_name(c.l1_map, t, l1::map_names()); }},
     Option{
-        "l1-policy", "NAME", "which entry leaves L1 when it is full [lru]",
+        "l1-policy", "NAME", "which entry leaves L1 when it is full [adaptive]",
         [](Config& c, std::string_view t) { return set_name(c.l1_policy, t, l1::policy_names()); }},
     Option{"profile", "NAME", "engine generation: v1.0 v2.0 v3.0 head [head]",
            [](Config& c, std::string_view t) {
@@ -213,7 +213,7 @@ std::optional<std::string> apply_profile(Config& config) {
       {{"v1.0", "none", "none", false, false},
        {"v2.0", "mutex", "lru", true, true},
        {"v3.0", "sharded", "lru", true, true},
-       {"head", "native", "s3fifo", false, false}}};
+       {"head", "native", "adaptive", false, false}}};
   const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
                                      [&](const Profile& p) { return p.name == config.profile; });
   if (profile == kProfiles.end()) return "no such profile: " + config.profile;
