@@ -264,10 +264,11 @@ class alignas(128) Shard {
     gone.add(entry);
   }
 
+  // A find reads of these what their own lines keep apart from what writers write.
   T table_;
-  mutable Mutex mutex_;
-  Room room_;
   P policy_{Room{}};
+  alignas(64) mutable Mutex mutex_;
+  Room room_;
   Cells cells_;
   Wheel wheel_;
   std::uint64_t bytes_ = 0;

@@ -35,6 +35,33 @@ void NativeTable::give_up(Buckets buckets) noexcept {
       buckets.count() * sizeof(Bucket));
 }
 
+const Entry* NativeTable::find_in(Buckets buckets, const KeyRef& key) noexcept {
+  std::uint64_t at = buckets.home(key.hash);
+  for (std::uint64_t looked = 0; looked < buckets.count();
+       ++looked, at = buckets.after(at, key.hash)) {
+    const Bucket& bucket = buckets[at];
+    if (const Entry* entry = find_in(bucket, key); entry != nullptr) return entry;
+    if ((bucket.words[kLast].load(std::memory_order_relaxed) & kPassed) == 0) break;
+  }
+  return nullptr;
+}
+
+const Entry* NativeTable::find_on(const KeyRef& key) const noexcept {
+  for (;;) {
+    const Buckets older{older_.load(std::memory_order_acquire)};
+    const Buckets current{current_.load(std::memory_order_acquire)};
+    if (older) {
+      if (const Entry* entry = find_in(older, key); entry != nullptr) return entry;
+    }
+    if (const Entry* entry = find_in(current, key); entry != nullptr) return entry;
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (older_.load(std::memory_order_relaxed) == older.word &&
+        current_.load(std::memory_order_relaxed) == current.word) {
+      return nullptr;
+    }
+  }
+}
+
 void NativeTable::set(Bucket& bucket, unsigned slot, std::uint64_t word) noexcept {
   const std::uint64_t passed = bucket.words[slot].load(std::memory_order_relaxed) & kPassed;
   bucket.words[slot].store(word | passed, std::memory_order_release);

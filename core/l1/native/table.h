@@ -12,7 +12,8 @@
 // Growth.  A table of twice the size is put beside the full one, and every insert moves two buckets, so
 // that the old one is empty long before the new one is full. An entry that moves is put into the new
 // table first and taken from the old one afterwards. A find looks into the old table, then into the new
-// one: what it does not find in the old one because it had been moved is in the new one by then. A find
+// one: what it does not find in the old one because it had been moved is in the new one by then. (What
+// lies at home in the newest table is found at once, before anything else is asked.) A find
 // that took its tables before a growth began, or between two, may look in vain; so a miss counts only
 // if the tables are still those that it began with, else it looks again. Under the finder's guard the
 // address of a retired table is not used anew, so that equal addresses are equal tables.
@@ -54,19 +55,10 @@ class NativeTable {
   ~NativeTable();
 
   [[nodiscard]] const Entry* find(const KeyRef& key) const noexcept {
-    for (;;) {
-      const Buckets older{older_.load(std::memory_order_acquire)};
-      const Buckets current{current_.load(std::memory_order_acquire)};
-      if (older) {
-        if (const Entry* entry = find_in(older, key); entry != nullptr) return entry;
-      }
-      if (const Entry* entry = find_in(current, key); entry != nullptr) return entry;
-      std::atomic_thread_fence(std::memory_order_acquire);
-      if (older_.load(std::memory_order_relaxed) == older.word &&
-          current_.load(std::memory_order_relaxed) == current.word) {
-        return nullptr;
-      }
-    }
+    // Most are at home in the only table there is; the rest, misses among them, takes the long way.
+    const Buckets current{current_.load(std::memory_order_acquire)};
+    const Entry* entry = find_in(current[current.home(key.hash)], key);
+    return entry != nullptr ? entry : find_on(key);
   }
   void prefetch_place(std::uint64_t hash) const noexcept {
     const Buckets buckets{current_.load(std::memory_order_acquire)};
@@ -147,6 +139,7 @@ class NativeTable {
   /// Bit n: word n has the tag.
   static unsigned matches(const Bucket& bucket, std::uint64_t tag) noexcept {
     unsigned fits = 0;
+#pragma GCC unroll 8
     for (unsigned slot = 0; slot < kWords; ++slot) {
       const std::uint64_t word = bucket.words[slot].load(std::memory_order_relaxed);
       fits |= static_cast<unsigned>(word >> kTagShift == tag) << slot;
@@ -161,22 +154,17 @@ class NativeTable {
     assert((address & ~kAddress) == 0);
     return (hash >> kTagShift << kTagShift) | address;
   }
-  static const Entry* find_in(Buckets buckets, const KeyRef& key) noexcept {
-    std::uint64_t at = buckets.home(key.hash);
-    const std::uint64_t tag = key.hash >> kTagShift;
-    for (std::uint64_t looked = 0; looked < buckets.count();
-         ++looked, at = buckets.after(at, key.hash)) {
-      const Bucket& bucket = buckets[at];
-      for (unsigned fits = matches(bucket, tag); fits != 0; fits &= fits - 1) {
-        const auto slot = static_cast<unsigned>(std::countr_zero(fits));
-        const std::uint64_t word = bucket.words[slot].load(std::memory_order_acquire);
-        const Entry* entry = entry_of(word);  // null: an empty word looks like the tag 0
-        if (entry != nullptr && entry->is(key)) return entry;
-      }
-      if ((bucket.words[kLast].load(std::memory_order_relaxed) & kPassed) == 0) break;
+  static const Entry* find_in(const Bucket& bucket, const KeyRef& key) noexcept {
+    for (unsigned fits = matches(bucket, key.hash >> kTagShift); fits != 0; fits &= fits - 1) {
+      const auto slot = static_cast<unsigned>(std::countr_zero(fits));
+      const std::uint64_t word = bucket.words[slot].load(std::memory_order_acquire);
+      const Entry* entry = entry_of(word);  // null: an empty word looks like the tag 0
+      if (entry != nullptr && entry->is(key)) return entry;
     }
     return nullptr;
   }
+  static const Entry* find_in(Buckets buckets, const KeyRef& key) noexcept;
+  [[nodiscard]] const Entry* find_on(const KeyRef& key) const noexcept;
 
   static void put_into(Buckets buckets, const Entry* entry, std::uint64_t hash) noexcept;
   static void take_out(const Place& place, std::uint64_t hash) noexcept;
@@ -187,9 +175,10 @@ class NativeTable {
   void grow();
   void move_buckets(std::uint64_t count) noexcept;
 
-  std::atomic<std::uint64_t> current_;
+  // Finds read this line, and only a growth writes it.
+  alignas(kLine) std::atomic<std::uint64_t> current_;
   std::atomic<std::uint64_t> older_{0};  // 0 but for the time of a growth
-  std::size_t size_ = 0;
+  alignas(kLine) std::size_t size_ = 0;
   std::uint64_t next_to_move_ = 0;  // in the older table
 };
 static_assert(Prefetches<NativeTable>);

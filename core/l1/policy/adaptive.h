@@ -211,10 +211,11 @@ class Adaptive {
     candidates_[at] = {value, cell, &entry, mark};
   }
 
-  Room room_;
+  // Hits read this line, and nobody writes it once the shard is shared.
+  alignas(64) Room room_;
   std::uint64_t shards_ = 1;
   ReuseModel* model_ = nullptr;
-  std::size_t entries_ = 0;
+  alignas(64) std::size_t entries_ = 0;
   std::vector<Bucket> ghosts_;
   CellId hand_ = 0;
   CellId leaving_ = kNoCell;  // the victim, until it is erased

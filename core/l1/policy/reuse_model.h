@@ -135,10 +135,11 @@ class ReuseModel {
   void estimate(unsigned bin, Table& hazard) const noexcept;
   void compute_ranks() noexcept;
 
-  const std::uint64_t tick_weight_;
-  std::atomic<std::uint64_t> weight_{0};  // inserted since the last tick
-  std::atomic<std::uint32_t> now_{0};
+  // Hits read this line, and only a tick writes it.
+  alignas(64) std::atomic<std::uint32_t> now_{0};
   std::atomic<std::uint32_t> mask_{0};
+  const std::uint64_t tick_weight_;
+  alignas(64) std::atomic<std::uint64_t> weight_{0};  // inserted since the last tick
   std::array<std::array<std::atomic<float>, kBins>, kClasses> ranks_{};
 
   alignas(64) std::mutex mutex_;  // of the rest
