@@ -55,8 +55,8 @@ struct Answer {
   protocol::Reply reply = {};  // of GET, or of the command
   std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
   std::optional<bool> existed = {};
-  TimePoint sent_at = {};   // when the command was handed to the connection
-  Epoch epoch = 0;  // the lane's, when the command was sent
+  TimePoint sent_at = {};  // when the command was handed to the connection
+  Epoch epoch = 0;         // the lane's, when the command was sent
 
   static Answer failed(Errc code, std::string detail) {
     Answer answer;

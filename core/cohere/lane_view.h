@@ -25,9 +25,7 @@ namespace nearlane::cohere {
 
 class LaneView {
  public:
-  [[nodiscard]] Epoch epoch() const noexcept {
-    return epoch_.load(std::memory_order_acquire);
-  }
+  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }
   [[nodiscard]] TimePoint lease_until() const noexcept {
     return TimePoint(Duration(lease_until_.load(std::memory_order_acquire)));
   }

@@ -65,6 +65,7 @@ void test_equal_hashes(T& table, unsigned count) {
   const auto key = [](const std::string& name) { return KeyRef(0, name, kHash); };
   std::vector<std::string> names;
   std::vector<EntryPtr> entries;
+  entries.reserve(count);
   for (unsigned i = 0; i < count; ++i) {
     names.push_back(fmt::format("k{}", i));
     entries.push_back(entry(names.back()));
@@ -123,6 +124,7 @@ TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
   constexpr std::uint64_t kSteady = 200;
   constexpr int kGrowths = 6;
   std::vector<EntryPtr> entries;
+  entries.reserve(40000);
   for (int i = 0; i < 40000; ++i) entries.push_back(entry(fmt::format("key{}", i)));
   std::uint64_t missed = 0;
   for (int round = 0; round < kGrowths; ++round) {
@@ -161,6 +163,7 @@ TEST(NativeTable, ChurnLeavesNoLongWays) {
   NativeTable table;
   std::mt19937_64 random(7);
   std::vector<EntryPtr> entries;
+  entries.reserve(5000);
   for (int i = 0; i < 5000; ++i) {
     entries.push_back(entry(fmt::format("key{}", i)));
     table.insert(entries.back().get(), entries.back()->key().hash);

@@ -25,7 +25,7 @@ NativeTable::~NativeTable() {
 NativeTable::Buckets NativeTable::make(unsigned log2) {
   assert(log2 < kLine);
   auto* buckets = new Bucket[std::size_t{1} << log2]();
-  return {reinterpret_cast<std::uint64_t>(buckets) | log2};
+  return {std::bit_cast<std::uint64_t>(buckets) | log2};
 }
 
 void NativeTable::give_up(Buckets buckets) noexcept {

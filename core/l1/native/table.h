@@ -69,9 +69,9 @@ class NativeTable {
     const Bucket& home = buckets[buckets.home(hash)];
     const unsigned fits = matches(home, hash >> kTagShift);
     if (fits == 0) return;
-    const char* entry = reinterpret_cast<const char*>(
-        home.words[static_cast<unsigned>(std::countr_zero(fits))].load(std::memory_order_relaxed) &
-        kAddress);
+    const std::uint64_t word =
+        home.words[static_cast<unsigned>(std::countr_zero(fits))].load(std::memory_order_relaxed);
+    const auto* entry = std::bit_cast<const char*>(word & kAddress);
     __builtin_prefetch(entry);
     __builtin_prefetch(entry + kLine);
   }
@@ -110,7 +110,7 @@ class NativeTable {
 
     explicit operator bool() const noexcept { return word != 0; }
     [[nodiscard]] Bucket* begin() const noexcept {
-      return reinterpret_cast<Bucket*>(word & ~std::uint64_t{kLine - 1});
+      return std::bit_cast<Bucket*>(word & ~std::uint64_t{kLine - 1});
     }
     [[nodiscard]] std::uint64_t count() const noexcept {
       return std::uint64_t{1} << (word & (kLine - 1));
@@ -147,10 +147,10 @@ class NativeTable {
     return fits;
   }
   static const Entry* entry_of(std::uint64_t word) noexcept {
-    return reinterpret_cast<const Entry*>(word & kAddress);
+    return std::bit_cast<const Entry*>(word & kAddress);
   }
   static std::uint64_t word_of(const Entry* entry, std::uint64_t hash) noexcept {
-    const auto address = reinterpret_cast<std::uint64_t>(entry);
+    const auto address = std::bit_cast<std::uint64_t>(entry);
     assert((address & ~kAddress) == 0);
     return (hash >> kTagShift << kTagShift) | address;
   }
