@@ -12,7 +12,7 @@
 //            waits for. victim(): once in eight a draw of 256 cells. insert() now and then makes a larger
 //            table of ghosts, which were empty as long as nothing had to leave.
 // Source:    sampling: Psounis and Prabhakar, "A randomized web-cache replacement scheme", INFOCOM 2001, and
-//            LHD (reuse_model.h); what every part of it is worth is in docs/l1.md.
+//            LHD (reuse_model.h); what its parts are worth is in docs/decisions/0008.
 #pragma once
 
 #include <algorithm>
