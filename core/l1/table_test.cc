@@ -158,6 +158,43 @@ TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
   EXPECT_EQ(missed, 0U);
 }
 
+// A small table grows in so little time that a whole growth fits between any two steps of a find.
+TEST(NativeTable, AFindBesideWholeGrowthsMissesNothingThatIsThere) {
+  constexpr std::size_t kSteady = 8;
+  constexpr int kTables = 3000;
+  std::vector<EntryPtr> entries;
+  entries.reserve(400);
+  for (int i = 0; i < 400; ++i) entries.push_back(entry(fmt::format("key{}", i)));
+  std::vector<NativeTable> tables(kTables);
+  for (NativeTable& table : tables) {
+    for (std::size_t i = 0; i < kSteady; ++i) {
+      table.insert(entries[i].get(), entries[i]->key().hash);
+    }
+  }
+  std::atomic<NativeTable*> growing{tables.data()};
+  std::uint64_t misses = 0;
+  std::thread reader([&] {
+    std::mt19937_64 random(1);
+    while (const NativeTable* table = growing.load(std::memory_order_acquire)) {
+      const epoch::Guard guard;
+      for (int i = 0; i < 8; ++i) {
+        const auto& wanted = entries[random() % kSteady];
+        misses += table->find(wanted->key()) == wanted.get() ? 0 : 1;
+      }
+    }
+  });
+  for (NativeTable& table : tables) {
+    growing.store(&table, std::memory_order_release);
+    for (std::size_t i = kSteady; i < entries.size(); ++i) {
+      table.insert(entries[i].get(), entries[i]->key().hash);
+    }
+  }
+  growing.store(nullptr, std::memory_order_release);
+  reader.join();
+  epoch::drain();
+  EXPECT_EQ(misses, 0U);
+}
+
 // What passes a bucket is uncounted when it leaves, or every find would walk on for ever after a while.
 TEST(NativeTable, ChurnLeavesNoLongWays) {
   NativeTable table;

@@ -48,10 +48,13 @@ const Entry* NativeTable::find_in(Buckets buckets, const KeyRef& key) noexcept {
 
 const Entry* NativeTable::find_on(const KeyRef& key) const noexcept {
   for (;;) {
-    const Buckets older{older_.load(std::memory_order_acquire)};
+    // In this order: if the older table is read as none, no growth from `current` has begun before.
     const Buckets current{current_.load(std::memory_order_acquire)};
+    const Buckets older{older_.load(std::memory_order_acquire)};
     if (older) {
       if (const Entry* entry = find_in(older, key); entry != nullptr) return entry;
+      // Who saw an entry taken from the older table must see it in the newer one.
+      std::atomic_thread_fence(std::memory_order_acquire);
     }
     if (const Entry* entry = find_in(current, key); entry != nullptr) return entry;
     std::atomic_thread_fence(std::memory_order_acquire);

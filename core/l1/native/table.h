@@ -16,13 +16,16 @@
 // lies at home in the newest table is found at once, before anything else is asked.) A find
 // that took its tables before a growth began, or between two, may look in vain; so a miss counts only
 // if the tables are still those that it began with, else it looks again. Under the finder's guard the
-// address of a retired table is not used anew, so that equal addresses are equal tables.
+// address of a retired table is not used anew, so that equal addresses are equal tables. That there is no
+// older one says nothing of the kind, so the newest is asked for first: a whole growth between the two
+// questions shows in it.
 //
 // Memory orders.  A word is stored with release after the entry was built, and loaded with acquire before
 // the entry is read: a find that sees the address sees the entry. The eight words are compared relaxed;
-// a word that fits is loaded again, with acquire. For misses, a fence stands between the words and the
-// second look at the tables: it pairs with the release with which a mover clears a word, after it had
-// published both tables, so a find that saw the cleared word sees them too. Writers hold the shard's lock.
+// a word that fits is loaded again, with acquire. For misses, a fence stands behind the words of each table:
+// it pairs with the release with which a mover clears a word of the older one, after it had published both
+// tables and put the entry into the newer. So a find that saw the cleared word sees the entry there, and sees
+// both tables when it asks for them again. Writers hold the shard's lock.
 //
 // Cost:      8 bytes a word, at 0.6 full on average: 13.3 bytes an entry. An insert moves at most 16
 //            entries; a table that is given up is freed as a whole by the reclamation.
