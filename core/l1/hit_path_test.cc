@@ -81,8 +81,7 @@ TEST(HitPath, AllocatesNothing) {
 // The slot costs are means, so single sizes are off by what a table that has just doubled leaves empty.
 TEST(L1Bytes, AreWhatTheAllocatorGave) {
   for (const auto map_name : map_names()) {
-    // None holds nothing, and oneTBB allocates without operator new.
-    if (map_name == "none" || map_name == "tbb") continue;
+    if (map_name == "none") continue;
     for (const auto policy : policy_names()) {
       // What a policy takes has nothing to do with the map, so one map shows it for all.
       if (policy != "none" && map_name != "native") continue;

@@ -6,6 +6,9 @@
 // Source: oneTBB 2021.8, tbb/concurrent_hash_map.h.
 #pragma once
 
+#include <memory>
+#include <utility>
+
 #include <oneapi/tbb/concurrent_hash_map.h>
 
 #include "core/base/key.h"
@@ -18,7 +21,7 @@ class TbbTable {
   static constexpr std::string_view kName = "tbb";
   static constexpr bool kFindsUnlocked = true;
   static constexpr bool kShards = true;
-  // A node of 72 bytes is 80 of tbbmalloc's, a bucket 16 at a mean load of 0.75; a name too long for
+  // A node of 72 bytes is 80 of the allocator's, a bucket 16 at a mean load of 0.75; a name too long for
   // std::string's own 15 bytes is an allocation of 32 or more.
   static constexpr std::size_t kBytesPerEntry = 133;
 
@@ -49,7 +52,10 @@ class TbbTable {
     static bool equal(const Key& a, const KeyRef& b) noexcept { return a.ref() == b; }
     static bool equal(const KeyRef& a, const Key& b) noexcept { return a == b.ref(); }
   };
-  using Map = tbb::concurrent_hash_map<Key, const Entry*, HashCompare>;
+  // The allocator of everything else: oneTBB's own is a library that TSan cannot look into, so that it takes
+  // a node's second use for a race with the first.
+  using Allocator = std::allocator<std::pair<const Key, const Entry*>>;
+  using Map = tbb::concurrent_hash_map<Key, const Entry*, HashCompare, Allocator>;
 
   mutable Map map_;
 };
