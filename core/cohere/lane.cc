@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,10 @@ void append_args(std::string& out, const Command& command) {
     protocol::append_bulk(out, command.args[i]);
   }
   if (with_value && command.args.size() <= 2) protocol::append_bulk(out, command.value->value());
+}
+
+bool repeatable(const Command& command) noexcept {
+  return command.op == Op::fetch || command.op == Op::confirm || command.idempotent;
 }
 
 }  // namespace
@@ -374,12 +379,27 @@ void Lane::closed(const Error& why, TimePoint now) {
   std::deque<std::unique_ptr<Call>> waited = std::move(waiting_);
   waiting_.clear();
   std::deque<std::unique_ptr<Call>> again;
-  for (Pending& pending : lost) {
+  // A read with a write of its key behind it would see, sent again, what came after it.
+  std::vector<bool> overtaken(lost.size());
+  std::unordered_set<std::uint64_t> written;
+  for (std::size_t i = lost.size(); i-- > 0;) {
+    if (!lost[i].call) continue;
+    const Command& command = lost[i].call->command;
+    overtaken[i] = written.contains(command.key.hash);
+    if (!repeatable(command)) written.insert(command.key.hash);
+  }
+  // The first in line is the one whose reply could not be read, and would be no better again.
+  bool unreadable = why.code == Errc::too_large || why.code == Errc::protocol;
+  for (std::size_t i = 0; i < lost.size(); ++i) {
+    Pending& pending = lost[i];
+    const bool culprit = std::exchange(unreadable, false);
     if (!pending.call) continue;
+    if (culprit) {
+      finish(std::move(pending.call), Answer::failed(why.code, why.detail));
+      continue;
+    }
     const Command& command = pending.call->command;
-    const bool repeatable =
-        command.op == Op::fetch || command.op == Op::confirm || command.idempotent;
-    if (was_up && repeatable && command.deadline > now) {
+    if (was_up && repeatable(command) && !overtaken[i] && command.deadline > now) {
       again.push_back(std::move(pending.call));
     } else {
       finish(std::move(pending.call),

@@ -276,6 +276,29 @@ TEST_F(LaneTest, RepeatsReadsOnTheNextConnectionAndDisownsWrites) {
   EXPECT_EQ(journal.answers.at("during").reply.text, "2");
 }
 
+TEST_F(LaneTest, DoesNotRepeatAReadThatALostWriteOfItsKeyFollowed) {
+  make_ready();
+  fetch("read", "k");
+  submit("write", {.op = Op::transact, .key = Key(0, "k"), .args = {"SET", "k", "v"}});
+  fetch("behind", "k");
+  lane.closed({Errc::connection_lost, "reset"}, now);
+  ASSERT_TRUE(journal.answers.contains("read")) << "sent again it would see the write";
+  EXPECT_EQ(journal.answers.at("read").error->code, Errc::connection_lost);
+  EXPECT_FALSE(journal.answers.contains("behind"));
+}
+
+TEST_F(LaneTest, DoesNotAskAgainForWhatCouldNotBeRead) {
+  make_ready();
+  submit("first", {.op = Op::raw, .key = Key(0, "k"), .args = {"KEYS", "*"}, .idempotent = true});
+  fetch("second", "j");
+  lane.received("*1\r\n*1099511627777\r\n", now);
+  ASSERT_TRUE(lane.broken());
+  lane.closed(*lane.broken(), now);
+  ASSERT_TRUE(journal.answers.contains("first"));
+  EXPECT_EQ(journal.answers.at("first").error->code, Errc::too_large);
+  EXPECT_FALSE(journal.answers.contains("second"));
+}
+
 TEST_F(LaneTest, FailsAtOnceOnceAnAttemptHasFailed) {
   lane.connect();
   fetch("first", "a");

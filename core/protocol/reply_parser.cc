@@ -18,6 +18,9 @@ namespace {
 constexpr std::size_t kReserveBytes = std::size_t{256} * 1024;
 constexpr std::size_t kReserveElements = 256;
 
+/// More than any store holds; beyond it the header is nonsense.
+constexpr std::int64_t kMostDropped = std::int64_t{1} << 40U;
+
 constexpr std::string_view kTypes = "+-:$*_#,(!=%~>|";
 
 bool is_number(std::string_view text) {
@@ -57,6 +60,7 @@ class ReplyParser::State {
     Reply reply;
     std::size_t missing;
     bool attribute;
+    bool dropped;  // over the limit: its elements are read and forgotten
   };
 
   bool fail(Errc code, std::string_view what, std::size_t at) {
@@ -164,14 +168,24 @@ class ReplyParser::State {
     if (type == Type::array && text == "-1") return put({});
     const auto count = read_integer(text);
     if (!count || *count < 0) return fail(Errc::protocol, "bad length", taken_);
-    if (std::cmp_greater(*count, limits_.max_elements / step)) {
+    const bool too_many = std::cmp_greater(*count, limits_.max_elements / step);
+    // Whoever misses a push no longer knows what has changed, so there the connection must end.
+    const bool in_push =
+        type == Type::push || (!stack_.empty() && stack_.front().reply.type == Type::push);
+    if (too_many && (in_push || std::cmp_greater(*count, kMostDropped))) {
       return fail(Errc::too_large, "too many elements", taken_);
     }
     const std::size_t elements = static_cast<std::size_t>(*count) * step;
     if (elements == 0 && attribute) return false;
     if (elements == 0) return put({.type = type});
     if (stack_.size() >= limits_.max_depth) return fail(Errc::too_large, "too deep", taken_);
-    Frame& frame = stack_.emplace_back(Frame{{.type = type}, elements, attribute});
+    if (too_many) {
+      stack_.push_back(Frame{Reply::error("ERR nearlane: L2's reply has " + std::string(text) +
+                                          " elements, more than nearlane reads"),
+                             elements, attribute, true});
+      return false;
+    }
+    Frame& frame = stack_.emplace_back(Frame{{.type = type}, elements, attribute, false});
     frame.reply.elements.reserve(std::min(elements, kReserveElements));
     return false;
   }
@@ -207,7 +221,7 @@ class ReplyParser::State {
   bool deliver() {
     while (!stack_.empty()) {
       Frame& top = stack_.back();
-      top.reply.elements.push_back(std::move(*value_));
+      if (!top.dropped) top.reply.elements.push_back(std::move(*value_));
       value_.reset();
       if (--top.missing > 0) return false;
       const bool attribute = top.attribute;

@@ -1,7 +1,8 @@
 // Reads RESP2 and RESP3 replies from a stream that arrives in any pieces.
 //
 // Errors:    Errc::protocol with the offending byte's offset, Errc::too_large over a limit; the
-//            parser is then dead until reset().
+//            parser is then dead until reset(). An aggregate with too many elements is no error of the
+//            stream: it is read to its end, and an error reply stands in its place.
 // Threads:   one owner.
 // Lifetime:  replies own their bytes; nothing views the input after next().
 // Cost:      every input byte is looked at once; a bulk's body is copied once, straight into its

@@ -165,12 +165,30 @@ TEST(ReplyParser, HoldsEachLimit) {
   EXPECT_EQ(parse("$4\r\nabcd\r\n*4\r\n:1\r\n:2\r\n:3\r\n:4\r\n", limits).replies.size(), 2U);
   EXPECT_EQ(parse("%2\r\n:1\r\n:2\r\n:3\r\n:4\r\n", limits).replies.size(), 1U);
   EXPECT_EQ(parse("*1\r\n*1\r\n*0\r\n+abcdef\r\n", limits).replies.size(), 2U);
-  for (const std::string_view bytes : {"$5\r\n", "!5\r\n", "=5\r\n", "*5\r\n", "%3\r\n", "~5\r\n",
-                                       ">5\r\n", "|3\r\n", "*1\r\n*1\r\n*1\r\n", "+abcdefg\r\n"}) {
+  for (const std::string_view bytes :
+       {"$5\r\n", "!5\r\n", "=5\r\n", ">5\r\n", ">2\r\n*5\r\n", "*1099511627777\r\n",
+        "*1\r\n*1\r\n*1\r\n", "+abcdefg\r\n"}) {
     EXPECT_EQ(parse(bytes, limits).error, Errc::too_large) << bytes;
   }
   // Without an end, too: nobody can make us keep a line that never ends.
   EXPECT_EQ(parse_pieces({"+abcdefgh"}, limits).error, Errc::too_large);
+}
+
+// Its connection goes on, because others wait for their replies on it.
+TEST(ReplyParser, ReadsAnAggregateThatIsTooLongToItsEnd) {
+  const ReplyLimits limits{
+      .max_bulk_bytes = 4, .max_elements = 4, .max_depth = 2, .max_line_bytes = 8};
+  const auto refused = [](const std::string& size) {
+    return Reply::error("ERR nearlane: L2's reply has " + size +
+                        " elements, more than nearlane reads");
+  };
+  const std::string five = ":1\r\n$1\r\na\r\n*1\r\n:2\r\n_\r\n:5\r\n";
+  EXPECT_EQ(parse("*5\r\n" + five + "+OK\r\n", limits), (Parsed{{refused("5"), Reply::ok()}, {}}));
+  EXPECT_EQ(parse("~5\r\n" + five, limits), (Parsed{{refused("5")}, {}}));
+  EXPECT_EQ(parse("%3\r\n" + five + ":6\r\n", limits), (Parsed{{refused("3")}, {}}));
+  EXPECT_EQ(parse("|3\r\n" + five + ":6\r\n+OK\r\n", limits), (Parsed{{Reply::ok()}, {}}));
+  EXPECT_EQ(parse("*2\r\n:0\r\n*5\r\n:1\r\n:2\r\n:3\r\n:4\r\n:5\r\n", limits),
+            (Parsed{{aggregate(Type::array, {Reply::number(0), refused("5")})}, {}}));
 }
 
 TEST(ReplyParser, IsDeadAfterAnErrorUntilReset) {
