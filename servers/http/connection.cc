@@ -75,7 +75,7 @@ void Connection::start() {
 
 void Connection::drain() noexcept {
   draining_ = true;
-  if (!busy_) close();
+  if (!busy_ && out_.empty()) close();  // else it ends behind the response
 }
 
 void Connection::close() noexcept {
@@ -134,9 +134,19 @@ net::awaitable<bool> Connection::read_request(Parser& parser) {
     }
     if (parser.is_done()) co_return true;
     if (parser.is_header_done() && !in_body) {
+      // A stranger's body is not read: it would be memory for whoever asks.
+      if (!handler_->admits(parser.get())) {
+        co_await turn_away(parser.get());
+        co_return false;
+      }
       in_body = true;
       allow(limits_.grace, parser.content_length().value_or(limits_.max_body));
       if (!co_await send_continue(parser)) co_return false;
+    }
+    // What fills the buffer and is still not complete is a chunk's head or a trailer without an end.
+    if (buffer_.size() == buffer_.max_size()) {
+      co_await refuse(beast_http::make_error_code(beast_http::error::header_limit));
+      co_return false;
     }
     if (!co_await flush()) co_return false;
     if (draining_ && !busy_ && buffer_.size() == 0) {
@@ -215,7 +225,7 @@ net::awaitable<void> Connection::refuse(error_code why) {
     detail = "the body is longer than max-value";
   } else if (why == beast_http::error::header_limit) {
     status = Status::request_header_fields_too_large;
-    detail = "the header is too long";
+    detail = "the header, or the head of a chunk or a trailer, is too long";
   }
   Response response = problem(status, detail);
   response.head.version(11);
@@ -224,6 +234,15 @@ net::awaitable<void> Connection::refuse(error_code why) {
   append_head(out_, response);
   out_.append(response.body());
   if (co_await flush()) co_await linger();
+}
+
+/// Answers a request whose body is not wanted, and ends the connection.
+net::awaitable<void> Connection::turn_away(const Request& request) {
+  Response response;
+  if (!handler_->answer_now(request, response, received_)) co_return close();
+  response.head.keep_alive(false);
+  co_await respond(request, response);
+  co_await linger();
 }
 
 /// Lets the peer read the last response before the connection is closed: closing with bytes unread

@@ -43,6 +43,8 @@ class Connection;
 class Handler {
  public:
   virtual ~Handler() = default;
+  /// Whether a request with this header may send its body. If not, answer_now answers it without one.
+  virtual bool admits(const Request& header) const { return static_cast<void>(header), true; }
   /// The answer, if nothing must be waited for.
   virtual bool answer_now(const Request& request, Response& response, TimePoint received) = 0;
   /// After answer_now said false.
@@ -70,6 +72,7 @@ class Connection final : public loop::Connection {
   boost::asio::awaitable<bool> respond(const Request& request, Response& response);
   boost::asio::awaitable<bool> flush();
   boost::asio::awaitable<void> refuse(boost::system::error_code why);
+  boost::asio::awaitable<void> turn_away(const Request& request);
   boost::asio::awaitable<void> linger();
   void allow(std::chrono::seconds base, std::uint64_t bytes);
 

@@ -11,6 +11,7 @@ class CacheHandler final : public Handler {
  public:
   CacheHandler(const Routes& routes, loop::DoorStats& stats) : routes_(routes), stats_(stats) {}
 
+  bool admits(const Request& header) const override { return routes_.authorized(header); }
   bool answer_now(const Request& request, Response& response, TimePoint received) override {
     plan_ = routes_.plan(request, received);
     if (!plan_.response) return false;

@@ -56,6 +56,8 @@ class Routes {
  public:
   Routes(tier::TieredCache& tier, RoutesConfig config);
 
+  /// Whether the request has the API key, where one is asked for. Reads the header only.
+  [[nodiscard]] bool authorized(const Request& request) const;
   /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an
   /// admin page.
   [[nodiscard]] Plan plan(const Request& request, TimePoint now) const;
@@ -65,7 +67,6 @@ class Routes {
   void complete(const Request& request, Response& response) const;
 
  private:
-  [[nodiscard]] bool authorized(const Request& request) const;
   [[nodiscard]] Response admin_page(const Request& request, Route route) const;
   void plan_read(const Request& request, Plan& plan, TimePoint now) const;
   void plan_write(const Request& request, Plan& plan) const;

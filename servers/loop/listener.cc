@@ -68,9 +68,8 @@ Error system_error(const Address& address, int code) {
                                               std::generic_category().message(code))};
 }
 
-}  // namespace
-
-Result<int> bind_listener(const Address& address, bool shared) {
+/// A bound socket, which does not listen yet.
+Result<int> bind_socket(const Address& address, bool shared) {
   SocketAddress where = to_socket_address(address);
   if (address.kind == Address::Kind::unix_path) remove_dead_socket(where, address.path);
   const int socket =
@@ -81,12 +80,32 @@ Result<int> bind_listener(const Address& address, bool shared) {
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (shared) ::setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   }
-  if (::bind(socket, where.get(), where.size) != 0 || ::listen(socket, kBacklog) != 0) {
+  if (::bind(socket, where.get(), where.size) != 0) {
     const int code = errno;
     ::close(socket);
     return system_error(address, code);
   }
   return socket;
+}
+
+}  // namespace
+
+Result<int> bind_listener(const Address& address, bool shared) {
+  const Result<int> socket = bind_socket(address, shared);
+  if (socket.has_error()) return socket;
+  if (::listen(*socket, kBacklog) != 0) {
+    const int code = errno;
+    ::close(*socket);
+    return system_error(address, code);
+  }
+  return socket;
+}
+
+std::optional<Error> find_taken(const Address& address) {
+  const Result<int> socket = bind_socket(address, false);
+  if (socket.has_error()) return socket.error();
+  ::close(*socket);
+  return {};
 }
 
 Address bound_address(int socket, const Address& asked) {

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -20,6 +21,9 @@ namespace nearlane::loop {
 
 /// A listening, non-blocking socket. `shared`: several of them may bind the address (SO_REUSEPORT).
 [[nodiscard]] Result<int> bind_listener(const Address& address, bool shared);
+/// Why the address cannot be had for this process alone. Sharing it would also share it with another server of
+/// the same user, which would silently get half of the connections.
+[[nodiscard]] std::optional<Error> find_taken(const Address& address);
 /// The address that a socket is bound to, its port picked.
 [[nodiscard]] Address bound_address(int socket, const Address& asked);
 

@@ -58,9 +58,13 @@ LoopGroup::~LoopGroup() {
 Result<Address> LoopGroup::listen(const Address& address, const std::string& refusal,
                                   const AcceptHandler& on_accept) {
   const bool hand_off = address.kind == Address::Kind::unix_path;
+  const bool shared = !hand_off && loops_.size() > 1;
+  if (shared) {
+    if (const auto taken = find_taken(address)) return *taken;
+  }
   Address bound = address;
   for (std::size_t i = 0; i < (hand_off ? 1 : loops_.size()); ++i) {
-    const Result<int> socket = bind_listener(bound, !hand_off && loops_.size() > 1);
+    const Result<int> socket = bind_listener(bound, shared);
     if (socket.has_error()) return socket.error();
     bound = bound_address(*socket, bound);
     auto accept = [this, i, hand_off, refusal, on_accept](int accepted_socket) {
@@ -153,7 +157,9 @@ void LoopGroup::begin_drain() {
   draining_ = true;
   drain_deadline_.expires_after(limits_.drain_timeout);
   drain_deadline_.async_wait([this](const boost::system::error_code& failed) {
-    if (!failed) stop();
+    if (failed) return;
+    cut_short_ = true;
+    stop();
   });
   undrained_.store(loops_.size(), std::memory_order_relaxed);
   for (std::size_t i = 0; i < loops_.size(); ++i) {

@@ -59,7 +59,7 @@ class LoopGroup {
   /// Runs `task` on the first loop, every `period`.
   void every(Duration period, std::function<void()> task);
 
-  /// Serves until drained. False: a second signal cut it short.
+  /// Serves until drained. False: a second signal or drain_timeout cut it short.
   [[nodiscard]] bool run();
   /// What SIGTERM does.
   void drain();
