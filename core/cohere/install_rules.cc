@@ -25,7 +25,9 @@ bool is_over(std::int64_t pttl) noexcept { return pttl == -2 || pttl == 0 || ptt
 }  // namespace
 
 Decision after_fetch(const protocol::Reply& reply, std::int64_t pttl, TimePoint sent_at,
-                     Duration l1_ttl) noexcept {
+                     Duration l1_ttl, Duration negative_ttl) noexcept {
+  if (reply.is_null() && pttl == -2 && negative_ttl > Duration::zero())
+    return {Action::install, saturating_add(sent_at, negative_ttl)};
   if (reply.type != protocol::Type::bulk_string) return {Action::erase, {}};
   if (is_over(pttl)) return {Action::leave, {}};
   return {Action::install, end_of(pttl, sent_at, l1_ttl)};

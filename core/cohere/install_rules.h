@@ -19,7 +19,7 @@ namespace nearlane::cohere {
 
 struct Decision {
   enum class Action : std::uint8_t {
-    install,  // L1 may serve the value until `deadline`
+    install,  // L1 may serve the value, or that there is none, until `deadline`
     erase,    // L1 must not keep what it has
     leave,    // L1 stays as it is
   };
@@ -29,9 +29,11 @@ struct Decision {
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
-/// After GET and PTTL.
+/// After GET and PTTL. Where negative_ttl is not zero, L1 remembers for so long that there is no such key:
+/// L2 announces it when somebody makes the key.
 [[nodiscard]] Decision after_fetch(const protocol::Reply& reply, std::int64_t pttl,
-                                   TimePoint sent_at, Duration l1_ttl) noexcept;
+                                   TimePoint sent_at, Duration l1_ttl,
+                                   Duration negative_ttl = Duration::zero()) noexcept;
 /// After a SET, with or without a condition, and PTTL in one transaction.
 [[nodiscard]] Decision after_store(const protocol::Reply& reply, std::int64_t pttl,
                                    TimePoint sent_at, Duration l1_ttl) noexcept;

@@ -40,6 +40,20 @@ TEST(InstallRules, AfterFetchFollowTheTable) {
   }
 }
 
+TEST(InstallRules, RememberThatThereIsNoKeyWhereAskedTo) {
+  const Row rows[] = {
+      {"no key", Reply::null(), -2, install(kSent + seconds(2))},
+      {"no key, made meanwhile", Reply::null(), 1500, kErase},
+      {"no key, made meanwhile for ever", Reply::null(), -1, kErase},
+      {"value that ended meanwhile", Reply::bulk("v"), -2, kLeave},
+      {"wrong type", Reply::error("WRONGTYPE"), -2, kErase},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(after_fetch(row.reply, row.pttl, kSent, kNoCap, seconds(2)), row.expected)
+        << row.name;
+  }
+}
+
 TEST(InstallRules, AfterStoreFollowTheTable) {
   const Row rows[] = {
       {"written", Reply::ok(), 1500, install(kSent + milliseconds(1499))},

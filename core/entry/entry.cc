@@ -71,17 +71,30 @@ Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoc
       key_size_(static_cast<std::uint32_t>(key.name.size()) & 0x1FFFFU),
       db_(static_cast<std::uint16_t>(key.db)) {}
 
-EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadline, Epoch epoch) {
+Entry* Entry::make(const KeyRef& key, std::size_t value_size, std::size_t payload,
+                   TimePoint deadline, Epoch epoch) {
   assert(key.name.size() <= kMaxKeyBytes);
   assert(key.db <= std::numeric_limits<std::uint16_t>::max());
-  assert(value.size() <= std::numeric_limits<std::uint32_t>::max());
+  assert(value_size <= std::numeric_limits<std::uint32_t>::max());
+  void* memory = ::operator new(sizeof(Entry) + key.name.size() + payload);
+  auto* entry = new (memory) Entry(key, value_size, deadline, epoch);
+  append(static_cast<char*>(memory) + sizeof(Entry), key.name);
+  return entry;
+}
+
+EntryPtr Entry::build_negative(const KeyRef& key, TimePoint deadline, Epoch epoch) {
+  Entry* entry = make(key, 0, 0, deadline, epoch);
+  entry->negative_ = 1;
+  return EntryPtr::adopt(entry);
+}
+
+EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadline, Epoch epoch) {
   const BulkHead head(static_cast<std::uint32_t>(value.size()));
   const bool keep_digest = value.size() >= kDigestKept;
-  const std::size_t size = sizeof(Entry) + key.name.size() + head.length + value.size() +
-                           kCrlf.size() + (keep_digest ? sizeof(std::uint64_t) : 0);
-  void* memory = ::operator new(size);
-  auto* entry = new (memory) Entry(key, value.size(), deadline, epoch);
-  char* to = append(static_cast<char*>(memory) + sizeof(Entry), key.name);
+  const std::size_t payload =
+      head.length + value.size() + kCrlf.size() + (keep_digest ? sizeof(std::uint64_t) : 0);
+  Entry* entry = make(key, value.size(), payload, deadline, epoch);
+  char* to = reinterpret_cast<char*>(entry + 1) + key.name.size();
   to = append(to, {head.text.data(), head.length});
   to = append(to, value);
   to = append(to, kCrlf);
@@ -105,6 +118,7 @@ std::string_view Entry::value() const noexcept {
 }
 
 std::string_view Entry::resp_bulk() const noexcept {
+  if (negative()) return {};
   return {bytes() + key_size_, prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
 }
 

@@ -1,4 +1,5 @@
-// Entry: one cached value, immutable in everything but when it may be served.
+// Entry: one cached value, or the knowledge that there is none, immutable in everything but when it may be
+// served.
 //
 // One allocation holds header, key name and payload. The payload is kept as the RESP reply that a
 // GET needs ("$5\r\nhello\r\n"), so a hit copies one run of bytes; value() is the middle of it.
@@ -74,6 +75,8 @@ class Entry {
   /// A new entry. Precondition: key.name at most kMaxKeyBytes, value under 4 GiB.
   [[nodiscard]] static EntryPtr build(const KeyRef& key, std::string_view value, TimePoint deadline,
                                       Epoch epoch);
+  /// A negative entry: L2 has no such key. It has no value, digest or reply.
+  [[nodiscard]] static EntryPtr build_negative(const KeyRef& key, TimePoint deadline, Epoch epoch);
 
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
@@ -89,6 +92,7 @@ class Entry {
     return key_size_ == key.name.size() && db_ == key.db &&
            same(bytes(), key.name.data(), key.name.size());
   }
+  [[nodiscard]] bool negative() const noexcept { return negative_ != 0; }
   [[nodiscard]] std::string_view value() const noexcept;
   /// The whole RESP bulk reply: "$<size>\r\n<value>\r\n".
   [[nodiscard]] std::string_view resp_bulk() const noexcept;
@@ -129,6 +133,9 @@ class Entry {
  private:
   friend class EntryPtr;
   Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoch epoch) noexcept;
+  /// A header, and behind it the name and room for `payload` bytes.
+  static Entry* make(const KeyRef& key, std::size_t value_size, std::size_t payload,
+                     TimePoint deadline, Epoch epoch);
   void unpin() const noexcept;
   [[nodiscard]] const char* bytes() const noexcept {
     return reinterpret_cast<const char*>(this + 1);
@@ -154,7 +161,8 @@ class Entry {
   mutable std::atomic<std::uint32_t> cell_{0};
   std::uint32_t value_size_;
   std::uint32_t key_size_ : 17;         // up to 64 KiB
-  std::uint32_t prefix_size_ : 15 = 0;  // length of "$<size>\r\n"
+  std::uint32_t prefix_size_ : 14 = 0;  // length of "$<size>\r\n"
+  std::uint32_t negative_ : 1 = 0;
   std::uint16_t db_;
   mutable std::atomic<std::uint16_t> mark_{0};
 };

@@ -42,6 +42,18 @@ TEST(Entry, HoldsAnyBytesAndTheLongestKey) {
   EXPECT_EQ(entry->value(), value);
 }
 
+TEST(Entry, ANegativeOneHasAKeyAndNothingElse) {
+  const TimePoint deadline{Duration(12345)};
+  const auto entry = Entry::build_negative(KeyRef(2, "gone"), deadline, 42);
+  EXPECT_TRUE(entry->negative());
+  EXPECT_FALSE(make("gone", "")->negative());
+  EXPECT_EQ(entry->key(), KeyRef(2, "gone"));
+  EXPECT_EQ(entry->deadline(), deadline);
+  EXPECT_EQ(entry->epoch(), 42U);
+  EXPECT_EQ(entry->value(), "");
+  EXPECT_EQ(entry->resp_bulk(), "");
+}
+
 TEST(Entry, TheLargestDatabaseNumberSurvives) {
   EXPECT_EQ(Entry::build(KeyRef(65535, "k"), "v", kForever, 0)->key().db, 65535U);
 }

@@ -31,7 +31,8 @@ namespace nearlane::l1 {
 enum class PutOutcome : std::uint8_t {
   inserted,
   replaced,
-  rejected,  // larger than the map's share for one entry; whatever was under the key is gone too
+  rejected,  // larger than the map's share for one entry, or negative and over the quota of those;
+             // whatever was under the key is gone too
 };
 
 struct L1Stats {
@@ -41,6 +42,7 @@ struct L1Stats {
   std::uint64_t evictions = 0;    // made room
   std::uint64_t expirations = 0;  // swept past their deadline
   std::uint64_t rejections = 0;
+  std::uint64_t negatives = 0;  // those of the entries that say there is no such key
 };
 
 class L1Map {

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/epoch.h"
+#include "core/l1/shard.h"
 
 namespace nearlane::l1 {
 namespace {
@@ -94,6 +95,35 @@ TEST_P(L1Contract, FindsWhatWasPut) {
   EXPECT_EQ(get("k"), "-");
   EXPECT_EQ(map.stats().entries, 0U);
   EXPECT_EQ(map.stats().bytes, 0U);
+}
+
+TEST_P(L1Contract, KeysThatDoNotExistPushNothingOutThatDoes) {
+  const auto deny = [&](int key) {
+    return map_->put(Entry::build_negative(KeyRef(0, "no" + name(key)), kForever, 1));
+  };
+  auto& map = make(64 * kMiB, 16 * kNegativePart);
+  if (!holds()) return;
+  for (std::uint64_t key = 0; key < 100; ++key) map.put(entry(name(key), "v"));
+  for (int key = 0; key < 1000; ++key) {
+    EXPECT_EQ(deny(key), key < 16 ? PutOutcome::inserted : PutOutcome::rejected) << key;
+  }
+  for (std::uint64_t key = 0; key < 100; ++key) EXPECT_EQ(get(name(key)), "v");
+  EXPECT_EQ(map.stats().negatives, 16U);
+  EXPECT_EQ(deny(3), PutOutcome::replaced) << "one of the quota's own";
+  map.put(entry("no" + name(3), "made"));
+  EXPECT_EQ(map.stats().negatives, 15U);
+  EXPECT_EQ(deny(1000), PutOutcome::inserted);
+  map.put(entry("k", "v"));
+  EXPECT_EQ(map.put(Entry::build_negative(KeyRef(0, "k"), kForever, 1)), PutOutcome::rejected);
+  EXPECT_EQ(get("k"), "-") << "it was deleted, and the quota is no reason to go on serving it";
+  map.clear();
+  EXPECT_EQ(map.stats().negatives, 0U);
+  EXPECT_EQ(deny(0), PutOutcome::inserted);
+
+  auto& by_bytes = make(16 * kMiB);
+  for (int key = 0; key < 50'000; ++key) deny(key);
+  EXPECT_GT(by_bytes.stats().negatives, 3'000U);
+  EXPECT_LE(by_bytes.stats().bytes, kMiB);
 }
 
 TEST_P(L1Contract, DatabasesAreApart) {

@@ -17,7 +17,7 @@ namespace nearlane::l1 {
 namespace {
 
 constexpr std::uint64_t kBudget = 16 * 1024;
-constexpr std::uint64_t kMostEntries = 12;
+constexpr std::uint64_t kMostEntries = kNegativePart;  // of which one may be negative
 constexpr int kKeys = 20;
 
 /// The values that a find of each key may answer, if it answers at all.
@@ -60,10 +60,16 @@ void check_bounds(const Tested& tested) {
   const auto stats = tested.map->stats();
   RC_ASSERT(stats.bytes <= stats.capacity + stats.capacity / kLargestPart);
   RC_ASSERT(stats.entries <= kMostEntries);
+  RC_ASSERT(stats.negatives <= kMostEntries / kNegativePart);
   RC_ASSERT((stats.entries == 0) == (stats.bytes == 0));
   std::uint64_t walked = 0;
-  tested.map->walk([&](const Entry&) { ++walked; });
+  std::uint64_t negatives = 0;
+  tested.map->walk([&](const Entry& each) {
+    ++walked;
+    negatives += each.negative() ? 1 : 0;
+  });
   RC_ASSERT(walked == stats.entries);
+  RC_ASSERT(negatives == stats.negatives);
 }
 
 using Command = rc::state::Command<Model, Tested>;
@@ -95,6 +101,19 @@ struct Put : Command {
     check_bounds(tested);
   }
   void show(std::ostream& os) const override { value.show(os, "Put"); }
+};
+
+struct PutNegative : Command {
+  int key = *rc::gen::inRange(0, kKeys);
+  void apply(Model& model) const override { model.possible[key] = {""}; }
+  void run(const Model&, Tested& tested) const override {
+    const auto outcome = tested.map->put(Entry::build_negative(KeyRef(0, name_of(key)), at(50), 0));
+    const Entry* found = find(tested, key);
+    RC_ASSERT((outcome == PutOutcome::rejected) == (found == nullptr));
+    if (found != nullptr) RC_ASSERT(found->negative());
+    check_bounds(tested);
+  }
+  void show(std::ostream& os) const override { os << "PutNegative(" << key << ")"; }
 };
 
 struct ReplaceIf : Command {
@@ -193,8 +212,8 @@ TEST(L1Model, AHitIsTheLastPutAndTheBudgetHolds) {
             make_l1({.map = map, .policy = policy, .bytes = kBudget, .entries = kMostEntries})
                 .value()};
         rc::state::check(Model{}, tested,
-                         rc::state::gen::execOneOfWithArgs<Put, Put, Put, ReplaceIf, Find, FindAll,
-                                                           Erase, Sweep, Clear>());
+                         rc::state::gen::execOneOfWithArgs<Put, Put, Put, PutNegative, ReplaceIf,
+                                                           Find, FindAll, Erase, Sweep, Clear>());
       });
       EXPECT_TRUE(held) << map << " + " << policy;
     }

@@ -8,6 +8,9 @@
 // backlog is there, so a shard is never over its share by more than one entry, and an entry may be
 // largest() bytes.
 //
+// Negative entries have a quota: one that does not fit into it is rejected, so that asking for keys that do
+// not exist, as whoever guesses at sessions does, pushes nothing out that exists.
+//
 // Threads:   every public call takes the lock itself, set_room excepted. A find takes none where the table
 //            allows it, and shares it where mutex and policy allow that.
 // Lifetime:  what leaves is handed to epoch::retire after the lock was released.
@@ -38,6 +41,8 @@ inline constexpr std::size_t kEvictionsPerCall = 1024;
 inline constexpr std::uint64_t kPromptBytes = std::uint64_t{64} * 1024;
 /// An entry may take this part of its shard's share: four large values still make a cache.
 inline constexpr std::uint64_t kLargestPart = 4;
+/// Negative entries may take this part of a shard's room.
+inline constexpr std::uint64_t kNegativePart = 16;
 /// Retired bytes may take this part of a share from the living.
 inline constexpr std::uint64_t kRetiredPart = 4;
 /// Entries that a sweep looks at before it lets others at the lock.
@@ -93,7 +98,7 @@ class alignas(128) Shard {
     const std::lock_guard lock(mutex_);
     const Entry* old = table_.find(key);
     const bool was_there = old != nullptr;
-    if (!make_room(cost(*entry), old, key.hash, retired, gone)) {
+    if (!within_quota(*entry, old) || !make_room(cost(*entry), old, key.hash, retired, gone)) {
       ++rejections_;
       if (old != nullptr) remove(old, gone);
       return PutOutcome::rejected;
@@ -111,7 +116,7 @@ class alignas(128) Shard {
     const std::lock_guard lock(mutex_);
     const Entry* old = table_.find(key);
     if (old == nullptr || old != expected) return false;
-    if (!make_room(cost(*next), old, key.hash, retired, gone)) {
+    if (!within_quota(*next, old) || !make_room(cost(*next), old, key.hash, retired, gone)) {
       ++rejections_;
       return false;
     }
@@ -158,6 +163,8 @@ class alignas(128) Shard {
       policy_.clear();
       wheel_.clear();
       bytes_ = 0;
+      negatives_ = 0;
+      negative_part_ = 0;
     }
     for (CellId cell = 0; cell < cells.end(); ++cell) {
       if (const Entry* entry = cells.at(cell); entry != nullptr) Departed::retire(entry);
@@ -179,6 +186,7 @@ class alignas(128) Shard {
     to.evictions += evictions_;
     to.expirations += expirations_;
     to.rejections += rejections_;
+    to.negatives += negatives_;
   }
 
   /// What `entry` takes from the budget.
@@ -199,6 +207,30 @@ class alignas(128) Shard {
     } else {
       policy_.hit(*found, hash);
     }
+  }
+
+  /// Whether `entry` may take the place of `old`, or a new one, as far as its being negative goes.
+  [[nodiscard]] bool within_quota(const Entry& entry, const Entry* old) const noexcept {
+    if (!entry.negative()) return true;
+    const std::uint64_t freed = old != nullptr && old->negative() ? part(*old) : 0;
+    return negative_part_ - freed + part(entry) <= room_.capacity() / kNegativePart;
+  }
+  /// What an entry takes of the room's capacity.
+  [[nodiscard]] std::uint64_t part(const Entry& entry) const noexcept {
+    return room_.entries != 0 ? 1 : cost(entry);
+  }
+  /// What is counted of the entries in the shard.
+  void count_in(const Entry& entry) noexcept {
+    bytes_ += cost(entry);
+    if (!entry.negative()) return;
+    ++negatives_;
+    negative_part_ += part(entry);
+  }
+  void count_out(const Entry& entry) noexcept {
+    bytes_ -= cost(entry);
+    if (!entry.negative()) return;
+    --negatives_;
+    negative_part_ -= part(entry);
   }
 
   /// Evicts until `needed` bytes fit in place of `old`, which may itself go. False: reject.
@@ -235,14 +267,15 @@ class alignas(128) Shard {
     const CellId cell = cells_.take(entry.get());
     policy_.insert(cell, *entry, hash);
     wheel_.schedule(cell, entry->deadline());
-    bytes_ += cost(*entry);
+    count_in(*entry);
     table_.insert(entry.release(), hash);
   }
 
   void exchange(const Entry* old, EntryPtr next, std::uint64_t hash, Departed& gone) noexcept {
     const Entry* entry = next.release();
     const CellId cell = old->cell();
-    bytes_ += cost(*entry) - cost(*old);
+    count_out(*old);
+    count_in(*entry);
     entry->set_mark(old->mark());
     cells_.set(cell, entry);
     policy_.replace(cell, *old, *entry);
@@ -256,7 +289,7 @@ class alignas(128) Shard {
   }
   void remove(const Entry* entry, std::uint64_t hash, Departed& gone) noexcept {
     const CellId cell = entry->cell();
-    bytes_ -= cost(*entry);
+    count_out(*entry);
     table_.erase(entry, hash);
     policy_.erase(cell, *entry);
     wheel_.cancel(cell);
@@ -272,6 +305,8 @@ class alignas(128) Shard {
   Cells cells_;
   Wheel wheel_;
   std::uint64_t bytes_ = 0;
+  std::uint64_t negatives_ = 0;
+  std::uint64_t negative_part_ = 0;
   std::uint64_t evictions_ = 0;
   std::uint64_t expirations_ = 0;
   std::uint64_t rejections_ = 0;

@@ -39,7 +39,7 @@ class TieredCache::Impl final : public cohere::Listener {
     return lanes_[cohere::lane_of(hash, lanes_.size())];
   }
 
-  /// The entry if it may be served as fresh.
+  /// The entry, a negative one too, if it may be served as fresh.
   const Entry* fresh(const KeyRef& key, TimePoint now) noexcept {
     return vouched(key, l1_->find(key), now);
   }
@@ -49,6 +49,16 @@ class TieredCache::Impl final : public cohere::Listener {
     if (!view.vouches(*entry, now)) return nullptr;
     view.note_hit();
     return entry;
+  }
+
+  /// How long L1 may keep what was read or written at `sent_at`.
+  Duration keep_for(const KeyRef& key, TimePoint sent_at) const noexcept {
+    if (config_.l1_ttl == Duration::max()) return config_.l1_ttl;
+    // 24 bits that differ by key and from one fill to the next.
+    const auto seed = key.hash ^ static_cast<std::uint64_t>(sent_at.time_since_epoch().count());
+    constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15U;  // 2^64 / golden ratio
+    const auto drawn = static_cast<double>(seed * kGolden >> 40U) / (1U << 24U);
+    return std::chrono::duration_cast<Duration>(config_.l1_ttl * (1 - kL1TtlSpread * drawn));
   }
 
   /// The key may have changed: nothing under way installs what it was, and L1 forgets it.
@@ -97,8 +107,18 @@ namespace {
 /// What a fetch's waiters are told.
 Result<Lookup> lookup_of(const Answer& answer, const EntryPtr& entry) {
   if (auto error = error_of(answer)) return *error;
-  if (!entry) return Lookup{};
+  if (!entry || entry->negative()) return Lookup{};
   return Lookup{entry, Source::l2};
+}
+/// A negative entry is get()'s to answer.
+const Entry* value_of(const Entry* entry) noexcept {
+  return entry == nullptr || entry->negative() ? nullptr : entry;
+}
+/// What L1 answers with an entry that is fresh.
+Lookup lookup_of(EntryPtr entry) {
+  if (!entry->negative()) return {std::move(entry), Source::l1};
+  Counts::add(Count::l1_negatives);
+  return {nullptr, Source::l1};
 }
 
 }  // namespace
@@ -116,9 +136,12 @@ class Fetch final : public cohere::Call {
     Decision decision;
     if (!answer.error) {
       decision =
-          cohere::after_fetch(answer.reply, answer.pttl, answer.sent_at, tier_.config_.l1_ttl);
+          cohere::after_fetch(answer.reply, answer.pttl, answer.sent_at,
+                              tier_.keep_for(key, answer.sent_at), tier_.config_.negative_ttl);
       if (answer.reply.type == protocol::Type::bulk_string) {
         entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
+      } else if (decision.action == Decision::Action::install) {
+        entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
       }
     }
     auto joined = tier_.flights_.settle(flight, [&](bool revoked) {
@@ -169,9 +192,9 @@ class Store final : public cohere::Call {
 
   void settle(const Answer& answer) noexcept override {
     const Decision decision =
-        answer.error
-            ? cohere::after_failed_write(answer.error->code)
-            : cohere::after_store(answer.reply, answer.pttl, answer.sent_at, tier_.config_.l1_ttl);
+        answer.error ? cohere::after_failed_write(answer.error->code)
+                     : cohere::after_store(answer.reply, answer.pttl, answer.sent_at,
+                                           tier_.keep_for(command.key.ref(), answer.sent_at));
     if (decision.action == Decision::Action::install) {
       command.value->set_deadline(decision.deadline);
       command.value->set_epoch(answer.epoch);
@@ -215,14 +238,16 @@ class Touch final : public cohere::Call {
     tier_.flights_.settle(flight, [&](bool revoked) {
       if (decision.action == Decision::Action::leave) return;
       const Entry* entry = tier_.l1_->find(key);
-      if (entry == nullptr) return;
       // Only what has not expired by our own clock is known to be the value that L2 still has: past
       // the deadline the key may have ended and been made anew, unannounced if it was our own
       // command that found it expired.
-      if (decision.action == Decision::Action::install && !revoked &&
-          entry->epoch() == answer.epoch && tier_.config_.now() < entry->deadline()) {
+      if (entry != nullptr && decision.action == Decision::Action::install && !revoked &&
+          !entry->negative() && entry->epoch() == answer.epoch &&
+          tier_.config_.now() < entry->deadline()) {
         const bool earlier = decision.deadline < entry->deadline();
-        entry->set_deadline(decision.deadline);
+        // Where the age is capped, the first deadline stands for it: no touch moves it later.
+        if (earlier || tier_.config_.l1_ttl == Duration::max())
+          entry->set_deadline(decision.deadline);
         if (earlier) tier_.l1_->reschedule(*entry);
       } else {
         tier_.l1_->erase(key);
@@ -290,8 +315,7 @@ void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
     const KeyRef ref = key.ref();
     const Entry* entry = l1_->find(ref);
     if (entry != nullptr && lane(key.hash).vouches_but_for_lease(*entry, now)) {
-      if (vouched(ref, entry, now) != nullptr)
-        return done(Lookup{EntryPtr::pin(entry), Source::l1});
+      if (vouched(ref, entry, now) != nullptr) return done(lookup_of(EntryPtr::pin(entry)));
       // Only the lease has run out: one small command instead of fetching the body again.
       Counts::add(Count::confirmations);
       Command ping{.op = Op::confirm, .key = key, .deadline = deadline};
@@ -336,7 +360,7 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
           return call->flight;
         });
   }
-  if (found) return done(Lookup{std::move(found), Source::l1});
+  if (found) return done(lookup_of(std::move(found)));
   if (joined) {
     Counts::add(Count::fills_coalesced);
     return;
@@ -371,7 +395,10 @@ void TieredCache::Impl::barrier(TimePoint deadline,
     l2_->submit(
         std::make_unique<Confirm>(std::move(ping), [round](const std::optional<Error>& error) {
           // A lane whose connection is gone has bumped its epoch: it serves nothing that it had.
-          if (error && error->code == Errc::timeout) round->failed = true;
+          const bool gone =
+              error && (error->code == Errc::unavailable || error->code == Errc::connection_lost ||
+                        error->code == Errc::shutting_down);
+          if (error && !gone) round->failed = true;
           if (round->left.fetch_sub(1) != 1) return;
           if (round->failed) {
             round->done(
@@ -392,7 +419,7 @@ void TieredCache::start() { impl_->l2_->start(*impl_); }
 void TieredCache::stop() noexcept { impl_->l2_->stop(); }
 
 const Entry* TieredCache::find(const KeyRef& key, TimePoint now) noexcept {
-  const Entry* entry = impl_->fresh(key, now);
+  const Entry* entry = value_of(impl_->fresh(key, now));
   Counts::add(entry != nullptr ? Count::l1_hits : Count::l1_misses);
   return entry;
 }
@@ -402,7 +429,7 @@ void TieredCache::find_batch(std::span<const KeyRef> keys, std::span<const Entry
   impl_->l1_->find_batch(keys, out);
   std::uint64_t hits = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    out[i] = impl_->vouched(keys[i], out[i], now);
+    out[i] = value_of(impl_->vouched(keys[i], out[i], now));
     hits += out[i] != nullptr ? 1 : 0;
   }
   Counts::add(Count::l1_hits, hits);
@@ -491,6 +518,9 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
 
 std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {
   return cohere::lane_of(key.hash, impl_->lanes_.size());
+}
+bool TieredCache::lease_lapsed(const KeyRef& key, TimePoint now) const noexcept {
+  return now >= impl_->lane(key.hash).lease_until();
 }
 std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
 

@@ -41,7 +41,7 @@ namespace nearlane::tier {
 enum class Source : std::uint8_t { l1, l2, miss };
 
 struct Lookup {
-  EntryPtr entry = {};  // null: there is no such key
+  EntryPtr entry = {};  // null: there is no such key; never a negative entry
   Source source = Source::miss;
 };
 
@@ -70,9 +70,13 @@ struct StoreOutcome {
   std::optional<bool> existed = {};  // with ask_existed
 };
 
-/// Where a read may be answered. A connection with an unanswered write on the key's lane must read
-/// `through_l2`, which also joins no fill that is in flight: it is then executed after that write.
-enum class ReadFrom : std::uint8_t { l1_first, through_l2 };
+/// Where a read may be answered.
+enum class ReadFrom : std::uint8_t {
+  l1_first,  // L1; where only the lease has lapsed, one small command and perhaps a fetch after it
+  l1_in_order,  // L1, else one fetch, sent before this call returns: whoever sends a write of the key's lane
+                // behind it has it executed before
+  through_l2,  // joins no fill that is in flight: executed after whatever this caller has sent down the lane
+};
 
 /// A command passed to L2 as it is. One key: it travels in the key's order. Several, or none:
 /// outside of it, and whole, so that it stays atomic.
@@ -85,7 +89,8 @@ struct RawCommand {
 
 enum class Count : std::uint8_t {
   l1_hits,
-  l1_misses,        // lookups that L1 could not answer as fresh
+  l1_misses,        // lookups that L1 could not answer with a fresh value
+  l1_negatives,     // those of them that L1 answered all the same: there is no such key
   l2_hits,          // answered by L2 with a value
   l2_misses,        // L2 has no such key
   l2_errors,        // calls that ended in an error, L2's own error replies left out
@@ -100,8 +105,16 @@ enum class Count : std::uint8_t {
 };
 using Counts = ThreadCounters<Count>;
 
+/// The part of l1_ttl over which the ends of copies are spread.
+inline constexpr double kL1TtlSpread = 0.1;
+
 struct TierConfig {
-  Duration l1_ttl = Duration::max();  // cap on how long L1 keeps a value, whatever its TTL
+  /// How long L1 keeps a value after it was read from L2 or written there, whatever its TTL and however often
+  /// it is touched; then it is read again. Each copy's time is shorter by a part of its own, up to kL1TtlSpread, so
+  /// that what was filled together is not fetched together.
+  Duration l1_ttl = Duration::max();
+  /// How long L1 remembers that L2 has no such key; zero: not at all.
+  Duration negative_ttl = Duration::zero();
   Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
   std::function<TimePoint()> now = Clock::now;      // what a simulation replaces
 };
@@ -121,7 +134,7 @@ class TieredCache {
   void start();
   void stop() noexcept;
 
-  /// The entry if L1 may serve it as fresh, else null. Counts a hit or a miss.
+  /// The entry if L1 may serve its value as fresh, else null. Counts a hit or a miss.
   [[nodiscard]] const Entry* find(const KeyRef& key, TimePoint now) noexcept;
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out,
                   TimePoint now) noexcept;
@@ -145,6 +158,8 @@ class TieredCache {
   /// bookkeeping.
   [[nodiscard]] std::size_t lane_of(const KeyRef& key) const noexcept;
   [[nodiscard]] std::size_t lanes() const noexcept;
+  /// Whether the lease of the key's lane has run out, so that a hit would have to be confirmed.
+  [[nodiscard]] bool lease_lapsed(const KeyRef& key, TimePoint now) const noexcept;
 
   /// Housekeeping, to be called a few times a second by one loop: drops expired entries, at most
   /// `max`.

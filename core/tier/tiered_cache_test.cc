@@ -195,8 +195,61 @@ TEST_F(OverMemory, KeepsDatabasesApart) {
 TEST(TieredCache, CapsHowLongL1KeepsAValue) {
   Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
               {.l1_ttl = milliseconds(100)});
-  ASSERT_TRUE(cache.set("k", "v"));
+  ASSERT_TRUE(cache.set("k", "v", {.expiry = Expiry::in(milliseconds(60'000))}));
   EXPECT_EQ(cache.find("k", Clock::now() + milliseconds(100)), std::nullopt);
+}
+
+TEST(TieredCache, SpreadsTheEndsOfCopiesOverTheLastTenthOfTheCap) {
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
+              {.l1_ttl = std::chrono::hours(10)});
+  const TimePoint before = Clock::now();
+  constexpr int kKeys = 200;
+  for (int i = 0; i < kKeys; ++i) ASSERT_TRUE(cache.set(std::to_string(i), "v"));
+  const auto left_after = [&](std::chrono::minutes age) {
+    int left = 0;
+    for (int i = 0; i < kKeys; ++i) left += cache.find(std::to_string(i), before + age) ? 1 : 0;
+    return left;
+  };
+  EXPECT_EQ(left_after(std::chrono::minutes(9 * 60 - 1)), kKeys);
+  EXPECT_NEAR(left_after(std::chrono::minutes(9 * 60 + 30)), kKeys / 2, kKeys / 4);
+  EXPECT_EQ(left_after(std::chrono::minutes(10 * 60 + 1)), 0);
+}
+
+TEST(TieredCache, NoTouchMovesACopyPastTheCapOnItsAge) {
+  TimePoint now = Clock::now();
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
+              {.l1_ttl = milliseconds(100'000), .now = [&] { return now; }});
+  ASSERT_TRUE(cache.set("k", "v", {.expiry = Expiry::in(milliseconds(500'000))}));
+  now += milliseconds(60'000);
+  EXPECT_EQ(cache.touch("k", milliseconds(500'000)).value(), true);
+  EXPECT_EQ(cache.find("k", now), "v");
+  EXPECT_EQ(cache.find("k", now + milliseconds(41'000)), std::nullopt);
+  EXPECT_EQ(cache.touch("k", milliseconds(10'000)).value(), true);
+  EXPECT_EQ(cache.find("k", now + milliseconds(11'000)), std::nullopt) << "earlier it does";
+}
+
+TEST(TieredCache, RemembersThatThereIsNoKeyUntilItIsMadeOrTheTimeIsUp) {
+  TimePoint now = Clock::now();
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
+              {.negative_ttl = milliseconds(2'000), .now = [&] { return now; }});
+  EXPECT_EQ(cache.get("k")->source, Source::miss);
+  const auto again = cache.get("k");
+  EXPECT_FALSE(again->entry);
+  EXPECT_EQ(again->source, Source::l1);
+  EXPECT_EQ(cache.find("k", now), std::nullopt) << "it is no value";
+  EXPECT_EQ(cache.get("k", ReadFrom::through_l2)->source, Source::miss);
+  now += milliseconds(3'000);
+  EXPECT_EQ(cache.get("k")->source, Source::miss) << "the time is up";
+
+  ASSERT_TRUE(cache.execute({"SET", "k", "raw"}, {"k"}));
+  EXPECT_EQ(cache.get("k")->entry->value(), "raw");
+  ASSERT_EQ(cache.remove("k").value(), true);
+  EXPECT_FALSE(cache.get("k")->entry);
+  ASSERT_TRUE(cache.set("k", "v", {.condition = Condition::if_absent})->stored);
+  EXPECT_EQ(cache.find("k", now), "v");
+  EXPECT_EQ(cache.touch("other", milliseconds(1'000)).value(), false);
+  EXPECT_FALSE(cache.get("other")->entry);
+  EXPECT_EQ(cache.touch("other", milliseconds(1'000)).value(), false);
 }
 
 TEST(TieredCache, ServesFromL2AloneWithoutL1) {

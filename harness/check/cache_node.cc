@@ -53,14 +53,15 @@ struct CacheNode::Loops {
   std::vector<std::thread> threads;
 };
 
-CacheNode::CacheNode(const std::string& l2_url, l2::L2Config config, unsigned loops)
+CacheNode::CacheNode(const std::string& l2_url, l2::L2Config config, unsigned loops,
+                     tier::TierConfig tier)
     : loops_(std::make_unique<Loops>(loops)) {
   config.url = l2_url;
   auto l2 = l2::make_l2(config, loops_->pointers);
   if (!l2) throw std::invalid_argument(l2.error().detail);
   auto l1 = l1::make_l1({.bytes = std::uint64_t{256} << 20U});
-  tier_ = std::make_unique<tier::TieredCache>(tier::TierConfig{.lease = config.lease},
-                                              std::move(*l1), std::move(*l2));
+  tier.lease = config.lease;
+  tier_ = std::make_unique<tier::TieredCache>(std::move(tier), std::move(*l1), std::move(*l2));
   tier_->start();
 }
 

@@ -20,7 +20,8 @@ namespace nearlane::harness {
 
 class CacheNode {
  public:
-  explicit CacheNode(const std::string& l2_url, l2::L2Config config = {}, unsigned loops = 2);
+  explicit CacheNode(const std::string& l2_url, l2::L2Config config = {}, unsigned loops = 2,
+                     tier::TierConfig tier = {});
   ~CacheNode();
   CacheNode(const CacheNode&) = delete;
   CacheNode& operator=(const CacheNode&) = delete;

@@ -122,6 +122,36 @@ TEST_F(Coherence, DirectWritesOfEveryKindInvalidate) {
   }
 }
 
+TEST_F(Coherence, AKeyThatWasDeniedIsServedOnceSomebodyMakesIt) {
+  CacheNode node(redis->url(), {}, 2, {.negative_ttl = 60s});
+  ASSERT_TRUE(node.ready_within(5s));
+  const std::initializer_list<std::string_view> commands[] = {
+      {"SET", "k", "v"},         {"SETNX", "k", "v"},
+      {"APPEND", "k", "v"},      {"INCR", "k"},
+      {"RENAME", "x", "k"},      {"COPY", "x", "k"},
+      {"MSET", "k", "v"},        {"EVAL", "redis.call('set','k','lua')", "0"},
+      {"SETEX", "k", "60", "v"},
+  };
+  for (const auto& command : commands) {
+    const std::string name(*command.begin());
+    direct({"DEL", "k"});
+    direct({"SET", "x", "v"});
+    ASSERT_TRUE(eventually([&] {
+      const auto denied = node.get("k");
+      return denied && !denied->entry && denied->source == Source::l1;
+    })) << name;
+    direct(command);
+    ASSERT_TRUE(eventually([&] {
+      const auto found = node.get("k");
+      return found && found->entry;
+    })) << name;
+  }
+  direct({"DEL", "k"});
+  ASSERT_TRUE(eventually([&] { return node.get("k")->source == Source::l1; }));
+  ASSERT_TRUE(node.set("k", "own")->stored);
+  EXPECT_EQ(node.get("k")->entry->value(), "own");
+}
+
 TEST_F(Coherence, OwnWritesOfEveryKindKeepTheNextForeignWriteAnnounced) {
   // With NOLOOP a plain write of our own drops the registration, so each of these must renew it or
   // forget the key.

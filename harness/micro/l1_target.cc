@@ -82,7 +82,7 @@ class Reader {
   [[nodiscard]] bool fresh(const KeyRef& key, const Entry* entry) const noexcept {
     if (entry == nullptr) return false;
     const cohere::LaneView& view = lane(key);
-    if (!view.vouches(*entry, now_)) return false;
+    if (!view.vouches(*entry, now_) || entry->negative()) return false;
     view.note_hit();
     return true;
   }

@@ -116,6 +116,8 @@ void add_tiers(Page& page, const Sources& sources) {
   page.gauge("nearlane_l1_bytes", "Bytes of live entries and slots in L1").add(ns, l1.bytes);
   page.gauge("nearlane_l1_capacity_bytes", "Byte budget of L1").add({}, l1.capacity);
   page.gauge("nearlane_l1_entries", "Entries in L1").add({}, l1.entries);
+  page.gauge("nearlane_l1_negative_entries", "Entries in L1 that say there is no such key")
+      .add({}, l1.negatives);
   page.gauge("nearlane_l1_retired_bytes", "Bytes unlinked and not yet freed")
       .add({}, epoch::retired_bytes());
   page.counter("nearlane_l1_evictions_total", "Entries that left L1, by reason")
@@ -124,7 +126,8 @@ void add_tiers(Page& page, const Sources& sources) {
       .add({{"reason", "rejected"}}, l1.rejections);
   page.counter("nearlane_l1_lookups_total", "Lookups in L1")
       .add({{"outcome", "hit"}}, sum(Count::l1_hits))
-      .add({{"outcome", "miss"}}, sum(Count::l1_misses));
+      .add({{"outcome", "negative"}}, sum(Count::l1_negatives))
+      .add({{"outcome", "miss"}}, sum(Count::l1_misses) - sum(Count::l1_negatives));
   page.counter("nearlane_l2_lookups_total", "Lookups that L2 answered")
       .add({{"outcome", "hit"}}, sum(Count::l2_hits))
       .add({{"outcome", "miss"}}, sum(Count::l2_misses));

@@ -32,6 +32,8 @@ struct Config {
   std::string profile = "head";
   std::string coherence = "lanes";
   std::chrono::milliseconds lease{250};
+  std::chrono::milliseconds l1_ttl{0};        // 0: no cap
+  std::chrono::milliseconds negative_ttl{0};  // 0: nothing is remembered
   unsigned pool = 32;
   std::chrono::milliseconds l2_timeout{500};
   std::uint64_t max_value = std::uint64_t{64} << 20U;

@@ -56,7 +56,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"coherence", "lanes"},    {"lease", "100ms"},    {"pool", "4"},
       {"l2-timeout", "1s"},      {"max-value", "1MiB"}, {"max-connections", "9"},
       {"drain-timeout", "1s"},   {"api-key-file", "f"}, {"password-file", "f"},
-      {"insecure-bind", "true"},
+      {"insecure-bind", "true"}, {"l1-ttl", "1h"},      {"negative-ttl", "2s"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;

@@ -365,6 +365,13 @@ TEST_P(Live, HostileBytesDisturbNobodyElse) {
     const std::string out = converse(server_->http, bytes);
     EXPECT_TRUE(out.empty() || out.starts_with("HTTP/1.1 4")) << out.substr(0, 100);
   }
+  // The head of a chunk, and a trailer, may not go on for ever either.
+  const std::string chunked =
+      "PUT /cache/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string begin : {"1;", "0\r\nX: "}) {
+    const std::string out = converse(server_->http, chunked + begin + std::string(500'000, 'x'));
+    EXPECT_TRUE(out.empty() || out.starts_with("HTTP/1.1 431")) << out.substr(0, 100);
+  }
   // A body whose end is in doubt must not be read as the next request.
   for (const char* coding : {"xchunked", "gzip", "chunked, identity", "gzip, chunked"}) {
     const std::string out = converse(
@@ -483,6 +490,11 @@ TEST(LiveSecrets, AreAskedForOnBothDoors) {
   EXPECT_EQ(run(code + url(server, "/healthz")), "200");
   EXPECT_EQ(run(code + "-H 'Authorization: Bearer s3cret' " + url(server, "/cache/a")), "404");
   EXPECT_EQ(run(code + "-H 'X-API-Key: s3cret' " + url(server, "/cache/a")), "404");
+  // Before the body has come, and before it is asked for.
+  const std::string put = "PUT /cache/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n";
+  for (const std::string expect : {"", "Expect: 100-continue\r\n"}) {
+    EXPECT_TRUE(converse(server.http, put + expect + "\r\n").starts_with("HTTP/1.1 401")) << expect;
+  }
   EXPECT_EQ(run(code + "-H 'X-API-Key: s3cre' " + url(server, "/cache/a")), "401");
   std::remove(path.c_str());
 }

@@ -116,6 +116,12 @@ constexpr std::array kOptions = {
     Option{
         "l1-policy", "NAME", "which entry leaves L1 when it is full [adaptive]",
         [](Config& c, std::string_view t) { return set_name(c.l1_policy, t, l1::policy_names()); }},
+    Option{
+        "l1-ttl", "TIME",
+        "age at which L1 reads a value again, whatever its TTL [none]; spread over the last tenth",
+        [](Config& c, std::string_view t) { return set_duration(c.l1_ttl, t); }},
+    Option{"negative-ttl", "TIME", "how long L1 remembers that there is no such key [not at all]",
+           [](Config& c, std::string_view t) { return set_duration(c.negative_ttl, t); }},
     Option{"profile", "NAME", "engine generation: v1.0 v2.0 v3.0 head [head]",
            [](Config& c, std::string_view t) {
              static constexpr std::array<std::string_view, 4> kNames = {"v1.0", "v2.0", "v3.0",
@@ -135,11 +141,11 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_duration(c.l2_timeout, t); }},
     Option{"max-value", "SIZE", "largest value [64MiB]",
            [](Config& c, std::string_view t) {
-             // An entry's length has 32 bits.
+             // What Redis takes, and what we read of its replies.
              Problem problem = set_size(c.max_value, t);
              if (problem) return problem;
-             if (c.max_value == 0 || c.max_value >= std::uint64_t{1} << 32U) {
-               return Problem("must be from 1 to 4 GiB - 1");
+             if (c.max_value == 0 || c.max_value > std::uint64_t{512} << 20U) {
+               return Problem("must be from 1 to 512MiB");
              }
              return Problem();
            }},

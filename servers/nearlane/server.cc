@@ -84,6 +84,12 @@ std::optional<Error> refuse_open_doors(const Config& config) {
   return {};
 }
 
+tier::TierConfig tier_config(const Config& config) {
+  tier::TierConfig tier{.negative_ttl = config.negative_ttl, .lease = config.lease};
+  if (config.l1_ttl.count() != 0) tier.l1_ttl = config.l1_ttl;
+  return tier;
+}
+
 http::AdminPage admin_page(const admin::Sources& sources, http::Route route) {
   switch (route) {
     case http::Route::metrics:
@@ -148,8 +154,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   auto l2 = l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease},
                         p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
-  p.tier = std::make_unique<tier::TieredCache>(tier::TierConfig{.lease = config.lease},
-                                               std::move(*l1), std::move(*l2));
+  p.tier = std::make_unique<tier::TieredCache>(tier_config(config), std::move(*l1), std::move(*l2));
 
   p.sources.reset(new admin::Sources{.tier = *p.tier,
                                      .loops = p.loops,
@@ -165,7 +170,9 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
       p.loops, *p.tier,
       resp::DoorConfig{.password = std::move(*password),
                        .l2_timeout = config.l2_timeout,
-                       .limits = {.max_value = config.max_value},
+                       .limits = {.max_value = config.max_value,
+                                  .max_held = std::max(resp::SessionLimits{}.max_held,
+                                                       2 * std::size_t{config.max_value})},
                        .info = [&sources = *p.sources](std::string_view section) {
                          return admin::info_text(sources, section);
                        }});
@@ -213,6 +220,7 @@ loop::Address Server::http_address() const { return parts_->http_address; }
 bool Server::run() {
   const bool drained = parts_->loops.run();
   parts_->tier->stop();
+  if (!drained) spdlog::warn("not everything in flight was answered: the drain was cut short");
   return drained;
 }
 

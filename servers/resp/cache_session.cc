@@ -1,5 +1,6 @@
 #include "servers/resp/cache_session.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -25,8 +26,14 @@ constexpr std::size_t kMostGathered = 1024;
 /// Below this a hit behind an unanswered command is copied; above it, pinned.
 constexpr std::size_t kPinBytes = std::size_t{16} * 1024;
 
+/// Name, options and key of a command with the largest value.
+constexpr std::size_t kMaxOverhead = std::size_t{1} << 20U;
+
 protocol::CommandLimits command_limits(const SessionLimits& limits, bool authenticated) {
-  return {.max_bulk_bytes = limits.max_value, .authenticated = authenticated};
+  protocol::CommandLimits command{.max_bulk_bytes = limits.max_value,
+                                  .authenticated = authenticated};
+  command.max_command_bytes = std::max(command.max_command_bytes, limits.max_value + kMaxOverhead);
+  return command;
 }
 
 bool is_get(std::span<const std::string_view> args) {
@@ -93,7 +100,10 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
     const auto parsed = parser_.parse(input.substr(taken));
     if (parsed.has_error()) {
       flush_run();
-      protocol::append_error(tail(), "ERR " + parsed.error().detail);
+      std::string& out = tail();
+      const std::size_t before = out.size();
+      protocol::append_error(out, "ERR " + parsed.error().detail);
+      if (!slots_.empty()) held_ += out.size() - before;
       closing_ = true;
       taken = input.size();
       break;
@@ -140,7 +150,7 @@ void CacheSession::flush_run() {
       reply_hit(*found_[i]);
       ++hits;
     } else {
-      fetch(run_[i], tier::ReadFrom::l1_first);
+      fetch(run_[i], way_of(run_[i]));
     }
   }
   if (hits > 0) context_.stats.count(kGet, AnsweredBy::l1, Outcome::hit, hits);
@@ -253,31 +263,43 @@ bool CacheSession::get(Args args) {
     return true;
   }
   if (!order_.may_send(Order::Kind::read, lane)) return false;
-  fetch(key, tier::ReadFrom::l1_first);
+  fetch(key, way_of(key));
   return true;
 }
 
+/// Where the lease has lapsed a read may need two commands, between which no write of ours may come.
+tier::ReadFrom CacheSession::way_of(const KeyRef& key) const {
+  return context_.tier.lease_lapsed(key, Clock::now()) ? tier::ReadFrom::l1_first
+                                                       : tier::ReadFrom::l1_in_order;
+}
+Order::Kind CacheSession::kind_of(tier::ReadFrom from) noexcept {
+  return from == tier::ReadFrom::l1_first ? Order::Kind::read_twice : Order::Kind::read;
+}
+
 void CacheSession::fetch(const KeyRef& key, tier::ReadFrom from) {
-  order_.sent(Order::Kind::read, context_.tier.lane_of(key));
+  const Order::Kind kind = kind_of(from);
+  order_.sent(kind, context_.tier.lane_of(key));
   const std::uint64_t number = open_slot();
   context_.tier.get(
       Key(key), from, Clock::now() + context_.l2_timeout,
-      [self = shared_from_this(), number](Result<tier::Lookup> found) {
-        boost::asio::dispatch(self->context_.home.context(), [self, number,
+      [self = shared_from_this(), number, kind](Result<tier::Lookup> found) {
+        boost::asio::dispatch(self->context_.home.context(), [self, number, kind,
                                                               found = std::move(found)] {
           Slot& mine = *self->slot(number);
           if (found.has_error()) {
             self->answer_error(mine, found.error(), false);
             self->count(kGet, AnsweredBy::l2, Outcome::error);
-          } else if (found->entry) {
-            mine.entry = found->entry;
-            self->count(kGet, found->source == tier::Source::l1 ? AnsweredBy::l1 : AnsweredBy::l2,
-                        Outcome::hit);
           } else {
-            protocol::append_null(mine.text, mine.version);
-            self->count(kGet, AnsweredBy::l2, Outcome::miss);
+            const bool is_there = static_cast<bool>(found->entry);
+            if (is_there) {
+              mine.entry = found->entry;
+            } else {
+              protocol::append_null(mine.text, mine.version);
+            }
+            self->count(kGet, found->source == tier::Source::l1 ? AnsweredBy::l1 : AnsweredBy::l2,
+                        is_there ? Outcome::hit : Outcome::miss);
           }
-          self->complete(number, Order::Kind::read);
+          self->complete(number, kind);
         });
       });
 }
@@ -343,23 +365,25 @@ bool CacheSession::mget(Args args) {
   order_.sent(Order::Kind::read, context_.tier.lane_of({client_.db, names[0]}));
   for (const std::size_t i : missing) {
     Key key(client_.db, std::string(names[i]));
-    order_.sent(Order::Kind::read, context_.tier.lane_of(key.ref()));
-    context_.tier.get(std::move(key), tier::ReadFrom::l1_first, Clock::now() + context_.l2_timeout,
-                      [self = shared_from_this(), gather, i, finish](Result<tier::Lookup> found) {
-                        boost::asio::dispatch(
-                            self->context_.home.context(),
-                            [self, gather, i, finish, found = std::move(found)] {
-                              if (found.has_value()) {
-                                gather->entries[i] = found->entry;
-                              } else if (!found.error().detail.starts_with("WRONGTYPE")) {
-                                // A key of another type is nil to MGET.
-                                gather->failed = true;
-                                gather->error = found.error();
-                              }
-                              self->order_.answered(Order::Kind::read);
-                              finish();
-                            });
-                      });
+    const tier::ReadFrom from = way_of(key.ref());
+    const Order::Kind kind = kind_of(from);
+    order_.sent(kind, context_.tier.lane_of(key.ref()));
+    context_.tier.get(
+        std::move(key), from, Clock::now() + context_.l2_timeout,
+        [self = shared_from_this(), gather, i, kind, finish](Result<tier::Lookup> found) {
+          boost::asio::dispatch(self->context_.home.context(),
+                                [self, gather, i, kind, finish, found = std::move(found)] {
+                                  if (found.has_value()) {
+                                    gather->entries[i] = found->entry;
+                                  } else if (!found.error().detail.starts_with("WRONGTYPE")) {
+                                    // A key of another type is nil to MGET.
+                                    gather->failed = true;
+                                    gather->error = found.error();
+                                  }
+                                  self->order_.answered(kind);
+                                  finish();
+                                });
+        });
   }
   finish();
   return true;

@@ -98,6 +98,8 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   bool execute(const CommandSpec& spec, Args args);
   tier::TieredCache::ReplyHandler reply_handler(std::uint64_t number, Order::Kind kind, bool writes,
                                                 std::size_t command);
+  [[nodiscard]] tier::ReadFrom way_of(const KeyRef& key) const;
+  [[nodiscard]] static Order::Kind kind_of(tier::ReadFrom from) noexcept;
   void fetch(const KeyRef& key, tier::ReadFrom from);
   void reply_hit(const Entry& entry);
 
@@ -111,6 +113,7 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   void select(Args args);
   void reset();
   void unknown(Args args);
+  [[nodiscard]] std::string info(Args sections) const;
   void fail(std::string_view text);
   bool check_password(std::string_view user, std::string_view password);
   void set_authenticated(bool authenticated);

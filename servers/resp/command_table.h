@@ -17,7 +17,7 @@ namespace nearlane::resp {
 enum class Route : std::uint8_t {
   get,        // L1, else the key's lane
   mget,       // each key like get
-  set,        // a write whose value we know, if its options can be read here; else single_write
+  set,        // a write whose value we know, if its options can be read here; else write_key
   setex,      //
   setnx,      //
   touch,      // changes only when the key expires: L1's copy stays

@@ -77,16 +77,29 @@ void CacheSession::run_local(const CommandSpec& spec, Args args) {
   } else if (name == "config") {
     config(args);
   } else if (name == "info") {
-    std::string text;
-    if (args.size() == 1) text = context_.info("default");
-    for (const std::string_view section : args.subspan(1)) text += context_.info(section);
-    protocol::append_bulk(tail(), text);
+    protocol::append_bulk(tail(), info(args.subspan(1)));
   } else if (name == "quit") {
     protocol::append_simple(tail(), "OK");
     closing_ = true;
   } else if (name == "reset") {
     reset();
   }
+}
+
+/// Each section once, however often it is named.
+std::string CacheSession::info(Args sections) const {
+  if (sections.empty()) return context_.info("default");
+  std::string text;
+  std::vector<std::string_view> given;
+  for (const std::string_view section : sections) {
+    const auto same = [&](std::string_view other) { return equals_ignoring_case(section, other); };
+    if (std::any_of(given.begin(), given.end(), same)) continue;
+    const std::string part = context_.info(section);
+    if (part.empty()) continue;  // there is no such section
+    text += part;
+    given.push_back(section);
+  }
+  return text;
 }
 
 void CacheSession::unknown(Args args) {

@@ -29,6 +29,23 @@ TEST(Order, CommandsOfOneLaneTravelTogether) {
   EXPECT_FALSE(order.may_send(Kind::write, 4));
 }
 
+TEST(Order, WritesWaitForAReadThatMayBeSentTwice) {
+  Order order;
+  order.sent(Kind::read_twice, 3);
+  EXPECT_FALSE(order.may_send(Kind::write, 3));
+  EXPECT_FALSE(order.may_send(Kind::whole, 3));
+  ASSERT_TRUE(order.may_send(Kind::read, 4));
+  order.sent(Kind::read, 4);
+  ASSERT_TRUE(order.may_send(Kind::read_twice, 3));
+  order.sent(Kind::read_twice, 3);
+  EXPECT_TRUE(order.only_reads());
+  order.answered(Kind::read_twice);
+  order.answered(Kind::read);
+  EXPECT_FALSE(order.may_send(Kind::write, 3)) << "one of them is still under way";
+  order.answered(Kind::read_twice);
+  EXPECT_TRUE(order.may_send(Kind::write, 3));
+}
+
 TEST(Order, ReadsBypassL1OnlyBehindAnUnansweredWriteOfTheirLane) {
   Order order;
   order.sent(Kind::write, 3);
