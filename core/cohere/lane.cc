@@ -359,16 +359,17 @@ void Lane::extend_lease(TimePoint sent_at) {
 
 void Lane::fail(Errc code, std::string detail) { broken_ = Error{code, std::move(detail)}; }
 
-void Lane::closed(const Error& why, TimePoint now) {
+void Lane::closed(Error why, TimePoint now) {
   // A connection that was up may come back at once, so calls wait for the next attempt; one that
   // could not even be made has shown that they would wait in vain.
-  const bool ending = why.code == Errc::shutting_down;
+  const Errc code = why.code;
+  const bool ending = code == Errc::shutting_down;
   const bool was_up = state_ == State::ready && !ending;
   state_ = State::down;
   patient_ = was_up;
   view_.bump();
   lease_until_ = TimePoint::min();
-  trouble_ = why.detail;
+  trouble_ = std::move(why.detail);
   broken_.reset();
   lost_authority_.clear();
   output_.clear();
@@ -389,13 +390,13 @@ void Lane::closed(const Error& why, TimePoint now) {
     if (!repeatable(command)) written.insert(command.key.hash);
   }
   // The first in line is the one whose reply could not be read, and would be no better again.
-  bool unreadable = why.code == Errc::too_large || why.code == Errc::protocol;
+  bool unreadable = code == Errc::too_large || code == Errc::protocol;
   for (std::size_t i = 0; i < lost.size(); ++i) {
     Pending& pending = lost[i];
     const bool culprit = std::exchange(unreadable, false);
     if (!pending.call) continue;
     if (culprit) {
-      finish(std::move(pending.call), Answer::failed(why.code, why.detail));
+      finish(std::move(pending.call), Answer::failed(code, trouble_));
       continue;
     }
     const Command& command = pending.call->command;
@@ -403,14 +404,14 @@ void Lane::closed(const Error& why, TimePoint now) {
       again.push_back(std::move(pending.call));
     } else {
       finish(std::move(pending.call),
-             Answer::failed(ending ? why.code : Errc::connection_lost, why.detail));
+             Answer::failed(ending ? code : Errc::connection_lost, trouble_));
     }
   }
   for (auto& call : waited) {
     if (was_up) {
       again.push_back(std::move(call));
     } else {
-      finish(std::move(call), Answer::failed(ending ? why.code : Errc::unavailable, why.detail));
+      finish(std::move(call), Answer::failed(ending ? code : Errc::unavailable, trouble_));
     }
   }
   // complete() may have submitted more: those came later.

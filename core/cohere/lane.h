@@ -68,7 +68,7 @@ class Lane {
   void connected(TimePoint now);
   void received(std::string_view bytes, TimePoint now);
   /// The connection is gone or could not be made.
-  void closed(const Error& why, TimePoint now);
+  void closed(Error why, TimePoint now);
   /// Deadlines, heartbeats, dead peers. To be called every tick_period() while not down.
   void tick(TimePoint now);
   [[nodiscard]] Duration tick_period() const noexcept;
