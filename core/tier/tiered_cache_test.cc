@@ -211,7 +211,7 @@ TEST(TieredCache, SpreadsTheEndsOfCopiesOverTheLastTenthOfTheCap) {
     return left;
   };
   EXPECT_EQ(left_after(std::chrono::minutes(9 * 60 - 1)), kKeys);
-  EXPECT_NEAR(left_after(std::chrono::minutes(9 * 60 + 30)), kKeys / 2, kKeys / 4);
+  EXPECT_NEAR(left_after(std::chrono::minutes(9 * 60 + 30)), kKeys * 0.5, kKeys * 0.25);
   EXPECT_EQ(left_after(std::chrono::minutes(10 * 60 + 1)), 0);
 }
 

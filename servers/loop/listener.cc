@@ -91,7 +91,7 @@ Result<int> bind_socket(const Address& address, bool shared) {
 }  // namespace
 
 Result<int> bind_listener(const Address& address, bool shared) {
-  const Result<int> socket = bind_socket(address, shared);
+  Result<int> socket = bind_socket(address, shared);
   if (socket.has_error()) return socket;
   if (::listen(*socket, kBacklog) != 0) {
     const int code = errno;
