@@ -28,7 +28,18 @@
 #include <new>
 
 namespace nearlane::epoch {
+namespace detail {
+
+constinit thread_local Reader reader;
+// On a line of its own: every guard reads it.
+alignas(128) constinit std::atomic<std::uint64_t> now{1};
+
+}  // namespace detail
+
 namespace {
+
+using detail::now;
+using detail::reader;
 
 /// A thread seals its bag at this many objects: each seal writes the shared epoch's cache line, which
 /// every guard reads, so it should be rare beside guards.
@@ -64,7 +75,6 @@ struct alignas(kLine) Slot {
 };
 
 struct Domain {
-  alignas(kLine) std::atomic<std::uint64_t> epoch{1};
   alignas(kLine) std::mutex mutex;    // scans, registration, orphans
   std::atomic<Slot*> slots{nullptr};  // pushed under the mutex, walked without it
   Bag orphans;                        // sealed; under the mutex
@@ -77,14 +87,8 @@ Domain& domain() {
   return *instance;
 }
 
-/// What a thread knows of itself. Trivial, so that access costs no initialisation check; Leaver below
-/// brings the destructor.
-struct Self {
-  Slot* slot = nullptr;
-  std::uint32_t depth = 0;
-  bool ended = false;  // the thread's destructors run: what registers now leaves at once
-};
-constinit thread_local Self self;
+/// The thread's slot. Trivial like detail::reader; Leaver below brings the destructor.
+constinit thread_local Slot* own = nullptr;
 
 void add_pending(Slot& slot, std::uint64_t bytes) noexcept {
   slot.pending_bytes.store(slot.pending_bytes.load(std::memory_order_relaxed) + bytes,
@@ -94,10 +98,10 @@ void add_pending(Slot& slot, std::uint64_t bytes) noexcept {
 void seal(Slot& slot) noexcept {
   if (slot.unsealed == 0) return;
   // A write on purpose: a plain load could be older than the unlinks it is to stamp.
-  const std::uint64_t now = domain().epoch.fetch_add(0, std::memory_order_acq_rel);
+  const std::uint64_t stamp = now.fetch_add(0, std::memory_order_acq_rel);
   for (auto it = slot.bag.end() - static_cast<std::ptrdiff_t>(slot.unsealed); it != slot.bag.end();
        ++it) {
-    it->epoch = now;
+    it->epoch = stamp;
   }
   slot.unsealed = 0;
   slot.unsealed_bytes = 0;
@@ -105,7 +109,7 @@ void seal(Slot& slot) noexcept {
 
 /// Gives the slot back and leaves what it had retired to the domain.
 void leave() noexcept {
-  Slot& slot = *self.slot;
+  Slot& slot = *own;
   seal(slot);
   Domain& all = domain();
   const std::lock_guard lock(all.mutex);
@@ -116,19 +120,20 @@ void leave() noexcept {
   slot.pending_bytes.store(0, std::memory_order_relaxed);
   Bag().swap(slot.bag);
   slot.taken = false;
-  self.slot = nullptr;
+  own = nullptr;
+  reader.announced = nullptr;
 }
 
 /// The thread's destructors run and nothing of ours is on its stack: go at once, nobody will come again.
 void leave_if_ended() noexcept {
-  if (self.ended && self.depth == 0 && self.slot != nullptr && !self.slot->collecting) leave();
+  if (reader.ended && reader.depth == 0 && own != nullptr && !own->collecting) leave();
 }
 
 struct Leaver {
   void arm() const noexcept {}
   ~Leaver() {
-    self.ended = true;
-    if (self.slot != nullptr) leave();
+    reader.ended = true;
+    if (own != nullptr) leave();
   }
 };
 thread_local Leaver leaver;
@@ -145,19 +150,20 @@ Slot& enter() {
     all.slots.store(mine, std::memory_order_release);
   }
   mine->taken = true;
-  self.slot = mine;
-  if (!self.ended) leaver.arm();  // constructs it, so that it is destroyed with the thread
+  own = mine;
+  reader.announced = &mine->epoch;
+  if (!reader.ended) leaver.arm();  // constructs it, so that it is destroyed with the thread
   return *mine;
 }
 
-Slot& own_slot() noexcept { return self.slot != nullptr ? *self.slot : enter(); }
+Slot& own_slot() noexcept { return own != nullptr ? *own : enter(); }
 
 /// Moves the epoch on by one if every reader has seen the present one.
 void advance() noexcept {
   Domain& all = domain();
   const std::unique_lock lock(all.mutex, std::try_to_lock);
   if (!lock) return;  // somebody else is at it
-  const std::uint64_t now = all.epoch.load(std::memory_order_acquire);
+  const std::uint64_t present = now.load(std::memory_order_acquire);
   for (Slot* slot = all.slots.load(std::memory_order_acquire); slot != nullptr; slot = slot->next) {
     std::uint64_t seen = slot->epoch.load(std::memory_order_acquire);
     if (seen == 0) {
@@ -166,21 +172,21 @@ void advance() noexcept {
       slot->epoch.compare_exchange_strong(seen, 0, std::memory_order_acq_rel,
                                           std::memory_order_acquire);
     }
-    if (seen != 0 && seen != now) return;
+    if (seen != 0 && seen != present) return;
   }
-  all.epoch.fetch_add(1, std::memory_order_acq_rel);
+  now.fetch_add(1, std::memory_order_acq_rel);
 }
 
-[[nodiscard]] bool is_free(const Retired& retired, std::uint64_t now) noexcept {
-  return retired.epoch + 2 <= now;
+[[nodiscard]] bool is_free(const Retired& retired, std::uint64_t present) noexcept {
+  return retired.epoch + 2 <= present;
 }
 
 void free_own(Slot& slot) noexcept {
   if (slot.collecting) return;
   slot.collecting = true;
-  const std::uint64_t now = domain().epoch.load(std::memory_order_acquire);
+  const std::uint64_t present = now.load(std::memory_order_acquire);
   for (std::size_t freed = 0; freed < kCollectBatch; ++freed) {
-    if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), now)) break;
+    if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), present)) break;
     const Retired retired = slot.bag.front();
     slot.bag.pop_front();
     add_pending(slot, -std::uint64_t{retired.bytes});
@@ -198,8 +204,8 @@ std::size_t free_orphans() noexcept {
   {
     const std::unique_lock lock(all.mutex, std::try_to_lock);
     if (!lock) return 0;
-    const std::uint64_t now = all.epoch.load(std::memory_order_acquire);
-    while (count < batch.size() && !all.orphans.empty() && is_free(all.orphans.front(), now)) {
+    const std::uint64_t present = now.load(std::memory_order_acquire);
+    while (count < batch.size() && !all.orphans.empty() && is_free(all.orphans.front(), present)) {
       batch[count++] = all.orphans.front();
       all.orphans.pop_front();
     }
@@ -214,20 +220,10 @@ std::size_t free_orphans() noexcept {
 
 }  // namespace
 
-Guard::Guard() noexcept {
-  if (self.depth++ != 0) return;
-  Slot& slot = own_slot();
-  // The epoch may be old by the time that it is published; then it only holds the next scan up.
-  slot.epoch.exchange(domain().epoch.load(std::memory_order_acquire), std::memory_order_acq_rel);
-}
+void detail::enter() noexcept { static_cast<void>(epoch::enter()); }
+void detail::leave_if_ended() noexcept { epoch::leave_if_ended(); }
 
-Guard::~Guard() {
-  if (--self.depth != 0) return;
-  self.slot->epoch.store(0, std::memory_order_release);
-  leave_if_ended();
-}
-
-bool guarded() noexcept { return self.depth != 0; }
+bool guarded() noexcept { return reader.depth != 0; }
 
 void retire(void* object, void (*free)(void*), std::size_t bytes) {
   Slot& slot = own_slot();
@@ -268,7 +264,7 @@ void drain() noexcept {
       }
       slot->unsealed_bytes = 0;
     }
-    all.epoch.fetch_add(2, std::memory_order_acq_rel);  // nobody looks: all orphans are free
+    now.fetch_add(2, std::memory_order_acq_rel);  // nobody looks: all orphans are free
     while (free_orphans() != 0) found = true;
   }
 }

@@ -21,8 +21,6 @@ static_assert(sizeof(Entry) == 32, "docs/l1.md counts on it");
 
 namespace {
 
-constexpr std::string_view kCrlf = "\r\n";
-
 /// "$<size>\r\n": '$', up to ten digits, CRLF.
 struct BulkHead {
   explicit BulkHead(std::uint32_t size) noexcept {
@@ -111,15 +109,6 @@ void Entry::unpin() const noexcept {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     ::operator delete(const_cast<Entry*>(this));
   }
-}
-
-std::string_view Entry::value() const noexcept {
-  return {bytes() + key_size_ + prefix_size_, value_size_};
-}
-
-std::string_view Entry::resp_bulk() const noexcept {
-  if (negative()) return {};
-  return {bytes() + key_size_, prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
 }
 
 std::uint64_t Entry::digest() const noexcept {

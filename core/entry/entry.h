@@ -93,9 +93,14 @@ class Entry {
            same(bytes(), key.name.data(), key.name.size());
   }
   [[nodiscard]] bool negative() const noexcept { return negative_ != 0; }
-  [[nodiscard]] std::string_view value() const noexcept;
+  [[nodiscard]] std::string_view value() const noexcept {
+    return {bytes() + key_size_ + prefix_size_, value_size_};
+  }
   /// The whole RESP bulk reply: "$<size>\r\n<value>\r\n".
-  [[nodiscard]] std::string_view resp_bulk() const noexcept;
+  [[nodiscard]] std::string_view resp_bulk() const noexcept {
+    if (negative()) return {};
+    return {bytes() + key_size_, prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
+  }
   /// XXH3 of the value: the same on every instance, hence a strong validator. Kept with values of
   /// kDigestKept bytes and more; of smaller ones it is made when asked for.
   [[nodiscard]] std::uint64_t digest() const noexcept;
@@ -132,6 +137,7 @@ class Entry {
 
  private:
   friend class EntryPtr;
+  static constexpr std::string_view kCrlf = "\r\n";
   Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoch epoch) noexcept;
   /// A header, and behind it the name and room for `payload` bytes.
   static Entry* make(const KeyRef& key, std::size_t value_size, std::size_t payload,

@@ -66,11 +66,7 @@ class Adaptive {
   void hit(const Entry& entry, std::uint64_t hash) noexcept {
     const Use before(entry.mark());
     const unsigned age = before.age(model_->now());
-    if (age == 0) return;
-    const Use after = model_->used(before, age);
-    if (entry.replace_mark(before.bits(), after.bits()) && model_->measured(hash)) {
-      model_->use(before, after);
-    }
+    if (age != 0) note(entry, hash, before, age);
   }
   void replace(CellId, const Entry&, const Entry&) noexcept {}
   void erase(CellId cell, const Entry& entry) noexcept {
@@ -158,6 +154,14 @@ class Adaptive {
     ghosts_.resize(wanted * kGhostsPerEntry / 4 * (room_.entries != 0 ? 8 : 10) / 8 + 1);
   }
 
+  /// Out of line: within a tick a hit does nothing, and should be no longer than that.
+  [[gnu::noinline]] void note(const Entry& entry, std::uint64_t hash, Use before,
+                              unsigned age) noexcept {
+    const Use after = model_->used(before, age);
+    if (entry.replace_mark(before.bits(), after.bits()) && model_->measured(hash)) {
+      model_->use(before, after);
+    }
+  }
   [[nodiscard]] float score(const Entry& entry) const noexcept {
     return model_->rank(Use(entry.mark())) / static_cast<float>(room_.weight(entry));
   }
