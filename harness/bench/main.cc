@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/base/allocator.h"
 #include "harness/bench/load_command.h"
 #include "harness/bench/progress.h"
 #include "harness/bench/replay_command.h"
@@ -168,6 +169,8 @@ int command_line(int argc, char** argv) {
 }  // namespace nearlane::harness
 
 int main(int argc, char** argv) {
+  nearlane::prefer_huge_pages(argv);  // for what is measured in process, as in the server
+  nearlane::keep_large_values_apart();
   try {
     return nearlane::harness::command_line(argc, argv);
   } catch (const std::exception& wrong) {

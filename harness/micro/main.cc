@@ -9,6 +9,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "core/base/allocator.h"
 #include "core/base/key.h"
 #include "core/l1/l1_map.h"
 #include "harness/micro/micro.h"
@@ -94,5 +95,7 @@ void fail() { failed = true; }
 }  // namespace nearlane::micro
 
 int main(int argc, char** argv) {
+  nearlane::prefer_huge_pages(argv);  // as the server does
+  nearlane::keep_large_values_apart();
   return nearlane::micro::run(std::vector<char*>(argv, argv + argc));
 }

@@ -12,6 +12,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "core/base/allocator.h"
 #include "servers/nearlane/config.h"
 #include "servers/nearlane/server.h"
 #include "servers/nearlane/version.h"
@@ -47,6 +48,8 @@ int serve(const std::vector<std::string>& args) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  nearlane::prefer_huge_pages(argv);
+  nearlane::keep_large_values_apart();
   // A peer that goes away is an error of its own send, not the end of the server.
   std::signal(SIGPIPE, SIG_IGN);
   try {
