@@ -43,7 +43,7 @@ struct Flags {
   std::vector<std::uint64_t> objects;
   std::vector<std::string> bytes;
   std::vector<double> fractions;
-  std::string map = "mutex";
+  std::vector<std::string> maps = {"mutex"};
   std::string reference;
   std::string out;
   bool json = false;
@@ -118,8 +118,10 @@ class ReplayRun {
   /// All that can be wrong before the first trace is read.
   Result<void> prepare() {
     policies_ = flags_.policies.empty() ? default_policies() : flags_.policies;
-    for (const auto& policy : policies_) {
-      if (auto known = check_names({.map = flags_.map, .policy = policy}); !known) return known;
+    for (const auto& map : flags_.maps) {
+      for (const auto& policy : policies_) {
+        if (auto known = check_names({.map = map, .policy = policy}); !known) return known;
+      }
     }
     for (const auto& given : flags_.traces) {
       auto file = find(given, flags_.directory);
@@ -178,17 +180,21 @@ class ReplayRun {
     if (!log) return log.error();
     Replayer replayer(std::move(*log));
     const auto sizes = capacities(file, replayer.log());
-    meter_.begin(file.name, sizes.size() * policies_.size());
-    for (const auto capacity : sizes) {
-      for (const auto& policy : policies_) {
-        meter_.phase(fmt::format("{} at {}", policy, capacity));
-        const auto started = Clock::now();
-        const auto count = replayer.run(
-            {.map = flags_.map, .policy = policy, .unit = unit(), .capacity = capacity});
-        if (!count) return count.error();
-        add_row(file, *hash, replayer.log(), policy, capacity, *count,
-                std::chrono::duration<double>(Clock::now() - started).count());
-        meter_.advance();
+    meter_.begin(file.name, sizes.size() * policies_.size() * flags_.maps.size());
+    for (const auto& map : flags_.maps) {
+      for (const auto capacity : sizes) {
+        for (const auto& policy : policies_) {
+          meter_.advance();
+          // What knows the future needs no map.
+          if (policy == kBelady && map != flags_.maps.front()) continue;
+          meter_.phase(fmt::format("{} in {} at {}", policy, map, capacity));
+          const auto started = Clock::now();
+          const auto count =
+              replayer.run({.map = map, .policy = policy, .unit = unit(), .capacity = capacity});
+          if (!count) return count.error();
+          add_row(file, *hash, replayer.log(), map, policy, capacity, *count,
+                  std::chrono::duration<double>(Clock::now() - started).count());
+        }
       }
     }
     meter_.end("done");
@@ -196,8 +202,8 @@ class ReplayRun {
   }
 
   void add_row(const TraceFile& file, const std::string& hash, const RequestLog& log,
-               const std::string& policy, std::uint64_t capacity, const ReplayCount& count,
-               double seconds) {
+               const std::string& map, const std::string& policy, std::uint64_t capacity,
+               const ReplayCount& count, double seconds) {
     const bool offline = policy == kBelady;
     ReplayRow row{
         .trace = file.name,
@@ -206,7 +212,7 @@ class ReplayRun {
         .unit = unit(),
         .requests = log.reads,
         .misses = count.misses,
-        .map = flags_.map,
+        .map = map,
         .offline = offline,
         .rejections = count.rejections,
         .keys = log.keys.size(),
@@ -288,7 +294,10 @@ std::function<int()> add_replay_command(CLI::App& app) {
                          "capacities as parts of the trace's keys; default: 0.01,0.1,0.25");
   objects->excludes(bytes)->excludes(fractions);
   bytes->excludes(fractions);
-  command->add_option("--map", flags->map, "L1 map; mutex is one shard, so policies are exact")
+  list("--map", flags->maps,
+       "L1 maps; the tables are the first one's, the others' misses are compared with it. mutex is "
+       "one shard, "
+       "so policies are exact")
       ->capture_default_str();
   command->add_option("--reference", flags->reference,
                       "CSV of a simulator's miss ratios to compare with; its capacities are the "

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -174,6 +175,60 @@ std::string render_differences(const std::vector<ReplayRow>& rows) {
          aligned(grid);
 }
 
+std::vector<ReplayRow> rows_of_map(const std::vector<ReplayRow>& rows, const std::string& map) {
+  std::vector<ReplayRow> mine;
+  std::ranges::copy_if(rows, std::back_inserter(mine),
+                       [&](const ReplayRow& row) { return row.map == map; });
+  return mine;
+}
+
+/// How far a row's misses are above those of the same trace, policy and capacity in `first`. Unit: percent.
+std::optional<double> above(const ReplayRow& row, const std::vector<ReplayRow>& first) {
+  const auto same = std::ranges::find_if(first, [&](const ReplayRow& other) {
+    return other.trace == row.trace && other.policy == row.policy && other.capacity == row.capacity;
+  });
+  if (same == first.end() || same->misses == 0) return {};
+  return (static_cast<double>(row.misses) / static_cast<double>(same->misses) - 1) * 100;
+}
+
+/// What a map's shards change.
+std::string render_maps(const std::vector<ReplayRow>& all) {
+  const auto maps = each_once(all, [](const ReplayRow& row) { return row.map; });
+  if (maps.size() < 2) return "";
+  const auto first = rows_of_map(all, maps.front());
+  Grid grid{{"map"}};
+  std::vector<std::string> policies;
+  for (const auto& policy : policies_of(first)) {
+    if (!std::ranges::find(first, policy, &ReplayRow::policy)->offline) policies.push_back(policy);
+  }
+  for (const auto& policy : policies) grid[0].push_back(policy);
+  for (auto map = maps.begin() + 1; map != maps.end(); ++map) {
+    auto& line = grid.emplace_back();
+    line.push_back(*map);
+    const auto mine = rows_of_map(all, *map);
+    for (const auto& policy : policies) {
+      double sum = 0;
+      double most = 0;  // the farthest, either way
+      int rows = 0;
+      for (const auto& row : mine) {
+        if (row.policy != policy) continue;
+        const auto percent_above = above(row, first);
+        if (!percent_above) continue;
+        sum += *percent_above;
+        if (std::abs(*percent_above) > std::abs(most)) most = *percent_above;
+        ++rows;
+      }
+      line.push_back(rows == 0 ? "" : fmt::format("{}, {}", percent(sum / rows), percent(most)));
+    }
+  }
+  return fmt::format(
+             "\n## Other maps\n\nMisses above those in `{}` at the same trace and capacity: mean, "
+             "and "
+             "farthest either way. A map in shards evicts in each by itself.\n\n",
+             maps.front()) +
+         aligned(grid);
+}
+
 std::string render_reference(const std::vector<ReplayRow>& all) {
   std::vector<ReplayRow> rows;
   std::ranges::copy_if(all, std::back_inserter(rows),
@@ -210,12 +265,13 @@ std::string render_replay(const std::vector<ReplayRow>& rows, bool plots) {
   if (rows.empty()) return out;
   out += fmt::format("\nMade from replay.json by `nearlane-bench replay`, revision {}.\n",
                      rows.front().revision);
-  for (const auto& trace : traces_of(rows)) out += render_trace(rows_of(rows, trace), plots);
-  return out + render_reference(rows);
+  const auto first = rows_of_map(rows, rows.front().map);
+  for (const auto& trace : traces_of(first)) out += render_trace(rows_of(first, trace), plots);
+  return out + render_reference(first) + render_maps(rows);
 }
 
 std::string plot_replay(const std::vector<ReplayRow>& rows, const std::string& trace) {
-  const auto mine = rows_of(rows, trace);
+  const auto mine = rows.empty() ? rows : rows_of(rows_of_map(rows, rows.front().map), trace);
   std::vector<Curve> curves;
   for (const auto& policy : policies_of(mine)) {
     Curve curve{.name = heading(mine, policy), .points = {}};

@@ -168,5 +168,21 @@ TEST(Reference, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(Reference::read("no/such.csv").error().detail, HasSubstr("cannot be opened"));
 }
 
+TEST(ReplayPage, ComparesOtherMapsWithTheFirst) {
+  auto rows = sample();
+  for (const auto& row : sample()) {
+    if (row.offline) continue;
+    rows.push_back(row);
+    rows.back().map = "native";
+    rows.back().misses = row.misses * (row.capacity == 1000 ? 11 : 9) / 10;
+  }
+  const auto page = render_replay(rows, false);
+  EXPECT_THAT(page, HasSubstr("## Other maps"));
+  EXPECT_THAT(page, HasSubstr("in `mutex` at the same trace"));
+  EXPECT_THAT(page, ContainsRegex("native +\\| -3.3 %, (\\+10.0|-10.0) %"));
+  EXPECT_EQ(render_replay(sample(), false), page.substr(0, page.find("\n## Other maps")));
+  EXPECT_THAT(render_replay(sample(), false), Not(HasSubstr("Other maps")));
+}
+
 }  // namespace
 }  // namespace nearlane::harness
