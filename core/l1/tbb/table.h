@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <oneapi/tbb/concurrent_hash_map.h>
 
@@ -40,7 +41,11 @@ class TbbTable {
   void tidy() noexcept {}
   [[nodiscard]] std::size_t size() const noexcept { return map_.size(); }
   void clear() {
-    while (!map_.empty()) map_.erase(Key(map_.begin()->first));
+    // First all keys: begin() walks over every bucket that is empty already.
+    std::vector<Key> keys;
+    keys.reserve(map_.size());
+    for (const auto& element : map_) keys.push_back(element.first);
+    for (const Key& key : keys) map_.erase(key);
   }
 
  private:
