@@ -20,6 +20,7 @@
 //            name, which only writers need.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -88,7 +89,7 @@ class Entry {
     return {db_, {bytes(), key_size_}, hash};
   }
   /// Whether this is the entry of `key`, by its bytes.
-  [[nodiscard]] bool is(const KeyRef& key) const noexcept {
+  [[gnu::always_inline, nodiscard]] bool is(const KeyRef& key) const noexcept {
     return key_size_ == key.name.size() && db_ == key.db &&
            same(bytes(), key.name.data(), key.name.size());
   }
@@ -146,19 +147,23 @@ class Entry {
   [[nodiscard]] const char* bytes() const noexcept {
     return reinterpret_cast<const char*>(this + 1);
   }
-  /// memcmp() == 0 by words, inline: names are short, and a call costs more than they do.
-  static bool same(const char* a, const char* b, std::size_t size) noexcept {
-    const auto word = [](const char* from) {
-      std::uint64_t bytes = 0;
-      std::memcpy(&bytes, from, sizeof bytes);
-      return bytes;
-    };
-    if (size < sizeof(std::uint64_t)) return std::memcmp(a, b, size) == 0;
-    const std::size_t last = size - sizeof(std::uint64_t);
-    for (std::size_t at = 0; at < last; at += sizeof(std::uint64_t)) {
-      if (word(a + at) != word(b + at)) return false;
+  /// memcmp() == 0. Names as long as session ids are compared inline, in steps that may overlap, with one
+  /// branch at the end: hits are so short that loops and calls would be felt in how many of them overlap.
+  [[gnu::always_inline]] static bool same(const char* a, const char* b, std::size_t size) noexcept {
+    constexpr std::size_t kStep = 16;
+    if (size < kStep || size > 4 * kStep) [[unlikely]] {
+      return std::memcmp(a, b, size) == 0;
     }
-    return word(a + last) == word(b + last);  // may overlap the word before
+    const auto step = [a, b](std::size_t at) {
+      std::array<std::uint64_t, 2> x;
+      std::array<std::uint64_t, 2> y;
+      std::memcpy(&x, a + at, kStep);
+      std::memcpy(&y, b + at, kStep);
+      return (x[0] ^ y[0]) | (x[1] ^ y[1]);
+    };
+    std::uint64_t differs = step(0) | step(size - kStep);
+    if (size > 2 * kStep) differs |= step(kStep) | step(size - 2 * kStep);
+    return differs == 0;
   }
 
   mutable std::atomic<std::int64_t> deadline_;

@@ -71,7 +71,7 @@ class alignas(128) Shard {
   /// The most that one entry may cost.
   [[nodiscard]] std::uint64_t largest() const noexcept { return room_.bytes / kLargestPart; }
 
-  [[nodiscard]] const Entry* find(const KeyRef& key) noexcept {
+  [[gnu::always_inline, nodiscard]] const Entry* find(const KeyRef& key) noexcept {
     if constexpr (T::kFindsUnlocked) {
       const Entry* found = table_.find(key);
       if (found != nullptr) hit_unlocked(found, key.hash);

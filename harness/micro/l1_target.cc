@@ -29,7 +29,7 @@ constexpr auto kLong = std::chrono::hours(24);
 
 using Lanes = std::array<cohere::LaneView, kLanes>;
 
-KeyRef ref_of(const Name& name) { return {0, name.text()}; }
+[[gnu::always_inline]] inline KeyRef ref_of(const Name& name) { return {0, name.text()}; }
 
 /// Loads the byte. Google Benchmark's DoNotOptimize would be content with its address.
 void touch(const char& byte) {

@@ -63,6 +63,9 @@ constexpr std::array kTable{
     TableCase{"10M × 64 B uniform, batches of 16", {.fill = kMany, .how = How::batch16}},
 };
 
+/// Keys that there is room for when pauses are measured.
+constexpr std::uint64_t kPausesKeys = 1000000;
+
 /// Fewer keys, for a run that only shows that it works.
 constexpr std::uint64_t kQuickKeys = 5000;
 
@@ -144,7 +147,8 @@ class Run {
   bool add(std::vector<Filled>& filled, const std::string& name, const Fill& fill) const {
     std::fprintf(stderr, "nearlane-micro: filling %s with %llu keys of %zu B\n", name.c_str(),
                  static_cast<unsigned long long>(fill.keys), fill.value_bytes);
-    auto target = make_target(name, table_.options.policy, fill);
+    auto target = name == kNoPolicy ? make_target(table_.options.map, "none", fill)
+                                    : make_target(name, table_.options.policy, fill);
     if (!target) {
       std::fprintf(stderr, "nearlane-micro: %s does not hold what was put\n", name.c_str());
       return false;
@@ -279,6 +283,7 @@ int run_ratios(const RatioOptions& options) {
   }
   std::vector<std::string> rivals = table.others;
   for (const auto peer : peer_names()) rivals.emplace_back(peer);
+  if (options.policy != "none") rivals.emplace_back(kNoPolicy);
   if (rivals.empty()) {
     std::fprintf(stderr, "nearlane-micro: there is nothing to compare with\n");
     return 2;
@@ -295,6 +300,13 @@ int run_ratios(const RatioOptions& options) {
       cases.push_back(&*first);
     }
     if (!run.fill_and_measure(fill, cases)) return 1;
+  }
+  std::vector<std::string> maps = table.others;
+  maps.insert(maps.begin(), options.map);
+  for (const std::string& map : maps) {
+    std::fprintf(stderr, "nearlane-micro: pauses of %s\n", map.c_str());
+    table.pauses.push_back(
+        measure_pauses(map, options.policy, options.quick ? kQuickKeys : kPausesKeys));
   }
   const std::string page = ratios_markdown(table);
   if (!write(options.out, ratios_json(table)) || !write(page_beside(options.out), page)) return 2;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/micro/micro.h"
+#include "harness/micro/pauses.h"
 #include "harness/micro/rows.h"
 #include "harness/report/provenance.h"
 
@@ -50,6 +51,10 @@ struct CaseResult {
   std::vector<Group> groups;
 };
 
+/// The compared map under the policy `none`, among the names of a group: what the policy costs is the
+/// difference.
+inline constexpr std::string_view kNoPolicy = "no policy";
+
 struct RatioTable {
   RatioOptions options;
   harness::Provenance provenance;
@@ -57,6 +62,7 @@ struct RatioTable {
   double clock_ns = 0;
   std::vector<std::string> others = {};  // maps of the registry that it is compared with
   std::vector<CaseResult> cases = {};
+  std::vector<Pauses> pauses = {};
 };
 
 [[nodiscard]] std::string ratios_json(const RatioTable& table);

@@ -105,6 +105,47 @@ std::string best_text(const RatioTable& table, const std::vector<Standing>& all,
   return best->name + " " + show_ratio(best, limit);
 }
 
+/// By how much a hit is longer than without a policy; nothing where that was not measured in ns.
+std::optional<Spread> policy_cost(const CaseResult& result) {
+  const auto all = standings(result);
+  const Standing* without = find(all, kNoPolicy);
+  if (without == nullptr || result.asked.metric != Metric::ns_per_op) return std::nullopt;
+  std::vector<double> costs;
+  for (std::size_t i = 0; i < without->values.size(); ++i) {
+    costs.push_back(without->ours[i] - without->values[i]);
+  }
+  return spread(costs);
+}
+
+Json pause_json(const Histogram& of) {
+  return {{"count", of.count()},
+          {"p50_ns", of.quantile(0.5).count()},
+          {"p999_ns", of.quantile(0.999).count()},
+          {"p9999_ns", of.quantile(0.9999).count()},
+          {"max_ns", of.max().count()},
+          {"histogram", of.to_text()}};
+}
+
+std::string pauses_markdown(const std::vector<Pauses>& all) {
+  std::string page =
+      "\n## Pauses\n\nOne thread puts 64 B under twice as many keys as there is room for, from "
+      "nothing; another reads what was put\nlast. `nothing` is two readings of the clock in the "
+      "reading thread meanwhile: what the machine does by itself.\n\n"
+      "| map | | how many | p50 | p99.9 | p99.99 | longest |\n|---|---|---|---|---|---|---|\n";
+  for (const Pauses& one : all) {
+    const auto row = [&](std::string_view what, const Histogram& of) {
+      const auto us = [](Duration time) { return static_cast<double>(time.count()) / 1e3; };
+      page += fmt::format("| {} | {} | {} | {:.2f} µs | {:.1f} µs | {:.1f} µs | {:.0f} µs |\n",
+                          one.map, what, of.count(), us(of.quantile(0.5)), us(of.quantile(0.999)),
+                          us(of.quantile(0.9999)), us(of.max()));
+    };
+    row("put", one.puts);
+    row("find", one.finds);
+    row("nothing", one.nothing);
+  }
+  return page;
+}
+
 Json provenance_json(const RatioTable& table) {
   const harness::Provenance& from = table.provenance;
   return {{"revision", from.revision},
@@ -154,10 +195,12 @@ Json case_json(const RatioTable& table, const CaseResult& result) {
   if (peers.size() > 1) limit(peers[1], asked.limits.tuned_peer);
   limit("best_other", asked.limits.best_other);
   const Standing* best = best_other(table, all);
+  const auto cost = policy_cost(result);
   return {{"case", title(table, asked)},
           {"metric", kMetricNames[static_cast<std::size_t>(asked.metric)]},
           {"best_other", best == nullptr ? Json() : Json(best->name)},
           {"limits", limits},
+          {"policy_ns", cost ? Json({{"median", cost->median}, {"mad", cost->mad}}) : Json()},
           {"rows", rows},
           {"groups", groups}};
 }
@@ -167,6 +210,13 @@ Json case_json(const RatioTable& table, const CaseResult& result) {
 std::string ratios_json(const RatioTable& table) {
   Json cases = Json::array();
   for (const CaseResult& result : table.cases) cases.push_back(case_json(table, result));
+  Json pauses = Json::array();
+  for (const Pauses& one : table.pauses) {
+    pauses.push_back({{"map", one.map},
+                      {"put", pause_json(one.puts)},
+                      {"find", pause_json(one.finds)},
+                      {"nothing", pause_json(one.nothing)}});
+  }
   const Json document = {{"schema", "nearlane-ratios/1"},
                          {"quick", table.options.quick},
                          {"map", table.options.map},
@@ -177,7 +227,8 @@ std::string ratios_json(const RatioTable& table) {
                          {"block_s", table.block_s},
                          {"clock_ns", table.clock_ns},
                          {"provenance", provenance_json(table)},
-                         {"cases", cases}};
+                         {"cases", cases},
+                         {"pauses", pauses}};
   return document.dump(1) + "\n";
 }
 
@@ -217,6 +268,22 @@ std::string ratios_markdown(const RatioTable& table) {
                           show(result.asked.metric, one.ours), show_ratio(&one, 0));
     }
   }
+  bool costs = false;
+  for (const CaseResult& result : table.cases) {
+    const auto cost = policy_cost(result);
+    if (!cost) continue;
+    if (!costs) {
+      page += fmt::format(
+          "\n## What `{}` costs a hit\n\nThe difference to `{}` without a policy, within a "
+          "round.\n\n"
+          "| case | a hit |\n|---|---|\n",
+          options.policy, options.map);
+    }
+    costs = true;
+    page += fmt::format("| {} | {:.1f} ± {:.1f} ns |\n", title(table, result.asked), cost->median,
+                        cost->mad);
+  }
+  if (!table.pauses.empty()) page += pauses_markdown(table.pauses);
   page +=
       "\n## Rounds in which others took more than a tenth of the machine\n\n"
       "| case | maps filled together | disturbed, measured again or kept | largest foreign share "

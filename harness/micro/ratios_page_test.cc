@@ -38,6 +38,27 @@ TEST(RatiosPage, MakesRatiosWithinARoundAndThenTheMedian) {
   EXPECT_EQ(rows[2]["times_as_fast"]["median"], 5.0) << "against ours in its own group";
 }
 
+TEST(RatiosPage, SaysWhatThePolicyCosts) {
+  RatioTable table = two_groups(Metric::ns_per_op);
+  table.options.policy = "lru";
+  EXPECT_THAT(ratios_markdown(table), Not(HasSubstr("costs a hit")));
+  Group group{.names = {"ours", std::string(kNoPolicy)}};
+  group.rounds = {{{10, 8}, 0}, {{20, 14}, 0}, {{30, 23}, 0}};
+  table.cases[0].groups.push_back(group);
+  EXPECT_THAT(ratios_markdown(table), HasSubstr("| a case | 6.0 ± 1.0 ns |"));
+  EXPECT_EQ(nlohmann::json::parse(ratios_json(table))["cases"][0]["policy_ns"]["median"], 6.0);
+}
+
+TEST(RatiosPage, ShowsPausesBesideThoseOfTheMachine) {
+  RatioTable table = two_groups(Metric::ns_per_op);
+  Pauses pauses{.map = "ours"};
+  for (int i = 0; i < 9; ++i) pauses.finds.record(std::chrono::nanoseconds(100));
+  pauses.finds.record(std::chrono::microseconds(250));
+  table.pauses.push_back(pauses);
+  EXPECT_THAT(ratios_markdown(table), HasSubstr("| ours | find | 10 | 0.10 µs |"));
+  EXPECT_EQ(nlohmann::json::parse(ratios_json(table))["pauses"][0]["find"]["max_ns"], 250000);
+}
+
 TEST(RatiosPage, MoreOperationsASecondAreFaster) {
   const auto document = nlohmann::json::parse(ratios_json(two_groups(Metric::ops_per_s)));
   EXPECT_EQ(document["cases"][0]["rows"][2]["times_as_fast"]["median"], 0.2);

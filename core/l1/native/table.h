@@ -65,10 +65,17 @@ class NativeTable {
   ~NativeTable();
 
   [[gnu::always_inline, nodiscard]] const Entry* find(const KeyRef& key) const noexcept {
-    // Most are at home in the only table there is; the rest, misses among them, takes the long way.
+    // Most are at home in the only table there is, and the first whose tag fits; the rest, misses among
+    // them, takes the long way.
     const Buckets current{current_.load(std::memory_order_acquire)};
-    const Entry* entry = find_in(current[current.home(key.hash)], key);
-    return entry != nullptr ? entry : find_on(key);
+    const Bucket& home = current[current.home(key.hash)];
+    if (const unsigned fits = matches(home, key.hash >> kTagShift); fits != 0) [[likely]] {
+      const Entry* entry = at(home, fits);
+      if (entry != nullptr && entry->is(key)) [[likely]] {
+        return entry;
+      }
+    }
+    return find_on(key);
   }
   void prefetch_place(std::uint64_t hash) const noexcept {
     const Buckets buckets{current_.load(std::memory_order_acquire)};
@@ -79,9 +86,7 @@ class NativeTable {
     const Bucket& home = buckets[buckets.home(hash)];
     const unsigned fits = matches(home, hash >> kTagShift);
     if (fits == 0) return;
-    const std::uint64_t word =
-        home.words[static_cast<unsigned>(std::countr_zero(fits))].load(std::memory_order_relaxed);
-    const auto* entry = std::bit_cast<const char*>(word & kAddress);
+    const auto* entry = reinterpret_cast<const char*>(at(home, fits));
     __builtin_prefetch(entry);
     __builtin_prefetch(entry + kLine);
   }
@@ -147,7 +152,7 @@ class NativeTable {
   static void give_up(Buckets buckets) noexcept;
 
   /// Bit n: word n has the tag.
-  static unsigned matches(const Bucket& bucket, std::uint64_t tag) noexcept {
+  [[gnu::always_inline]] static unsigned matches(const Bucket& bucket, std::uint64_t tag) noexcept {
 #if NEARLANE_TAGS_BY_SSE
     // The upper halves of the eight words, of these the upper halves, which are the tags.
     const auto* words = reinterpret_cast<const __m128*>(&bucket);
@@ -176,11 +181,14 @@ class NativeTable {
     assert((address & ~kAddress) == 0);
     return (hash >> kTagShift << kTagShift) | address;
   }
+  /// The first of those that fit. Null: an empty word looks like the tag 0.
+  [[gnu::always_inline]] static const Entry* at(const Bucket& bucket, unsigned fits) noexcept {
+    const auto slot = static_cast<unsigned>(std::countr_zero(fits));
+    return entry_of(bucket.words[slot].load(std::memory_order_acquire));
+  }
   static const Entry* find_in(const Bucket& bucket, const KeyRef& key) noexcept {
     for (unsigned fits = matches(bucket, key.hash >> kTagShift); fits != 0; fits &= fits - 1) {
-      const auto slot = static_cast<unsigned>(std::countr_zero(fits));
-      const std::uint64_t word = bucket.words[slot].load(std::memory_order_acquire);
-      const Entry* entry = entry_of(word);  // null: an empty word looks like the tag 0
+      const Entry* entry = at(bucket, fits);
       if (entry != nullptr && entry->is(key)) return entry;
     }
     return nullptr;

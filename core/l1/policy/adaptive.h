@@ -7,10 +7,12 @@
 // back in time it goes on from there. One draw serves the next eight victims; whoever was used since it was
 // drawn stays.
 //
-// Cost:      10 bytes an entry, all of it ghosts, two of them an entry. A hit: nothing within a tick, then one
-//            compare-and-swap of the mark, and for a measured key two counters under a lock that nobody
-//            waits for. victim(): once in eight a draw of 256 cells. insert() now and then makes a larger
-//            table of ghosts, which were empty as long as nothing had to leave.
+// Cost:      10 bytes an entry, all of it ghosts, two of them an entry, and none before the first entry has to
+//            leave. A hit: nothing within a tick, then one compare-and-swap of the mark, and for a measured
+//            key two counters under a lock that nobody waits for. victim(): once in eight a draw of 256
+//            cells. The first victim makes the table of ghosts; a shard that holds a quarter more by now,
+//            because its entries became smaller, makes a larger one and forgets the former ghosts. Either is
+//            zeroed by the kernel, page by page as it is used, not by the caller at once.
 // Source:    sampling: Psounis and Prabhakar, "A randomized web-cache replacement scheme", INFOCOM 2001, and
 //            LHD (reuse_model.h); what its parts are worth is in docs/decisions/0008.
 #pragma once
@@ -19,8 +21,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
-#include <vector>
 
 #include "core/l1/policy/policy.h"
 #include "core/l1/policy/reuse_model.h"
@@ -45,7 +47,6 @@ class Adaptive {
 
   void insert(CellId, const Entry& entry, std::uint64_t hash) {
     ++entries_;
-    reach();
     const bool measured = model_->measured(hash);
     Use use(0, 0, model_->now());
     if (Ghost* ghost = ghost_of(hash); ghost != nullptr) {
@@ -96,7 +97,7 @@ class Adaptive {
     return cell;
   }
   void clear() noexcept {
-    std::ranges::fill(ghosts_, Bucket{});
+    ghosts_ = {};
     entries_ = 0;
     drawn_ = next_ = 0;
     leaving_ = kNoCell;
@@ -115,7 +116,20 @@ class Adaptive {
     std::uint16_t tag = 0;
     Use use;
   };
-  using Bucket = std::array<Ghost, 4>;
+  static constexpr std::size_t kPerBucket = 4;
+  using Bucket = std::array<Ghost, kPerBucket>;
+  struct Free {
+    void operator()(Bucket* buckets) const noexcept { std::free(buckets); }
+  };
+  struct Ghosts {
+    Ghosts() noexcept = default;
+    /// All zero, so all free; none at all where there is no memory.
+    explicit Ghosts(std::size_t size) noexcept
+        : buckets(static_cast<Bucket*>(std::calloc(size, sizeof(Bucket)))),
+          count(buckets != nullptr ? size : 0) {}
+    std::unique_ptr<Bucket[], Free> buckets;
+    std::size_t count = 0;
+  };
   struct Candidate {
     float score = 0;
     CellId cell = kNoCell;
@@ -128,9 +142,10 @@ class Adaptive {
     return static_cast<std::uint16_t>(std::max<std::uint64_t>(1, hash >> 16U & 0xFFFFU));
   }
   Bucket& bucket_of(std::uint64_t hash) noexcept {
-    return ghosts_[(hash >> 32U) * ghosts_.size() >> 32U];
+    return ghosts_.buckets[(hash >> 32U) * ghosts_.count >> 32U];
   }
   Ghost* ghost_of(std::uint64_t hash) noexcept {
+    if (ghosts_.count == 0) return nullptr;
     for (Ghost& ghost : bucket_of(hash)) {
       if (ghost.tag == tag_of(hash)) return &ghost;
     }
@@ -138,6 +153,7 @@ class Adaptive {
   }
   /// The one whose last use is the longest ago gives way.
   void remember(const Entry& entry) noexcept {
+    if (!reach()) return;  // no memory, no ghosts
     const std::uint64_t hash = entry.key().hash;
     Bucket& bucket = bucket_of(hash);
     const auto staleness = [&](const Ghost& ghost) {
@@ -146,12 +162,14 @@ class Adaptive {
     *std::ranges::max_element(bucket, {}, staleness) = {tag_of(hash), Use(entry.mark())};
   }
   /// Room for the ghosts of as many entries as there are.
-  void reach() {
+  [[nodiscard]] bool reach() noexcept {
     const std::uint64_t wanted = std::max<std::uint64_t>(room_.entries, entries_);
-    if (ghosts_.size() * 4 >= wanted * kGhostsPerEntry && !ghosts_.empty()) return;
-    ghosts_.clear();
-    ghosts_.shrink_to_fit();
-    ghosts_.resize(wanted * kGhostsPerEntry / 4 * (room_.entries != 0 ? 8 : 10) / 8 + 1);
+    if (ghosts_.count * kPerBucket < wanted * kGhostsPerEntry || ghosts_.count == 0) {
+      ghosts_ = {};  // before the next ones are there
+      ghosts_ =
+          Ghosts(wanted * kGhostsPerEntry / kPerBucket * (room_.entries != 0 ? 8 : 10) / 8 + 1);
+    }
+    return ghosts_.count != 0;
   }
 
   /// Out of line: within a tick a hit does nothing, and should be no longer than that.
@@ -220,7 +238,7 @@ class Adaptive {
   std::uint64_t shards_ = 1;
   ReuseModel* model_ = nullptr;
   alignas(64) std::size_t entries_ = 0;
-  std::vector<Bucket> ghosts_;
+  Ghosts ghosts_;
   CellId hand_ = 0;
   CellId leaving_ = kNoCell;  // the victim, until it is erased
   std::uint64_t random_ = 1;

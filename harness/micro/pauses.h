@@ -1,0 +1,31 @@
+// Pauses: how long a put and a find may take while a map grows from nothing and then evicts, in wall time.
+//
+// One thread puts keys, twice as many as there is room for, so that tables grow, policies build what they
+// remember by, entries are evicted and reclaimed. Another reads keys that are there, and times each read.
+// Beside it stands what the machine does to a thread that does nothing at all while another is at work.
+//
+// Units:     ns.
+// Threads:   two, each on a core of its own where there are two.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/histogram.h"
+
+namespace nearlane::micro {
+
+struct Pauses {
+  std::string map;
+  Histogram puts = {};
+  Histogram finds = {};
+  Histogram nothing =
+      {};  // between two readings of the clock, in the finding thread, while the same is put
+};
+
+/// Puts 2 × `keys` values of 64 B into a map with room for `keys`.
+[[nodiscard]] Pauses measure_pauses(std::string_view map, std::string_view policy,
+                                    std::uint64_t keys);
+
+}  // namespace nearlane::micro
