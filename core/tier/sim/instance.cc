@@ -261,6 +261,18 @@ void Instance::remove(std::size_t session, std::size_t key, Version version, Tim
   });
 }
 
+void Instance::look_at(std::size_t session, std::size_t key, TimePoint deadline) {
+  if (!may_write(session)) return;
+  begin_write(session, {});  // in the same order as a write would be
+  const std::string name(ref(key).name);
+  on_loop(session, [&] {
+    cache_->execute({.db = ref(key).db, .args = {"EXISTS", name}, .keys = {name}, .writes = false},
+                    deadline, [this, session](const Result<protocol::Reply>& reply) {
+                      end_write(session, {}, reply.has_value(), false);
+                    });
+  });
+}
+
 void Instance::touch(std::size_t session, std::size_t key, TimePoint deadline) {
   if (!may_write(session)) return;
   begin_write(session, {});

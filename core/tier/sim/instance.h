@@ -51,6 +51,8 @@ class Instance {
   void write(std::size_t session, std::size_t key, Version version, TimePoint deadline);
   void remove(std::size_t session, std::size_t key, Version version, TimePoint deadline,
               bool strictly);
+  /// A command that only reads, and that the tier knows nothing of.
+  void look_at(std::size_t session, std::size_t key, TimePoint deadline);
   void touch(std::size_t session, std::size_t key, TimePoint deadline);
   void write_both(std::size_t session, Version first, Version second, TimePoint deadline);
   void flush(std::size_t session, Version first, Version second, TimePoint deadline);

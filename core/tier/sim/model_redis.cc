@@ -33,6 +33,9 @@ bool writes(std::string_view command) noexcept {
 
 ModelRedis::ModelRedis(History& history, std::array<Name, kKeys> keys, Form form)
     : history_(history), keys_(keys), form_(form) {
+  for (std::size_t i = 0; i < kKeys; ++i) {
+    while (keys_[slots_[i].name].name != keys_[i].name) ++slots_[i].name;
+  }
   clients_.reserve(8);
   (void)connect();
 }
@@ -47,7 +50,7 @@ void ModelRedis::disconnect(Client client) noexcept {
   peer.connected = false;
   peer.tracking = false;
   peer.output.clear();
-  for (Slot& slot : slots_) std::erase(slot.tracked, client);
+  for (auto& tracked : tracked_) std::erase(tracked, client);
 }
 
 void ModelRedis::receive(Client client, std::string_view bytes, TimePoint now) {
@@ -238,8 +241,8 @@ void ModelRedis::remove(Client client, Args args, TimePoint now) {
 /// a version for each key.
 void ModelRedis::flush(Client client, Args args, TimePoint now) {
   auto version = number_in<Version>(args[1].substr(1));
+  for (auto& tracked : tracked_) tracked.clear();
   for (Slot& slot : slots_) {
-    slot.tracked.clear();
     if (slot.value != kNone) {
       write(client, slot, kNone, -1, version, now);
     } else {
@@ -266,10 +269,11 @@ ModelRedis::Slot* ModelRedis::find(Client client, std::string_view name, TimePoi
   return nullptr;
 }
 
-void ModelRedis::note_read(Client client, Slot& slot) {
-  Peer& peer = clients_[client];
+void ModelRedis::note_read(Client client, const Slot& slot) {
+  const Peer& peer = clients_[client];
   if (!peer.tracking || !peer.caching) return;
-  if (std::ranges::find(slot.tracked, client) == slot.tracked.end()) slot.tracked.push_back(client);
+  auto& tracked = tracked_[slot.name];
+  if (std::ranges::find(tracked, client) == tracked.end()) tracked.push_back(client);
 }
 
 void ModelRedis::write(Client by, Slot& slot, Version value, std::int64_t expires_ms, Version write,
@@ -292,17 +296,18 @@ void ModelRedis::expire(Client by, Slot& slot) {
   announce(by, slot);
 }
 
-void ModelRedis::announce(Client by, Slot& slot) {
+void ModelRedis::announce(Client by, const Slot& slot) {
   if (form_ == Form::broadcast) {
     for (Client client = 1; client < clients_.size(); ++client) {
       if (client != by && clients_[client].tracking) clients_[client].due[index_of(slot)] = true;
     }
     return;
   }
-  for (const Client client : slot.tracked) {
+  auto& tracked = tracked_[slot.name];
+  for (const Client client : tracked) {
     if (client != by) push(clients_[client], index_of(slot));
   }
-  slot.tracked.clear();
+  tracked.clear();
 }
 
 void ModelRedis::forget_tracked(std::size_t key) { announce(kNobody, slots_[key]); }
@@ -339,9 +344,9 @@ void ModelRedis::expire_due(TimePoint now) {
 }
 
 void ModelRedis::fail_over(bool keep_last_write, TimePoint now) {
+  for (auto& tracked : tracked_) tracked.clear();
   for (std::size_t i = 0; i < kKeys; ++i) {
     Slot& slot = slots_[i];
-    slot.tracked.clear();
     const Slot& old = before_[i];
     if (keep_last_write || (slot.value == old.value && slot.expires_ms == old.expires_ms)) continue;
     slot.value = old.value;

@@ -81,7 +81,7 @@ class ModelRedis {
   struct Slot {
     Version value = kNone;
     std::int64_t expires_ms = -1;
-    std::vector<Client> tracked = {};
+    std::size_t name = 0;  // whose registrations hold for it
   };
   struct Peer {
     protocol::CommandParser parser;
@@ -113,10 +113,10 @@ class ModelRedis {
   /// The slot of a name in the peer's database; null for names that the schedule does not use.
   Slot* find(Client client, std::string_view name, TimePoint now);
   /// What a command that only reads does to tracking.
-  void note_read(Client client, Slot& slot);
+  void note_read(Client client, const Slot& slot);
   void write(Client by, Slot& slot, Version value, std::int64_t expires_ms, Version write,
              TimePoint now);
-  void announce(Client by, Slot& slot);
+  void announce(Client by, const Slot& slot);
   void expire(Client by, Slot& slot);
   void push(Peer& peer, std::size_t key);
   [[nodiscard]] std::size_t index_of(const Slot& slot) const noexcept {
@@ -129,6 +129,9 @@ class ModelRedis {
   const std::array<Name, kKeys> keys_;
   const Form form_;
   std::array<Slot, kKeys> slots_;
+  // By name: Redis keeps no database with a registration, so a write of the name in one database
+  // announces it, and drops it, for all.
+  std::array<std::vector<Client>, kKeys> tracked_;
   std::array<Slot, kKeys> before_;  // as it was before the last write, for a failover to lose
   std::vector<Peer> clients_;
   TimePoint loading_until_ = TimePoint::min();

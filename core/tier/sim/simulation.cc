@@ -146,6 +146,13 @@ class Schedule final : private Judge {
         if (writes_++ < kMaxWrites)
           instance.remove(session, key, new_version(), deadline(), random.once_in(2));
         break;
+      case 7:
+        if (random.once_in(2)) {
+          instance.look_at(session, key, deadline());
+        } else {
+          instance.read(session, key, deadline());
+        }
+        break;
       case 12:
         instance.touch(session, key, deadline());
         break;
