@@ -116,7 +116,7 @@ void SimulatedBackend::show_view() {
 void SimulatedBackend::Link::received(std::string_view bytes) {
   World& world = backend.world_;
   lane.received(bytes, world.now);
-  const bool has_reply = bytes.front() != '>';
+  const bool has_reply = bytes.front() != '>';  // not a push alone
   if (world.mutant == Mutant::lease_from_receipt && has_reply &&
       lane.state() == cohere::Lane::State::ready && this == &*backend.lane_)
     backend.seen_[0].set_lease(world.now + kLease);
