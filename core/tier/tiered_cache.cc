@@ -75,15 +75,28 @@ class TieredCache::Impl final : public cohere::Listener {
   void invalidate(std::string_view name) noexcept override {
     Counts::add(Count::invalidations);
     // The push does not say in which database.
-    std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
+    forget(name, dbs_.load(std::memory_order_relaxed));
+  }
+
+  /// A command of ours that is no transaction may have dropped L2's registration of the key's name, if it
+  /// wrote, or if it found that the key had ended. L2 registers a name for all databases at once and tells us
+  /// nothing, so what we have under it in the others would never be announced again.
+  void forget_in_other_dbs(const KeyRef& key) noexcept {
+    const std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
+    forget(key.name, dbs & ~bit_of(key.db));
+  }
+
+  /// `dbs`: a bit for each database.
+  void forget(std::string_view name, std::uint64_t dbs) noexcept {
     for (std::uint32_t db = 0; dbs != 0; ++db, dbs >>= 1U) {
       if ((dbs & 1U) != 0) forget(KeyRef(db, name));
     }
   }
+  static std::uint64_t bit_of(std::uint32_t db) noexcept { return std::uint64_t{1} << (db % 64); }
 
   /// Remembers the database, before anything of it can be installed.
   void note_db(std::uint32_t db) noexcept {
-    const std::uint64_t bit = std::uint64_t{1} << (db % 64);
+    const std::uint64_t bit = bit_of(db);
     if ((dbs_.load(std::memory_order_relaxed) & bit) == 0)
       dbs_.fetch_or(bit, std::memory_order_seq_cst);
   }
@@ -154,6 +167,8 @@ class Fetch final : public cohere::Call {
       }
     });
     for (auto& waiter : joined) waiters.push_back(std::move(waiter));
+    // GET found the key and PTTL did not: it was PTTL that ended it.
+    if (answer.pttl == -2 && !answer.reply.is_null()) tier_.forget_in_other_dbs(key);
   }
 
   void complete(Answer answer) noexcept override {
@@ -276,7 +291,10 @@ class Raw final : public cohere::Call {
       TieredCache::ReplyHandler done)
       : Call(std::move(what)), tier_(tier), written_(std::move(written)), done_(std::move(done)) {}
 
-  void settle(const Answer&) noexcept override { forget_all(); }
+  void settle(const Answer&) noexcept override {
+    forget_all();
+    if (!command.wide) tier_.forget_in_other_dbs(command.key.ref());
+  }
   void forget_all() noexcept {
     for (const Key& key : written_) tier_.forget(key.ref());
   }

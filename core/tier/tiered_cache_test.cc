@@ -107,6 +107,27 @@ TEST_F(OverMemory, KeepsWhatARawCommandOnlyRead) {
   EXPECT_EQ(cache.find("k"), "v");
 }
 
+TEST_F(OverMemory, ForgetsTheNameInEveryOtherDatabaseAfterARawCommand) {
+  // Redis may have dropped the one registration that it keeps for all of them.
+  const KeyRef elsewhere(1, "k");
+  const auto set_elsewhere = [&] {
+    cache.tier.set(elsewhere, "v", {}, kForever, [](const Result<StoreOutcome>&) {});
+  };
+  const auto is_there = [&] {
+    const epoch::Guard guard;
+    return cache.tier.find(elsewhere, Clock::now()) != nullptr;
+  };
+  set_elsewhere();
+  ASSERT_TRUE(is_there());
+  ASSERT_TRUE(cache.set("k", "v"));
+  EXPECT_TRUE(is_there()) << "a transaction registers the name again";
+  ASSERT_TRUE(cache.execute({"APPEND", "k", "v"}, {"k"}));
+  EXPECT_FALSE(is_there());
+  set_elsewhere();
+  ASSERT_TRUE(cache.execute({"STRLEN", "k"}, {"k"}, false));
+  EXPECT_FALSE(is_there()) << "it may have found that the key had expired";
+}
+
 TEST_F(OverMemory, ForgetsAllKeysOfACommandWithSeveral) {
   ASSERT_TRUE(cache.set("a", "1"));
   ASSERT_TRUE(cache.set("b", "1"));

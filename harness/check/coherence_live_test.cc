@@ -76,6 +76,24 @@ TEST_F(Coherence, AValueWrittenThroughOneIsReadThroughTheOtherAndHitsAfterwards)
   EXPECT_EQ(direct({"GET", "k"}), "v1");
 }
 
+TEST_F(Coherence, AWriteInOneDatabaseDoesNotHideForeignWritesOfTheNameInAnother) {
+  // On one lane, because Redis drops the registrations of a name in all databases at once, and does
+  // not tell whoever wrote.
+  CacheNode node(redis->url(), {.pool = 1});
+  ASSERT_TRUE(node.ready_within(5s));
+  direct({"SET", "k", "v1"});
+  ASSERT_TRUE(node.get("k"));
+  ASSERT_EQ(node.find("k"), "v1");
+  std::promise<bool> done;
+  node.tier().execute({.db = 1, .args = {"APPEND", "k", "x"}, .keys = {"k"}}, Clock::now() + 5s,
+                      [&](const Result<protocol::Reply>& reply) { done.set_value(!!reply); });
+  ASSERT_TRUE(done.get_future().get());
+  direct({"SET", "k", "v2"});
+  const auto found = node.get("k");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->entry->value(), "v2");
+}
+
 TEST_F(Coherence, WhatOneOverwritesTheOtherNeverServesAgainOncePushed) {
   for (int round = 0; round < 200; ++round) {
     const std::string key = std::to_string(round % 7);

@@ -1,0 +1,315 @@
+#include "core/tier/sim/instance.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "core/base/epoch.h"
+#include "core/tier/sim/small_map.h"
+
+namespace nearlane::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using tier::Lookup;
+using tier::ReadFrom;
+
+Version version_of(const Entry* entry) noexcept {
+  if (entry == nullptr || entry->negative()) return kNone;
+  Version version = kNone;
+  const std::string_view text = entry->value();
+  std::from_chars(text.data(), text.data() + text.size(), version);
+  return version;
+}
+
+std::unique_ptr<l1::L1Map> make_map(std::string_view name) {
+  if (name == "small") return std::make_unique<SmallMap>();
+  return *l1::make_l1({.map = name, .policy = "lru", .bytes = std::uint64_t{1} << 16U});
+}
+
+}  // namespace
+
+Instance::Instance(World& world, Judge& judge, const std::array<ModelRedis::Name, kKeys>& keys,
+                   std::string_view map, bool outside)
+    : world_(world),
+      judge_(judge),
+      refs_{KeyRef(keys[0].db, keys[0].name), KeyRef(keys[1].db, keys[1].name)} {
+  auto l1 = make_map(map);
+  map_ = l1.get();
+  auto l2 = std::make_unique<SimulatedBackend>(world, *map_, outside);
+  backend_ = l2.get();
+  const bool capped = world.random.once_in(8);
+  const bool negative = world.random.once_in(2);
+  // How long a fill may be joined.
+  const Duration joinable = world.mutant == Mutant::join_old ? Duration::max() : kLease;
+  cache_ = std::make_unique<tier::TieredCache>(
+      tier::TierConfig{.l1_ttl = capped ? kLease : Duration::max(),
+                       .negative_ttl = negative ? kLease * 20 : Duration::zero(),
+                       .lease = joinable,
+                       .now = [&world] { return world.now; }},
+      std::move(l1), std::move(l2));
+  cache_->start();
+}
+
+Instance::~Instance() { cache_->stop(); }
+
+template <class Work>
+void Instance::on_loop(std::size_t session, Work&& work) {
+  backend_->loop = static_cast<unsigned>(session);
+  std::forward<Work>(work)();
+  backend_->loop = 0;
+}
+
+std::string Instance::text(const char* what, std::size_t key, Version version) const {
+  return std::string(what) + " key " + std::to_string(key) + " version " + std::to_string(version);
+}
+
+bool Instance::may_write(std::size_t session) const noexcept {
+  const Session& asker = sessions_[session];
+  return !asker.wide && asker.twice == 0;
+}
+
+int Instance::floor(std::size_t key) const noexcept {
+  return std::max(acknowledged_[key], judge_.revoked(key));
+}
+
+void Instance::read(std::size_t session, std::size_t key, TimePoint deadline) {
+  const Session& asker = sessions_[session];
+  if (asker.wide || (asker.writes != 0 && asker.twice != 0)) return;
+  ask(session, key, deadline, false);
+}
+
+void Instance::ask(std::size_t session, std::size_t key, TimePoint deadline, bool last) {
+  Session& asker = sessions_[session];
+  auto question = std::make_shared<Question>(Question{.session = session,
+                                                      .key = key,
+                                                      .asked = world_.now,
+                                                      .floor = floor(key),
+                                                      .behind = std::nullopt,
+                                                      .twice = false,
+                                                      .last = last});
+  for (const Written& written : asker.written) {
+    if (written.key == key) question->behind = written;
+  }
+  if (judge_.tracing()) judge_.say(text("a client reads", key, kNone));
+  const bool follows = asker.writes != 0 && world_.mutant != Mutant::read_overtakes_write;
+  if (!follows) {
+    const epoch::Guard guard;
+    if (const Entry* entry = cache_->find(ref(key), world_.now))
+      return judge_answer(*question, version_of(entry));
+  }
+  ReadFrom from = ReadFrom::through_l2;
+  if (!follows) {
+    const bool alone = asker.unanswered == 0 && !world_.random.once_in(4);
+    from = alone ? ReadFrom::l1_first : ReadFrom::l1_in_order;
+    question->twice = alone;
+  }
+  ++questions_;
+  ++unanswered_;
+  ++asker.unanswered;
+  if (question->twice) ++asker.twice;
+  tier::TieredCache::GetHandler done = [this, question](const Result<Lookup>& found) {
+    take_answer(*question, found);
+  };
+  if (world_.mutant == Mutant::join_cancelled && !follows && backend_->join(ref(key), done)) return;
+  on_loop(session, [&] { cache_->get(Key(ref(key)), from, deadline, std::move(done)); });
+}
+
+void Instance::take_answer(Question& question, const Result<Lookup>& found) {
+  if (std::exchange(question.answered, true)) return judge_.violate(5, "answered twice");
+  Session& asker = sessions_[question.session];
+  --unanswered_;
+  --asker.unanswered;
+  if (question.twice) --asker.twice;
+  if (found) return judge_answer(question, version_of(found->entry.get()));
+  if (question.last) judge_.violate(5, "cannot read though all is well: " + found.error().detail);
+}
+
+void Instance::judge_answer(const Question& question, Version shown) {
+  ++judge_.coverage().answers;
+  const std::size_t key = question.key;
+  const History& history = world_.history;
+  world_.record(static_cast<std::uint64_t>(shown));
+  if (judge_.tracing()) judge_.say(text("a client is told", key, shown));
+  if (question.last &&
+      !history.may_answer(key, shown, question.asked, world_.now, Duration::zero(), kStartPlace))
+    return judge_.violate(4, text("all is quiet, and a client is told", key, shown));
+  if (!history.may_answer(key, shown, question.asked, world_.now, kLease, kStartPlace))
+    return judge_.violate(1, text("a client is told of", key, shown));
+  if (!history.may_answer(key, shown, question.asked, world_.now, kLease, question.floor))
+    return judge_.violate(2, text("acknowledged newer than", key, shown));
+  if (question.behind) followers_.push_back({*question.behind, shown, question.asked, world_.now});
+}
+
+void Instance::look() {
+  const epoch::Guard guard;
+  for (std::size_t key = 0; key < kKeys; ++key) (void)cache_->find(ref(key), world_.now);
+}
+
+void Instance::judge_served(TimePoint until) {
+  const cohere::LaneView& view = backend_->lanes()[0];
+  if (view.lease_until() <= world_.now || until <= world_.now) return;
+  const epoch::Guard guard;
+  for (std::size_t key = 0; key < kKeys; ++key) {
+    const Entry* entry = map_->find(ref(key));
+    if (entry == nullptr || !view.vouches(*entry, world_.now)) continue;
+    ++judge_.coverage().served;
+    const TimePoint last = std::min({until, view.lease_until(), entry->deadline()}) - Duration(1);
+    const Version shown = version_of(entry);
+    const auto possible = [&](int floor) {
+      return world_.history.may_serve(key, shown, last, kLease, floor);
+    };
+    if (possible(floor(key))) continue;
+    if (shown != kNone && world_.history.place_of(shown) < judge_.revoked(key))
+      return judge_.violate(3, text("L1 serves what was revoked:", key, shown));
+    if (possible(kStartPlace))
+      return judge_.violate(2, text("L1 serves, though newer was acknowledged,", key, shown));
+    return judge_.violate(1, text("L1 serves", key, shown));
+  }
+}
+
+void Instance::ask_everything() {
+  for (std::size_t key = 0; key < kKeys; ++key) ask(0, key, kForever, true);
+}
+
+void Instance::judge_rest() {
+  if (unanswered_ != 0) return judge_.violate(5, "somebody was not answered");
+  if (backend_->fetches() > questions_) return judge_.violate(5, "more fetches than questions");
+  const cohere::LaneView& view = backend_->lanes()[0];
+  const epoch::Guard guard;
+  for (std::size_t key = 0; key < kKeys; ++key) {
+    const Entry* entry = map_->find(ref(key));
+    if (entry == nullptr || !view.vouches(*entry, world_.now)) continue;
+    if (version_of(entry) != world_.redis.value_of(key, world_.now))
+      return judge_.violate(4, text("all is quiet, and L1 has", key, version_of(entry)));
+  }
+  for (const Follower& follower : followers_) {
+    if (std::ranges::find(known_, follower.behind.version) == known_.end()) continue;
+    if (!world_.history.may_answer(follower.behind.key, follower.shown, follower.asked,
+                                   follower.answered, kLease,
+                                   world_.history.place_of(follower.behind.version))) {
+      return judge_.violate(2, text("a connection that had written was told of",
+                                    follower.behind.key, follower.shown));
+    }
+  }
+}
+
+void Instance::begin_write(std::size_t session, std::initializer_list<Written> written) {
+  Session& writer = sessions_[session];
+  ++unanswered_;
+  ++writer.unanswered;
+  ++writer.writes;
+  for (const Written& one : written) {
+    writer.written.push_back(one);
+    if (judge_.tracing()) judge_.say(text("a client writes", one.key, one.version));
+  }
+}
+
+void Instance::end_write(std::size_t session, std::initializer_list<Written> written, bool known,
+                         bool wrote) {
+  Session& writer = sessions_[session];
+  --unanswered_;
+  --writer.unanswered;
+  --writer.writes;
+  writer.wide = false;
+  ++(known ? judge_.coverage().acknowledged : judge_.coverage().unknown);
+  for (const Written& one : written) {
+    std::erase_if(writer.written, [&](const Written& of) { return of.version == one.version; });
+    if (judge_.tracing()) judge_.say(text(known ? "acknowledged" : "failed", one.key, one.version));
+    if (!wrote) continue;
+    const int place = world_.history.place_of(one.version);
+    if (place == kStartPlace)
+      return judge_.violate(2, text("acknowledged without being written:", one.key, one.version));
+    acknowledged_[one.key] = std::max(acknowledged_[one.key], place);
+    known_.push_back(one.version);
+  }
+}
+
+void Instance::write(std::size_t session, std::size_t key, Version version, TimePoint deadline) {
+  if (!may_write(session)) return;
+  begin_write(session, {{key, version}});
+  tier::StoreOptions options;
+  Random& random = world_.random;
+  if (random.once_in(3)) options.expiry = tier::Expiry::in(milliseconds(1 + random.below(100)));
+  if (random.once_in(8)) options.expiry = tier::Expiry::keep();
+  if (random.once_in(6)) {
+    options.condition =
+        random.once_in(2) ? tier::Condition::if_absent : tier::Condition::if_present;
+  }
+  options.ask_existed = random.once_in(8);
+  on_loop(session, [&] {
+    cache_->set(
+        ref(key), std::to_string(version), options, deadline,
+        [this, session, key, version](const Result<tier::StoreOutcome>& outcome) {
+          end_write(session, {{key, version}}, outcome.has_value(), outcome && outcome->stored);
+        });
+  });
+}
+
+void Instance::remove(std::size_t session, std::size_t key, Version version, TimePoint deadline,
+                      bool strictly) {
+  if (!may_write(session)) return;
+  begin_write(session, {{key, version}});
+  const std::string name(ref(key).name);
+  on_loop(session, [&] {
+    cache_->execute(
+        {.db = ref(key).db, .args = {"DEL", name, "#" + std::to_string(version)}, .keys = {name}},
+        deadline, [this, session, key, version, strictly](const Result<protocol::Reply>& reply) {
+          end_write(session, {{key, version}}, reply.has_value(), reply.has_value());
+          if (reply && strictly) judge_.revoke(key, world_.history.place_of(version));
+        });
+  });
+}
+
+void Instance::look_at(std::size_t session, std::size_t key, TimePoint deadline) {
+  if (!may_write(session)) return;
+  begin_write(session, {});  // in the same order as a write would be
+  const std::string name(ref(key).name);
+  on_loop(session, [&] {
+    cache_->execute({.db = ref(key).db, .args = {"EXISTS", name}, .keys = {name}, .writes = false},
+                    deadline, [this, session](const Result<protocol::Reply>& reply) {
+                      end_write(session, {}, reply.has_value(), false);
+                    });
+  });
+}
+
+void Instance::touch(std::size_t session, std::size_t key, TimePoint deadline) {
+  if (!may_write(session)) return;
+  begin_write(session, {});
+  const milliseconds ttl(1 + world_.random.below(150));
+  on_loop(session, [&] {
+    cache_->touch(ref(key), ttl, deadline, [this, session](const Result<bool>& there) {
+      end_write(session, {}, there.has_value(), false);
+    });
+  });
+}
+
+void Instance::write_both(std::size_t session, Version first, Version second, TimePoint deadline) {
+  if (sessions_[session].unanswered != 0) return;
+  begin_write(session, {{0, first}, {1, second}});
+  sessions_[session].wide = true;
+  const std::string a(ref(0).name);
+  const std::string b(ref(1).name);
+  on_loop(session, [&] {
+    cache_->execute(
+        {.args = {"MSET", a, std::to_string(first), b, std::to_string(second)}, .keys = {a, b}},
+        deadline, [this, session, first, second](const Result<protocol::Reply>& reply) {
+          end_write(session, {{0, first}, {1, second}}, reply.has_value(), reply.has_value());
+        });
+  });
+}
+
+void Instance::flush(std::size_t session, Version first, Version second, TimePoint deadline) {
+  if (sessions_[session].unanswered != 0) return;
+  begin_write(session, {{0, first}, {1, second}});
+  sessions_[session].wide = true;
+  on_loop(session, [&] {
+    cache_->execute(
+        {.args = {"FLUSHALL", "#" + std::to_string(first)}, .keys = {}}, deadline,
+        [this, session, first, second](const Result<protocol::Reply>& reply) {
+          end_write(session, {{0, first}, {1, second}}, reply.has_value(), reply.has_value());
+        });
+  });
+}
+
+}  // namespace nearlane::sim

@@ -1,0 +1,28 @@
+// Mutant: a planted error, to prove that the simulation would have caught it.
+//
+// None of them needs a switch in the code that ships: each sits at a seam of the simulation, where
+// it does what the mistaken code would have done (docs/decisions/0010-mutants-at-the-seams.md).
+#pragma once
+
+#include <cstdint>
+
+namespace nearlane::sim {
+
+enum class Mutant : std::uint8_t {
+  none,
+  no_multi,       // SET, CLIENT CACHING YES, PTTL: three commands instead of a transaction
+  naive_install,  // what a bare SET wrote is installed, though NOLOOP has dropped the registration
+  late_bump,      // the epoch is bumped after the first read of a new connection
+  lease_from_receipt,     // the lease counts from when the reply came
+  broadcast,              // BCAST: a PONG overtakes the invalidations of its event-loop turn
+  evict_without_cancel,   // a push drops the entry and leaves the fill in flight to install
+  deadline_from_receipt,  // PTTL counts from when the reply came
+  install_despite_later,  // EXEC installs although a later command of the key is in flight
+  read_overtakes_write,   // a read answered by L1 while a write of its connection is unanswered
+  join_cancelled,         // a read joins a fill that was cancelled
+  join_old,               // a read joins a fill however old
+  late_put,               // a fill installs although the key was invalidated meanwhile
+  forget_only_before,     // a write of unknown result drops the key only before it is sent
+};
+
+}  // namespace nearlane::sim
