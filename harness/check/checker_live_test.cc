@@ -22,11 +22,14 @@ constexpr Duration kLease = 250ms;
 
 class Checked : public testing::Test {
  protected:
-  void start(std::size_t instances) {
+  void start(std::size_t instances, bool watched = true) {
     auto started = Fleet::start({.instances = instances, .lease = kLease});
     ASSERT_TRUE(started) << started.error().detail;
     fleet.emplace(std::move(*started));
-    traffic.emplace(TrafficOptions{.doors = fleet->doors(), .keys = 500}, history);
+    auto options =
+        watched ? watched_traffic(fleet->doors()) : TrafficOptions{.doors = fleet->doors()};
+    options.keys = 500;
+    traffic.emplace(std::move(options), history);
     traffic->start();
     run_for(500ms);
   }
@@ -66,7 +69,7 @@ class Checked : public testing::Test {
 };
 
 TEST_F(Checked, TwoInstancesAndADirectWriterAgree) {
-  start(2);
+  start(2, false);
   if (!traffic) return;
   run_for(2s);
   EXPECT_EQ(traffic->counts().failed, 0U);
@@ -74,7 +77,7 @@ TEST_F(Checked, TwoInstancesAndADirectWriterAgree) {
 }
 
 TEST_F(Checked, ThreeInstancesAndADirectWriterAgree) {
-  start(3);
+  start(3, false);
   if (!traffic) return;
   run_for(2s);
   EXPECT_EQ(traffic->counts().failed, 0U);

@@ -8,12 +8,17 @@
 namespace nearlane::harness {
 
 Result<Fleet> Fleet::start(const FleetOptions& options) {
-  auto redis = RedisServer::start();
+  auto redis = RedisServer::start({.config = options.redis});
   if (!redis) return redis.error();
   Fleet fleet{.redis = std::move(*redis), .proxies = {}, .instances = {}};
   for (std::size_t i = 0; i < options.instances; ++i) {
-    auto proxy = FaultProxy::start(fleet.redis.endpoint());
-    if (!proxy) return proxy.error();
+    Endpoint l2 = fleet.redis.endpoint();
+    if (options.proxied) {
+      auto proxy = FaultProxy::start(l2);
+      if (!proxy) return proxy.error();
+      l2 = proxy->endpoint();
+      fleet.proxies.push_back(std::move(*proxy));
+    }
     std::vector<std::string> flags = {
         "--threads",
         "1",
@@ -24,10 +29,9 @@ Result<Fleet> Fleet::start(const FleetOptions& options) {
                     std::chrono::duration_cast<std::chrono::milliseconds>(options.lease).count())};
     flags.insert(flags.end(), options.flags.begin(), options.flags.end());
     auto instance = Instance::start({.name = fmt::format("nearlane {}", i),
-                                     .l2 = "redis://" + proxy->endpoint().to_string(),
+                                     .l2 = "redis://" + l2.to_string(),
                                      .flags = std::move(flags)});
     if (!instance) return instance.error();
-    fleet.proxies.push_back(std::move(*proxy));
     fleet.instances.push_back(std::move(*instance));
   }
   return fleet;

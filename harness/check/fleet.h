@@ -1,4 +1,4 @@
-// Fleet: several instances over one real redis-server, each behind a fault proxy of its own.
+// Fleet: several instances over one real redis-server, each behind a fault proxy of its own, or none.
 //
 // Errors:   as those of RedisServer, FaultProxy and Instance.
 // Threads:  one. Lifetime: every process goes with it.
@@ -19,12 +19,14 @@ namespace nearlane::harness {
 struct FleetOptions {
   std::size_t instances = 2;
   Duration lease = std::chrono::milliseconds(250);
+  bool proxied = true;
   std::vector<std::string> flags = {};  // of every instance
+  std::vector<std::string> redis = {};  // as on its command line
 };
 
 struct Fleet {
   RedisServer redis;
-  std::vector<FaultProxy> proxies;  // proxy i stands between instance i and Redis
+  std::vector<FaultProxy> proxies;  // proxy i stands between instance i and Redis; or none
   std::vector<Instance> instances;
 
   [[nodiscard]] static Result<Fleet> start(const FleetOptions& options);

@@ -27,12 +27,25 @@ std::size_t draw_size(Random& random) {
 
 }  // namespace
 
+TrafficOptions watched_traffic(std::vector<Door> doors) {
+  TrafficOptions options{.doors = std::move(doors), .watchers = 1};
+  options.set_share = 0.02;
+  options.expiring_set_share = 0.002;
+  options.erase_share = 0.002;
+  return options;
+}
+
 struct Traffic::Client {
-  Client(std::uint16_t number, const Door& at, const TrafficOptions& options)
+  Client(std::uint16_t number, const Door& at, const TrafficOptions& options, bool watches_only)
       : writer(number),
         door(at),
+        watches(watches_only),
+        batch(watches             ? 1
+              : at.node == kStore ? options.store_batch
+                                  : options.batch),
         random(mix64(options.seed) + number),
-        connection(at.protocol, at.endpoint, options.timeout) {}
+        connection(at.protocol, at.endpoint,
+                   watches_only ? options.watch_timeout : options.timeout) {}
 
   /// What is to be known of a request once it is answered.
   struct Sent {
@@ -42,7 +55,9 @@ struct Traffic::Client {
   };
 
   const std::uint16_t writer;
-  Door door;
+  const Door door;
+  const bool watches;
+  const std::size_t batch;
   Random random;
   BatchClient connection;
   std::vector<Request> requests;
@@ -51,6 +66,7 @@ struct Traffic::Client {
   bool refused = false;  // the last batch was not sent
   std::atomic<std::uint64_t> operations{0};
   std::atomic<std::uint64_t> failed{0};
+  std::atomic<std::uint64_t> abandoned{0};
   std::atomic<std::uint64_t> l1_hits{0};
   std::atomic<std::uint64_t> marked_stale{0};
 };
@@ -65,9 +81,13 @@ Traffic::Traffic(TrafficOptions options, History& history)
   }
   std::uint16_t number = 0;
   for (const Door& door : options_.doors) {
-    for (unsigned i = 0; i < options_.clients; ++i) {
-      clients_.push_back(std::make_unique<Client>(++number, door, options_));
-    }
+    const auto add = [&](unsigned count, bool watches) {
+      for (unsigned i = 0; i < count; ++i) {
+        clients_.push_back(std::make_unique<Client>(++number, door, options_, watches));
+      }
+    };
+    add(options_.clients, false);
+    if (door.node != kStore) add(options_.watchers, true);
   }
 }
 
@@ -75,17 +95,15 @@ Traffic::~Traffic() { stop(); }
 
 void Traffic::start() {
   stopping_ = false;
-  running_ = static_cast<unsigned>(clients_.size());
-  for (auto& client : clients_) {
-    threads_.emplace_back([this, &client] {
-      run(*client);
-      --running_;
-    });
-  }
+  for (auto& client : clients_) threads_.emplace_back([this, &client] { run(*client); });
 }
 
 void Traffic::stop() {
   stopping_ = true;
+  join();
+}
+
+void Traffic::join() {
   for (auto& thread : threads_) thread.join();
   threads_.clear();
 }
@@ -95,6 +113,7 @@ TrafficCounts Traffic::counts() const noexcept {
   for (const auto& client : clients_) {
     all.operations += client->operations;
     all.failed += client->failed;
+    all.abandoned += client->abandoned;
     all.l1_hits += client->l1_hits;
     all.marked_stale += client->marked_stale;
   }
@@ -118,16 +137,18 @@ Endpoint Traffic::store() const {
 void Traffic::make_batch(Client& client) {
   const bool direct = client.door.node == kStore;
   const double writes = options_.set_share + options_.expiring_set_share + options_.erase_share;
-  const auto count = direct ? options_.store_batch : options_.batch;
-  client.requests.resize(count);
-  client.sent.resize(count);
-  for (std::size_t i = 0; i < count; ++i) {
+  client.requests.resize(client.batch);
+  client.sent.resize(client.batch);
+  for (std::size_t i = 0; i < client.batch; ++i) {
     Request& request = client.requests[i];
     auto& sent = client.sent[i];
-    sent = {.key = popularity_(client.random)};
+    sent = {.key = client.watches
+                       ? client.random.below(std::min(options_.watched_keys, options_.keys))
+                       : popularity_(client.random)};
     request.key = names_[sent.key];
     request.kind = Op::get;
     request.ttl = {};
+    if (client.watches) continue;
     double drawn = client.random.real();
     if (direct) drawn *= writes;
     if (drawn >= writes) continue;
@@ -156,7 +177,7 @@ void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoin
   const Request& request = client.requests[at];
   const auto& sent = client.sent[at];
   const bool failed = reply.outcome == Outcome::error;
-  if (failed) ++client.failed;
+  if (failed) ++(client.watches ? client.abandoned : client.failed);
   client.refused = reply.failure == Failure::not_sent;
   if (request.kind != Op::get) {
     // What Redis itself refuses has changed nothing; what an instance answers may come from a timeout.
@@ -188,8 +209,7 @@ void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoin
 void Traffic::run(Client& client) {
   const bool direct = client.door.node == kStore;
   while (!stopping_.load(std::memory_order_relaxed)) {
-    const auto count = direct ? options_.store_batch : options_.batch;
-    if (issued_.fetch_add(count, std::memory_order_relaxed) >= options_.operations) return;
+    if (issued_.fetch_add(client.batch, std::memory_order_relaxed) >= options_.operations) return;
     if (direct) client.connection.turn_to(store());
     make_batch(client);
     client.begin = Clock::now();

@@ -49,21 +49,30 @@ struct TrafficOptions {
   std::size_t store_batch = 4;
   Duration store_pause = std::chrono::milliseconds(2);
   Duration timeout = std::chrono::seconds(2);
+  // Watchers only read, one request at a time, a few keys again and again, and turn away from what does
+  // not answer at once: under a fault they go on asking for what L1 still serves.
+  unsigned watchers = 0;  // for each door but the store's
+  std::uint64_t watched_keys = 64;
+  Duration watch_timeout = std::chrono::milliseconds(20);
   std::uint64_t operations = UINT64_MAX;  // of all clients together; then they stop
   std::uint64_t seed = 42;
 };
 
 struct TrafficCounts {
-  std::uint64_t operations = 0;  // answered or failed
+  std::uint64_t operations = 0;  // answered or failed, the watchers' included
   std::uint64_t failed = 0;
+  std::uint64_t abandoned = 0;     // reads that did not answer a watcher in time, or failed
   std::uint64_t l1_hits = 0;       // as HTTP says; RESP does not
   std::uint64_t marked_stale = 0;  // answers that said themselves that they might be old
 
   friend TrafficCounts operator-(TrafficCounts a, const TrafficCounts& b) noexcept {
-    return {a.operations - b.operations, a.failed - b.failed, a.l1_hits - b.l1_hits,
-            a.marked_stale - b.marked_stale};
+    return {a.operations - b.operations, a.failed - b.failed, a.abandoned - b.abandoned,
+            a.l1_hits - b.l1_hits, a.marked_stale - b.marked_stale};
   }
 };
+
+/// For faults: watchers, and so few writes that most of what they ask for is in L1.
+[[nodiscard]] TrafficOptions watched_traffic(std::vector<Door> doors);
 
 /// What every door says once nobody writes any more.
 struct Settled {
@@ -84,8 +93,8 @@ class Traffic {
   void start();
   /// Returns once every request under way has ended.
   void stop();
-  /// All operations that were asked for are done.
-  [[nodiscard]] bool done() const noexcept { return running_.load() == 0; }
+  /// Returns once the operations that were asked for are done.
+  void join();
   [[nodiscard]] TrafficCounts counts() const noexcept;
   /// The store's clients turn to another server.
   void turn_store_to(const Endpoint& endpoint);
@@ -110,7 +119,6 @@ class Traffic {
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};
-  std::atomic<unsigned> running_{0};
   std::atomic<std::uint64_t> issued_{0};
   mutable std::mutex store_mutex_;
 };
