@@ -21,7 +21,7 @@ Result<Fleet> Fleet::start(const FleetOptions& options) {
     }
     std::vector<std::string> flags = {
         "--threads",
-        "1",
+        std::to_string(options.threads),
         "--l1-bytes",
         "256MiB",
         "--lease",

@@ -20,6 +20,7 @@ struct FleetOptions {
   std::size_t instances = 2;
   Duration lease = std::chrono::milliseconds(250);
   bool proxied = true;
+  unsigned threads = 1;                 // of each instance
   std::vector<std::string> flags = {};  // of every instance
   std::vector<std::string> redis = {};  // as on its command line
 };

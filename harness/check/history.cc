@@ -63,6 +63,7 @@ std::uint64_t History::begin_write(std::string_view key, Write write) {
   Register& all = register_of(shard, key);
   forget_old(all, write.begin);
   write.number = ++all.last;
+  write.may_live_on = all.touches > 0;
   all.writes.push_back(write);
   return Stamp{.writer = write.writer, .number = write.number}.packed();
 }
@@ -91,6 +92,21 @@ void History::end_write(std::string_view key, std::uint64_t version, Effect effe
   }
   write->acknowledged = end;
   write->effect_by = std::min(write->effect_by, end);
+}
+
+void History::begin_touch(std::string_view key) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  Register& all = register_of(shard, key);
+  ++all.touches;
+  for (Write& write : all.writes) write.may_live_on = true;
+}
+
+void History::end_touch(std::string_view key, Effect effect) {
+  if (effect == Effect::unknown) return;
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  --register_of(shard, key).touches;
 }
 
 History::Write* History::find(Register& all, std::uint64_t number) {
@@ -142,7 +158,8 @@ History::Judgement History::judge(const Register& all, std::size_t at, Node thro
       judged.late_of_own = std::max(judged.late_of_own, since(newer.acknowledged, begin));
     }
   }
-  if (of_value && seen.ttl > Duration::zero() && seen.effect_by != kForever) {
+  const bool expires = of_value && seen.ttl > Duration::zero() && !seen.may_live_on;
+  if (expires && seen.effect_by != kForever) {
     const auto late = since(seen.effect_by + seen.ttl + options_.expiry_slack, begin);
     if (late > judged.late) judged = {.late = late, .late_of_own = judged.late_of_own, .newer = 0};
   }

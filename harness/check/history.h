@@ -105,6 +105,10 @@ class History {
                             TimePoint begin);
   void end_write(std::string_view key, std::uint64_t version, Effect effect, TimePoint end);
 
+  /// A TTL may be changed: what is to expire may live on, if it was written before the end of the touch.
+  void begin_touch(std::string_view key);
+  void end_touch(std::string_view key, Effect effect);
+
   /// A value that arrived whole, as checked by the caller, or that there is none.
   Verdict read(std::string_view key, Node through, TimePoint begin, TimePoint end,
                std::optional<std::uint64_t> version);
@@ -127,7 +131,8 @@ class History {
     TimePoint begin = TimePoint::min();
     TimePoint acknowledged = kForever;
     TimePoint effect_by = kForever;
-    Duration ttl{};  // 0: none
+    Duration ttl{};            // 0: none
+    bool may_live_on = false;  // in spite of its TTL
   };
   /// What the writes say about one of them, asked by a read.
   struct Judgement {
@@ -138,6 +143,7 @@ class History {
   struct Register {
     std::vector<Write> writes;  // by number; 0 is the absence that everything begins with
     std::uint64_t last = 0;
+    std::uint64_t touches = 0;                     // under way, or of unknown outcome
     TimePoint forgotten_until = TimePoint::min();  // when the newest forgotten one was overwritten
     TimePoint pruned = TimePoint::min();
   };

@@ -129,6 +129,22 @@ TEST_F(OneKey, EndsWithItsTtlAndNotBefore) {
   EXPECT_EQ(read(kB, 1290, 1291, first), Verdict::stale);
 }
 
+TEST_F(OneKey, MayLiveOnOnceTouchedAndMayStillEnd) {
+  const auto first = set(kA, 0, 10, 1000ms);
+  history.begin_touch("k");
+  const auto second = set(kA, 20, 30, 1000ms);
+  history.end_touch("k", Effect::happened);
+  EXPECT_EQ(read(kB, 5000, 5001, second), Verdict::fresh);
+  EXPECT_EQ(read(kB, 5000, 5001, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kB, 5000, 5001, first), Verdict::stale) << "of its being overwritten";
+  const auto third = set(kA, 6000, 6010, 1000ms);
+  EXPECT_EQ(read(kB, 7300, 7301, third), Verdict::stale) << "its TTL was set anew";
+  history.begin_touch("k");
+  history.end_touch("k", Effect::unknown);
+  const auto fourth = set(kA, 8000, 8010, 1000ms);
+  EXPECT_EQ(read(kB, 9300, 9301, fourth), Verdict::fresh) << "the touch may come only now";
+}
+
 TEST_F(OneKey, RefusesWhatNobodyWrote) {
   const auto first = set(kA, 10, 11);
   EXPECT_EQ(read(kA, 20, 21, Stamp{.writer = kWriter, .number = 2}.packed()), Verdict::wrong);

@@ -32,6 +32,7 @@ TrafficOptions watched_traffic(std::vector<Door> doors) {
   options.set_share = 0.02;
   options.expiring_set_share = 0.002;
   options.erase_share = 0.002;
+  options.touch_share = 0.002;
   return options;
 }
 
@@ -136,7 +137,11 @@ Endpoint Traffic::store() const {
 
 void Traffic::make_batch(Client& client) {
   const bool direct = client.door.node == kStore;
-  const double writes = options_.set_share + options_.expiring_set_share + options_.erase_share;
+  // Cumulative: what is drawn below a share, and above the ones before it, is that kind.
+  const double erases = options_.erase_share;
+  const double expiring = erases + options_.expiring_set_share;
+  const double touches = expiring + options_.touch_share;
+  const double writes = touches + options_.set_share;
   client.requests.resize(client.batch);
   client.sent.resize(client.batch);
   for (std::size_t i = 0; i < client.batch; ++i) {
@@ -158,13 +163,19 @@ void Traffic::make_batch(Client& client) {
       sent.exclusive = true;
     }
     const TimePoint now = Clock::now();
-    if (drawn < options_.erase_share) {
+    if (drawn < erases) {
       request.kind = Op::erase;
       sent.version = history_.begin_erase(request.key, client.writer, client.door.node, now);
       continue;
     }
+    if (drawn >= expiring && drawn < touches) {
+      request.kind = Op::touch;
+      request.ttl = std::chrono::hours(1);
+      history_.begin_touch(request.key);
+      continue;
+    }
     request.kind = Op::set;
-    if (drawn < options_.erase_share + options_.expiring_set_share) {
+    if (drawn < expiring) {
       request.ttl = std::chrono::milliseconds(100 + client.random.below(500));
     }
     sent.version =
@@ -184,7 +195,11 @@ void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoin
     const bool nothing = reply.failure == Failure::not_sent ||
                          (client.door.node == kStore && reply.failure == Failure::server_error);
     const Effect effect = !failed ? Effect::happened : nothing ? Effect::none : Effect::unknown;
-    history_.end_write(request.key, sent.version, effect, when);
+    if (request.kind == Op::touch) {
+      history_.end_touch(request.key, effect);
+    } else {
+      history_.end_write(request.key, sent.version, effect, when);
+    }
     if (sent.exclusive) taken_[sent.key] = false;
     return;
   }

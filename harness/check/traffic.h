@@ -46,6 +46,7 @@ struct TrafficOptions {
   double set_share = 0.08;
   double expiring_set_share = 0.01;  // with a TTL of 100 to 600 ms
   double erase_share = 0.01;
+  double touch_share = 0.01;  // to an hour, which never comes
   std::size_t store_batch = 4;
   Duration store_pause = std::chrono::milliseconds(2);
   Duration timeout = std::chrono::seconds(2);
