@@ -63,12 +63,12 @@ class Checked : public testing::Test {
     EXPECT_EQ(report.violations, std::vector<std::string>{});
     EXPECT_EQ(report.violation_count(), 0U);
     EXPECT_LE(report.lateness.max(), kLease);
-    EXPECT_GT(report.reads, 5000U);
-    EXPECT_GT(report.writes, 500U);
+    EXPECT_GT(report.reads, 1000U);
+    EXPECT_GT(report.writes, 100U);
     const auto counts = traffic->counts();
     RecordProperty("operations", std::to_string(counts.operations));
     RecordProperty("failed", std::to_string(counts.failed));
-    EXPECT_GT(counts.l1_hits, 1000U);
+    EXPECT_GT(counts.l1_hits, 100U) << "coherence is not bought by never using L1";
   }
 
   History history{{.bound = kLease}};
