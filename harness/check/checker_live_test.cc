@@ -227,6 +227,13 @@ TEST_F(Checked, CommandsOfSeveralKeysAndConditionalOnesAgreeToo) {
   expect_coherent();
 }
 
+TEST_F(Checked, ATableOfTrackedKeysThatWouldOverflowIsGivenRoom) {
+  start({.redis = {"--tracking-table-max-keys", "50"}}, false);
+  if (!traffic) return;
+  run_for(1s);
+  expect_coherent();
+}
+
 TEST_F(Checked, SomebodyElsesFlushIsFollowed) {
   start({.flags = {"--negative-ttl", "60s"}});
   if (!traffic) return;
