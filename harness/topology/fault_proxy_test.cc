@@ -21,8 +21,11 @@ class Proxied : public testing::Test {
     auto between = FaultProxy::start(redis->endpoint());
     ASSERT_TRUE(between) << between.error().detail;
     proxy.emplace(std::move(*between));
-    client.emplace(proxy->endpoint(), 500ms);
+    client.emplace(proxy->endpoint(), 10s);
   }
+
+  /// For what is not going to be answered.
+  void lose_patience() { client.emplace(proxy->endpoint(), 300ms); }
 
   bool answers() { return client->command({"PING"}).has_value(); }
   Errc failure() {
@@ -66,6 +69,7 @@ TEST_F(Proxied, DelaysEachWay) {
 }
 
 TEST_F(Proxied, HoldsWhatIsOnItsWayAndDeliversItAfterwards) {
+  lose_patience();
   for (const Way way : {Way::to_server, Way::to_client}) {
     ASSERT_TRUE(client->command({"SET", "k", "before"}));
     proxy->hold(way, true);
@@ -96,6 +100,7 @@ TEST_F(Proxied, CutsAndRefuses) {
 }
 
 TEST_F(Proxied, StrandsAClientThatIsNotTold) {
+  lose_patience();
   ASSERT_TRUE(answers());
   const long long before = connections();
   proxy->strand();
