@@ -198,8 +198,12 @@ void Lane::connected(TimePoint now) {
   Pending& pending = push_pending(now);
   pending.steps[pending.count++] = Step::hello;
   protocol::append_command(output_, std::span<const std::string_view>(hello));
-  if (config_.tracked)
+  if (config_.tracked) {
     write_own({"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}, Step::tracking, now);
+    // With NOLOOP, what our own command throws out of a full table of tracked keys is not announced to
+    // us, and its copy would stay for ever.
+    write_own({"CONFIG", "SET", "tracking-table-max-keys", "0"}, Step::table, now);
+  }
   write_own({"ROLE"}, Step::role, now);
 }
 
@@ -295,6 +299,7 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
     case Step::pttl:
       pending.answer.pttl = reply.type == Type::integer ? reply.integer : -2;
       return true;
+    case Step::table:
     case Step::try_select:
     case Step::pong:
       return true;

@@ -86,6 +86,7 @@ class Lane {
   enum class Step : std::uint8_t {
     hello,
     tracking,
+    table,       // of tracked keys, asked to have no limit: a refusal is no error
     role,        // of the handshake or of a heartbeat: L2 must be a master
     select,      // into a database that is known to exist
     try_select,  // into one that is not: nothing follows before its reply

@@ -19,7 +19,7 @@ using std::chrono::seconds;
 
 constexpr TimePoint kStart{seconds(1000)};
 constexpr std::string_view kHandshake =
-    "%1\r\n+server\r\n+redis\r\n+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+    "%1\r\n+server\r\n+redis\r\n+OK\r\n+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
 
 /// Records in which order a lane settled calls and announced invalidations.
 struct Journal final : Listener {
@@ -94,7 +94,8 @@ TEST_F(LaneTest, ShakesHandsBeforeItIsReadable) {
   const auto before = view.epoch();
   lane.connect();
   lane.connected(now);
-  EXPECT_EQ(sent(), (Words{"HELLO 3 SETNAME nearlane", "CLIENT TRACKING ON OPTIN NOLOOP", "ROLE"}));
+  EXPECT_EQ(sent(), (Words{"HELLO 3 SETNAME nearlane", "CLIENT TRACKING ON OPTIN NOLOOP",
+                           "CONFIG SET tracking-table-max-keys 0", "ROLE"}));
   EXPECT_EQ(view.lease_until(), TimePoint::min());
   lane.received(kHandshake, now + milliseconds(3));
   EXPECT_EQ(lane.state(), Lane::State::ready);
@@ -106,9 +107,20 @@ TEST_F(LaneTest, ShakesHandsBeforeItIsReadable) {
 TEST_F(LaneTest, RefusesAReplica) {
   lane.connect();
   lane.connected(now);
-  lane.received("%0\r\n+OK\r\n*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n+connected\r\n:0\r\n", now);
+  lane.received("%0\r\n+OK\r\n+OK\r\n*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n+connected\r\n:0\r\n",
+                now);
   ASSERT_TRUE(lane.broken());
   EXPECT_EQ(lane.broken()->detail, "L2 is not a master");
+}
+
+TEST_F(LaneTest, LivesWithAnL2ThatKeepsItsTableOfTrackedKeysLimited) {
+  lane.connect();
+  lane.connected(now);
+  lane.received(
+      "%0\r\n+OK\r\n-NOPERM this user has no permissions to run the 'config|set' command\r\n"
+      "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
+      now);
+  EXPECT_EQ(lane.state(), Lane::State::ready);
 }
 
 TEST_F(LaneTest, SaysWhyTheHandshakeFailed) {

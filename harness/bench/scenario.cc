@@ -15,6 +15,8 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"l1_get", read_l1_get},
     {"three_approaches", read_three_approaches},
     {"generations", read_generations},
+    {"invalidation", read_invalidation},
+    {"coherence_faults", read_coherence_faults},
 };
 
 std::vector<std::string> kind_names() {

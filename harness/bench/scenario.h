@@ -47,6 +47,8 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_l1_get(Section& file);
 [[nodiscard]] Body read_three_approaches(Section& file);
 [[nodiscard]] Body read_generations(Section& file);
+[[nodiscard]] Body read_invalidation(Section& file);
+[[nodiscard]] Body read_coherence_faults(Section& file);
 
 struct Scenario {
   std::string name;  // family/name, from its path

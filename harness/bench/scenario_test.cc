@@ -89,6 +89,38 @@ TEST_F(ScenarioFiles, RunAndLeaveFiguresInTheResult) {
   }
 }
 
+TEST_F(ScenarioFiles, CheckEveryAnswerOfAFleet) {
+  write(R"(
+kind = "invalidation"
+title = "small"
+[fleet]
+instances = 2
+[timed]
+writes = 20
+keys = 5
+[checked]
+operations = 5000
+keys = 50
+)");
+  const auto scenarios = load_scenarios(directory_.string());
+  ASSERT_TRUE(scenarios.has_value()) << scenarios.error().detail;
+  Meter meter;
+  const auto result =
+      run_scenario(scenarios->front(), {.suite = "standard", .quick = true}, "label", "", meter);
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  const auto of = [&](const std::string& id, const std::string& metric) {
+    for (const auto& measure : result.measures) {
+      if (measure.id == id) return measure.repetitions.back().values.at(metric).value_or(-1);
+    }
+    return -1.0;
+  };
+  EXPECT_GE(of("checked", "operations_count"), 5000);
+  EXPECT_EQ(of("checked", "violations_count"), 0);
+  EXPECT_EQ(of("settled", "compared_count"), 2 * 2 * 50);
+  EXPECT_EQ(of("settled", "different_count"), 0);
+  EXPECT_GE(of("stale/direct", "invalidations_per_write_count"), 1);
+}
+
 TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
   auto text = std::string(kSmall);
   text.replace(text.find("sharded"), 7, "nowhere");

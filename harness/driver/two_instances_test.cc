@@ -1,26 +1,21 @@
-// Two servers over one redis-server, through both doors, as an application and its load see them.
-#include <algorithm>
-#include <map>
+// Two servers over one redis-server, through both doors, as an application sees them. What they do under load is
+// judged by harness/check/checker_live_test.cc.
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "harness/driver/generator.h"
 #include "harness/topology/instance.h"
 #include "harness/topology/redis_server.h"
 #include "harness/workload/document.h"
-#include "harness/workload/random.h"
 
 namespace nearlane::harness {
 namespace {
 
 using namespace std::chrono_literals;
 
-// What the servers promise: nothing is served as fresh longer than this after somebody else's acknowledged write.
-constexpr Duration kLease = 250ms;
 constexpr Duration kPatience = 20s;
 
 struct Answer {
@@ -256,128 +251,6 @@ TEST_F(TwoInstances, DrainsOnSigterm) {
   ASSERT_TRUE(a_->restart());
   EXPECT_EQ(ask(Protocol::http, *a_, Op::get, "k").value, "v");
 }
-
-// Gets and sets of a few keys over both instances. Each key is written by one connection only, so its versions
-// are acknowledged in order, and what a read must at least see follows from when it was sent.
-class Freshness {
- public:
-  static constexpr std::uint64_t kKeys = 40;
-  static constexpr std::uint32_t kConnections = 8;  // even ones go to A, odd ones to B
-
-  static std::uint32_t writer_of(std::uint64_t number) {
-    return static_cast<std::uint32_t>(number % kConnections);
-  }
-
-  class Source final : public RequestSource {
-   public:
-    explicit Source(double rate) : gap_(static_cast<std::int64_t>(1e9 / rate)) {}
-    bool next(Request& into) override {
-      const auto number = random_.below(kKeys);
-      into.at = gap_ * made_++;
-      into.key = "fresh:" + std::to_string(number);
-      into.tag = number;
-      into.kind = random_.below(10) == 0 ? Op::set : Op::get;
-      into.connection = static_cast<std::uint32_t>(random_.below(kConnections));
-      if (into.kind == Op::set) {
-        into.connection = writer_of(number);
-        write_document(into.key, made_, 300, into.value);
-        into.tag = number | made_ << 8U;
-      }
-      return true;
-    }
-
-   private:
-    Duration gap_;
-    std::uint64_t made_ = 0;
-    Random random_{7};
-  };
-
-  bool check(const Completion& done) {
-    const auto number = done.tag & 0xffU;
-    auto& writes = writes_[number];
-    if (done.failure != Failure::none) return false;
-    if (done.kind == Op::set) {
-      writes.push_back({.version = done.tag >> 8U, .acknowledged = done.done});
-      return true;
-    }
-    const bool through_the_writer = done.connection % 2 == writer_of(number) % 2;
-    const auto bound = through_the_writer ? Duration::zero() : kLease;
-    std::uint64_t at_least = 0;
-    for (const auto& write : writes) {
-      if (write.acknowledged + bound <= done.sent) at_least = std::max(at_least, write.version);
-    }
-    if (done.outcome == Outcome::miss) return at_least == 0;
-    auto version = verify_document(done.key, done.value);
-    return version && *version >= at_least;
-  }
-
- private:
-  struct Write {
-    std::uint64_t version;
-    Duration acknowledged;
-  };
-  std::map<std::uint64_t, std::vector<Write>> writes_;
-};
-
-TEST(Freshness, CallsAReadWrongThatIsOlderThanThePromise) {
-  const std::string key = "fresh:0";  // written through A, connection 0
-  std::string old_value;
-  std::string new_value;
-  write_document(key, 1, 300, old_value);
-  write_document(key, 2, 300, new_value);
-  const auto completion = [&](Op op, std::uint64_t tag, std::uint32_t connection,
-                              const std::string& value, Duration sent) {
-    return Completion{.kind = op,
-                      .key = key,
-                      .tag = tag,
-                      .connection = connection,
-                      .outcome = op == Op::set ? Outcome::ok : Outcome::hit,
-                      .failure = Failure::none,
-                      .value = value,
-                      .intended = sent,
-                      .sent = sent,
-                      .done = sent + 1ms};
-  };
-  Freshness freshness;
-  EXPECT_TRUE(freshness.check(completion(Op::set, 0 | 1U << 8U, 0, "", 0ms)));
-  EXPECT_TRUE(freshness.check(completion(Op::set, 0 | 2U << 8U, 0, "", 10ms)));
-  EXPECT_TRUE(freshness.check(completion(Op::get, 0, 1, new_value, 400ms)));
-  EXPECT_TRUE(freshness.check(completion(Op::get, 0, 1, old_value, 260ms))) << "within the lease";
-  EXPECT_FALSE(freshness.check(completion(Op::get, 0, 1, old_value, 262ms)));
-  EXPECT_FALSE(freshness.check(completion(Op::get, 0, 2, old_value, 12ms))) << "through the writer";
-  EXPECT_FALSE(freshness.check(completion(Op::get, 0, 1, "no document", 12ms)));
-}
-
-class TwoInstancesUnderLoad : public TwoInstances,
-                              public ::testing::WithParamInterface<Protocol> {};
-
-TEST_P(TwoInstancesUnderLoad, ServesNothingOlderThanThePromise) {
-  ASSERT_TRUE(up());
-  GeneratorOptions options;
-  options.protocol = GetParam();
-  options.targets = GetParam() == Protocol::resp ? std::vector{a_->resp(), b_->resp()}
-                                                 : std::vector{a_->http(), b_->http()};
-  options.connections = Freshness::kConnections;
-  Freshness freshness;
-  Freshness::Source source(2000);
-  RunOptions run{.duration = 3s};
-  run.check = [&](const Completion& done) { return freshness.check(done); };
-  auto report = generate(source, options, run);
-  ASSERT_TRUE(report) << report.error().detail;
-  EXPECT_EQ(report->failed, 0U) << (report->failure_texts.empty() ? ""
-                                                                  : report->failure_texts.front());
-  EXPECT_EQ(report->scheduled, 6000U);
-  EXPECT_EQ(report->answered, report->scheduled);
-  if (GetParam() == Protocol::http) {
-    EXPECT_GT(report->count(Op::get, Outcome::hit_l1), report->answered / 10)
-        << "coherence is not bought by never using L1";
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Doors, TwoInstancesUnderLoad,
-                         ::testing::Values(Protocol::resp, Protocol::http), [](const auto& door) {
-                           return door.param == Protocol::resp ? "Resp" : "Http";
-                         });
 
 }  // namespace
 }  // namespace nearlane::harness

@@ -1,0 +1,28 @@
+// What the history checker found, as measures of a result: shared by the coherence scenarios.
+//
+// Units:    lateness from the overwriting write's acknowledgement at its client to the sending of the read.
+// Threads:  plain values.
+#pragma once
+
+#include <string>
+
+#include "harness/check/history.h"
+#include "harness/check/traffic.h"
+#include "harness/report/result.h"
+
+namespace nearlane::harness {
+
+/// One stretch of traffic: its counts, its late reads with their histogram, its violations.
+[[nodiscard]] Measure checked_measure(std::string id, std::string what, std::size_t processes,
+                                      const TrafficCounts& counts, const HistoryReport& report,
+                                      Duration lasted);
+/// What every door said after quiescence.
+[[nodiscard]] Measure settled_measure(std::string id, std::size_t processes,
+                                      const Settled& settled);
+
+/// Violations and disagreements become failures of the scenario.
+void fail_on_violations(const std::string& where, const HistoryReport& report,
+                        ScenarioResult& result);
+void fail_on_differences(const std::string& where, const Settled& settled, ScenarioResult& result);
+
+}  // namespace nearlane::harness

@@ -1,0 +1,366 @@
+// Real instances over a real Redis under load, with a direct writer and with everything that goes wrong,
+// every answer judged; and whoever breaks the promise is caught.
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/check/fleet.h"
+#include "harness/check/history.h"
+#include "harness/check/traffic.h"
+#include "harness/workload/document.h"
+#include "harness/workload/random.h"
+
+namespace nearlane::harness {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLease = 250ms;
+constexpr std::uint64_t kKeys = 500;
+
+class Checked : public testing::Test {
+ protected:
+  void start(FleetOptions shape, bool watched = true) {
+    shape.lease = kLease;
+    auto started = Fleet::start(shape);
+    ASSERT_TRUE(started) << started.error().detail;
+    fleet.emplace(std::move(*started));
+    auto options =
+        watched ? watched_traffic(fleet->doors()) : TrafficOptions{.doors = fleet->doors()};
+    options.keys = kKeys;
+    traffic.emplace(std::move(options), history);
+    traffic->start();
+    run_for(500ms);
+  }
+
+  static void run_for(Duration duration) { std::this_thread::sleep_for(duration); }
+
+  void direct(std::initializer_list<std::string_view> command) {
+    const auto reply = fleet->redis.client().command(command);
+    ASSERT_TRUE(reply) << reply.error().detail;
+    ASSERT_FALSE(reply->is_error()) << reply->text;
+  }
+
+  /// What this test is about: nothing was wrong, and nothing stays different.
+  void expect_coherent() {
+    ASSERT_TRUE(fleet->ready_within(10s));
+    run_for(500ms);  // healthy again, under load
+    traffic->stop();
+    const auto settled = traffic->settle();
+    ASSERT_TRUE(settled) << settled.error().detail;
+    EXPECT_EQ(settled->different, 0U) << testing::PrintToString(settled->examples);
+    EXPECT_GT(settled->from_l1, 0U);
+    const auto report = history.take_report();
+    EXPECT_EQ(report.violations, std::vector<std::string>{});
+    EXPECT_EQ(report.violation_count(), 0U);
+    EXPECT_LE(report.lateness.max(), kLease);
+    EXPECT_GT(report.reads, 1000U);
+    EXPECT_GT(report.writes, 100U);
+    const auto counts = traffic->counts();
+    RecordProperty("operations", std::to_string(counts.operations));
+    RecordProperty("failed", std::to_string(counts.failed));
+    EXPECT_GT(counts.l1_hits, 100U) << "coherence is not bought by never using L1";
+  }
+
+  History history{{.bound = kLease}};
+  std::optional<Fleet> fleet;
+  std::optional<Traffic> traffic;
+};
+
+TEST_F(Checked, TwoInstancesAndADirectWriterAgree) {
+  start({.instances = 2}, false);
+  if (!traffic) return;
+  run_for(2s);
+  EXPECT_EQ(traffic->counts().failed, 0U);
+  expect_coherent();
+}
+
+TEST_F(Checked, ThreeInstancesWithManyLoopsAndNegativeEntriesAgree) {
+  start({.instances = 3, .threads = 2, .flags = {"--negative-ttl", "60s"}}, false);
+  if (!traffic) return;
+  run_for(2s);
+  EXPECT_EQ(traffic->counts().failed, 0U);
+  expect_coherent();
+}
+
+/// Sends what the traffic does not: commands of several keys, conditional ones, and ones that read and
+/// write at once. Only keys whose writes may overlap.
+class OtherCommands {
+ public:
+  OtherCommands(Node node, const Endpoint& resp, History& history, std::uint64_t keys)
+      : node_(node), client_(resp), history_(history), keys_(keys), random_(node + 1000U) {
+    thread_ = std::thread([this] {
+      while (!stopping_) send_one();
+    });
+  }
+  ~OtherCommands() {
+    stopping_ = true;
+    thread_.join();
+  }
+  [[nodiscard]] std::uint64_t failed() const noexcept { return failed_; }
+
+ private:
+  struct Written {
+    std::string key;
+    std::uint64_t version = 0;
+    std::string value = {};
+  };
+
+  std::string draw_key() { return fmt::format("checked:{:06}", random_.below(keys_ / 2) * 2 + 1); }
+  Written begin_set(std::string key) {
+    Written made{.key = std::move(key)};
+    made.version = history_.begin_set(made.key, kWriter, node_, Clock::now());
+    write_document(made.key, made.version, 200, made.value);
+    return made;
+  }
+  Written begin_erase(std::string key) {
+    Written made{.key = std::move(key)};
+    made.version = history_.begin_erase(made.key, kWriter, node_, Clock::now());
+    return made;
+  }
+  void brought(const std::string& key, TimePoint begin, const RedisReply& reply) {
+    if (reply.is_nil()) {
+      history_.read(key, node_, begin, Clock::now(), std::nullopt);
+      return;
+    }
+    const auto version = verify_document(key, reply.text);
+    if (version) {
+      history_.read(key, node_, begin, Clock::now(), *version);
+    } else {
+      history_.read_damaged(key, node_, version.error().detail);
+    }
+  }
+
+  void send_one() {
+    const TimePoint begin = Clock::now();
+    std::vector<Written> written;
+    std::vector<std::string> keys;
+    std::vector<std::string_view> command;
+    const auto kind = random_.below(7);
+    for (int i = 0; i < (kind < 3 ? 3 : 1); ++i) {
+      auto key = draw_key();
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
+    }
+    const auto set_all = [&] {
+      for (const auto& key : keys) written.push_back(begin_set(key));
+    };
+    const auto erase_all = [&] {
+      for (const auto& key : keys) written.push_back(begin_erase(key));
+    };
+    switch (kind) {
+      case 0:
+        command = {"MGET"};
+        command.insert(command.end(), keys.begin(), keys.end());
+        break;
+      case 1:
+        set_all();
+        command = {"MSET"};
+        for (const auto& one : written) command.insert(command.end(), {one.key, one.value});
+        break;
+      case 2:
+        erase_all();
+        command = {"DEL"};
+        command.insert(command.end(), keys.begin(), keys.end());
+        break;
+      case 3:
+        set_all();
+        command = {"GETSET", keys[0], written[0].value};
+        break;
+      case 4:
+        erase_all();
+        command = {"GETDEL", keys[0]};
+        break;
+      case 5:
+        set_all();
+        command = {"SET", keys[0], written[0].value, "XX"};
+        break;
+      default:
+        set_all();
+        command = {"SETNX", keys[0], written[0].value};
+    }
+    const auto reply = client_.command(command);
+    const TimePoint end = Clock::now();
+    if (!reply || reply->is_error()) {
+      ++failed_;
+      return;  // what was begun stays without a known end
+    }
+    for (std::size_t i = 0; i < reply->elements.size(); ++i) {
+      brought(keys[i], begin, reply->elements[i]);
+    }
+    if (kind == 3 || kind == 4) brought(keys[0], begin, *reply);
+    const bool refused = (kind == 5 && reply->is_nil()) || (kind == 6 && reply->integer == 0);
+    for (const auto& one : written) {
+      history_.end_write(one.key, one.version, refused ? Effect::none : Effect::happened, end);
+    }
+  }
+
+  static constexpr std::uint16_t kWriter = 999;
+  const Node node_;
+  RedisClient client_;
+  History& history_;
+  const std::uint64_t keys_;
+  Random random_;
+  std::atomic<std::uint64_t> failed_{0};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+TEST_F(Checked, CommandsOfSeveralKeysAndConditionalOnesAgreeToo) {
+  start({.instances = 2, .threads = 2, .flags = {"--negative-ttl", "60s"}});
+  if (!traffic) return;
+  {
+    OtherCommands first(0, fleet->instances[0].resp(), history, kKeys);
+    OtherCommands second(1, fleet->instances[1].resp(), history, kKeys);
+    OtherCommands straight(kStore, fleet->redis.endpoint(), history, kKeys);
+    run_for(2s);
+    EXPECT_EQ(first.failed() + second.failed() + straight.failed(), 0U);
+  }
+  expect_coherent();
+}
+
+TEST_F(Checked, ATableOfTrackedKeysThatWouldOverflowIsGivenRoom) {
+  start({.redis = {"--tracking-table-max-keys", "50"}}, false);
+  if (!traffic) return;
+  run_for(1s);
+  expect_coherent();
+}
+
+TEST_F(Checked, SomebodyElsesFlushIsFollowed) {
+  start({.flags = {"--negative-ttl", "60s"}});
+  if (!traffic) return;
+  for (int round = 0; round < 3; ++round) {
+    const TimePoint begin = Clock::now();
+    direct({"FLUSHALL"});
+    history.flushed(begin, Clock::now());
+    run_for(400ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Checked, NothingOldSurvivesLostConnections) {
+  start({.instances = 2});
+  if (!traffic) return;
+  for (int round = 0; round < 5; ++round) {
+    direct({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+    run_for(200ms);
+    fleet->proxies[0].cut();
+    run_for(200ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Checked, NothingOldIsServedWhileRedisHangs) {
+  start({.instances = 2});
+  if (!traffic) return;
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(fleet->redis.stall());
+    run_for(700ms);
+    ASSERT_TRUE(fleet->redis.resume());
+    run_for(300ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Checked, AnInstanceThatIsKilledComesBackClean) {
+  start({.instances = 3});
+  if (!traffic) return;
+  for (std::size_t victim = 0; victim < 3; ++victim) {
+    fleet->instances[victim].kill();
+    run_for(200ms);
+    ASSERT_TRUE(fleet->instances[victim].restart());
+    run_for(300ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Checked, ARedisThatForgetsEverythingIsFollowed) {
+  start({.instances = 2});
+  if (!traffic) return;
+  const TimePoint begin = Clock::now();
+  fleet->redis.kill();
+  run_for(200ms);
+  ASSERT_TRUE(fleet->redis.restart());
+  history.flushed(begin, Clock::now());
+  expect_coherent();
+}
+
+/// One of two instances has a bad network; the other one and the direct writer go on.
+class CheckedNetwork : public Checked {
+ protected:
+  void go_wrong(const std::function<void(FaultProxy&)>& fault, Duration lasting = 800ms) {
+    start({.instances = 2});
+    if (!traffic) return;
+    FaultProxy& bad = fleet->proxies[0];
+    fault(bad);
+    run_for(lasting);
+    bad.heal();
+    bad.cut();
+    expect_coherent();
+  }
+};
+
+TEST_F(CheckedNetwork, BlackholedFromRedis) {
+  go_wrong([](FaultProxy& bad) { bad.hold(Way::to_client, true); });
+}
+TEST_F(CheckedNetwork, BlackholedToRedis) {
+  go_wrong([](FaultProxy& bad) { bad.hold(Way::to_server, true); });
+}
+TEST_F(CheckedNetwork, SlowFromRedis) {
+  go_wrong([](FaultProxy& bad) { bad.delay(Way::to_client, 150ms); });
+}
+TEST_F(CheckedNetwork, SlowerThanTheLease) {
+  go_wrong([](FaultProxy& bad) { bad.delay(Way::to_client, 400ms); }, 1500ms);
+}
+TEST_F(CheckedNetwork, SlowFromTheFirstInvalidationOn) {
+  go_wrong([](FaultProxy& bad) { bad.delay_pushes(200ms); }, 1500ms);
+}
+TEST_F(CheckedNetwork, HalfOpen) {
+  go_wrong([](FaultProxy& bad) { bad.strand(); });
+}
+TEST_F(CheckedNetwork, HalfOpenIsNoticedByTheInstanceItself) {
+  start({.instances = 2});
+  if (!traffic) return;
+  fleet->proxies[0].strand();
+  run_for(6s);  // longer than lane_dead
+  expect_coherent();
+}
+TEST_F(CheckedNetwork, BlackholedAndThenHealedWithoutALostConnection) {
+  start({.instances = 2});
+  if (!traffic) return;
+  for (int round = 0; round < 3; ++round) {
+    fleet->proxies[0].hold(Way::to_client, true);
+    run_for(350ms);
+    fleet->proxies[0].heal();
+    run_for(100ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Checked, AnInstanceWhoseInvalidationsAreTakenAwayIsCaught) {
+  start({.instances = 2});
+  if (!traffic) return;
+  // No network does this: replies arrive and the pushes before them do not, so every lease is a lie.
+  fleet->proxies[0].drop_pushes(true);
+  run_for(1500ms);
+  traffic->stop();
+  const auto settled = traffic->settle();
+  ASSERT_TRUE(settled) << settled.error().detail;
+  EXPECT_GT(settled->different, 0U);
+  const auto report = history.take_report();
+  EXPECT_GT(report.stale, 0U);
+  EXPECT_GT(report.lateness.max(), kLease);
+  EXPECT_THAT(report.violations, testing::Each(testing::HasSubstr("instance 0")));
+  EXPECT_GT(fleet->proxies[0].counts().pushes_dropped, 0U);
+}
+
+}  // namespace
+}  // namespace nearlane::harness

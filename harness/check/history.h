@@ -1,0 +1,179 @@
+// History: of every read, whether its answer was allowed, given the writes of the same key so far.
+//
+// Each key is a register. A write takes effect at one moment between its begin and its end; when its
+// outcome is unknown, at any later moment too, or never. Whoever reads a write's value has proved that
+// it had taken effect by then, so `effect_by` is the earlier of a write's acknowledgement and the end
+// of the first read that saw it. Write w surely overwrote write v when w began after v's effect_by, and
+// it had done so by w's own effect_by. A read that began at b and brings v is then late by
+//
+//      lateness = b - min{ effect_by(w) : w surely overwrote v },   or not at all if that is negative.
+//
+// A read is stale when it is late by more than `bound`. Where the overwriting write was acknowledged by
+// the very instance that answers, or where the store itself answers, any lateness is too much. A value
+// that nobody wrote to that key, a damaged one, and one whose write had not begun when the read ended
+// are wrong. A deletion is a write of absence, and a value with a TTL is overwritten by absence once the
+// TTL has passed. Writes that overlap may have happened in either order: the rule then allows both, and
+// only the comparison after quiescence (traffic.h) tells that the instances disagree.
+//
+// The rule never accuses a correct register (history_property_test.cc); what it forgives is a read
+// whose overwriting write nobody acknowledged or saw.
+//
+// Units:    lateness in nanoseconds of the monotonic clock, taken by clients of one machine.
+// Threads:  any; a key's operations are serialised by one of 64 locks.
+// Lifetime: a write that was surely overwritten `memory` ago is forgotten, so the size is that of the
+//           keys and of the writes of the last seconds. A read of a forgotten version is late by at
+//           least the time since the newest forgotten one was overwritten.
+// Cost:     about a microsecond an operation; a hash lookup and a short scan of newer writes.
+// Source:   CacheLib's cachebench/consistency/ValueTracker.h; Lamport, "On interprocess
+//           communication", 1986 (atomic registers).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/histogram.h"
+
+namespace nearlane::harness {
+
+/// Who executes an operation: the number of an instance, or the store itself.
+using Node = std::uint16_t;
+inline constexpr Node kStore = UINT16_MAX;
+
+/// A version as values carry it: who wrote, and which write of its key it is, from 1.
+struct Stamp {
+  std::uint16_t writer = 0;
+  std::uint64_t number = 0;
+
+  [[nodiscard]] constexpr std::uint64_t packed() const noexcept {
+    return std::uint64_t{writer} << 48U | number;
+  }
+  [[nodiscard]] static constexpr Stamp unpack(std::uint64_t version) noexcept {
+    return {.writer = static_cast<std::uint16_t>(version >> 48U),
+            .number = version & 0xffffffffffffU};
+  }
+};
+
+struct HistoryOptions {
+  Duration bound = std::chrono::milliseconds(250);
+  // Redis counts whole milliseconds on a clock that it reads once a turn of its event loop.
+  Duration expiry_slack = std::chrono::milliseconds(20);
+  Duration memory = std::chrono::seconds(10);  // longer than the bound and than any request
+  std::size_t kept_violations = 10;            // described in words; all are counted
+};
+
+enum class Verdict : std::uint8_t {
+  fresh,     // the newest value, or one that the rule cannot tell from it
+  late,      // overwritten, but allowed: within the bound
+  stale,     // beyond the bound
+  own_lost,  // older than what the same instance, or the store, had acknowledged
+  wrong,     // nobody wrote it, or not yet
+};
+
+enum class Effect : std::uint8_t { happened, unknown, none };
+
+struct HistoryReport {
+  std::uint64_t reads = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t late = 0;
+  std::uint64_t stale = 0;
+  std::uint64_t own_lost = 0;
+  std::uint64_t wrong = 0;
+  Histogram lateness;  // of every read that was late, allowed or not
+  std::vector<std::string> violations;
+
+  [[nodiscard]] std::uint64_t violation_count() const noexcept { return stale + own_lost + wrong; }
+  void merge(const HistoryReport& other);
+};
+
+class History {
+ public:
+  explicit History(HistoryOptions options = {});
+
+  /// To be called before the request is sent; answers the version that the value is to carry.
+  std::uint64_t begin_set(std::string_view key, std::uint16_t writer, Node through, TimePoint begin,
+                          Duration ttl = {});
+  std::uint64_t begin_erase(std::string_view key, std::uint16_t writer, Node through,
+                            TimePoint begin);
+  void end_write(std::string_view key, std::uint64_t version, Effect effect, TimePoint end);
+
+  /// A TTL may be changed: what is to expire may live on, if it was written before the end of the touch.
+  void begin_touch(std::string_view key);
+  void end_touch(std::string_view key, Effect effect);
+
+  /// A value that arrived whole, as checked by the caller, or that there is none.
+  Verdict read(std::string_view key, Node through, TimePoint begin, TimePoint end,
+               std::optional<std::uint64_t> version);
+  /// A value that is damaged, or of another key.
+  void read_damaged(std::string_view key, Node through, std::string_view what);
+
+  /// The store lost everything at some moment in between, as when it is killed without persistence.
+  void flushed(TimePoint begin, TimePoint end);
+
+  /// What was found since the last call.
+  [[nodiscard]] HistoryReport take_report();
+
+ private:
+  struct Write {
+    std::uint16_t writer = 0;
+    Node through = kStore;
+    bool absent = false;  // a deletion
+    bool never = false;   // had no effect
+    std::uint64_t number = 0;
+    TimePoint begin = TimePoint::min();
+    TimePoint acknowledged = kForever;
+    TimePoint effect_by = kForever;
+    Duration ttl{};            // 0: none
+    bool may_live_on = false;  // in spite of its TTL
+  };
+  /// What the writes say about one of them, asked by a read.
+  struct Judgement {
+    Duration late{};          // 0: not
+    Duration late_of_own{};   // behind what the reader's own instance acknowledged
+    std::uint64_t newer = 0;  // the overwriting write's number, 0 for expiry
+  };
+  struct Register {
+    std::vector<Write> writes;  // by number; 0 is the absence that everything begins with
+    std::uint64_t last = 0;
+    std::uint64_t touches = 0;                     // under way, or of unknown outcome
+    TimePoint forgotten_until = TimePoint::min();  // when the newest forgotten one was overwritten
+    TimePoint pruned = TimePoint::min();
+  };
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::unordered_map<std::string, Register, Hash, std::equal_to<>> registers;
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+  };
+
+  Shard& shard_of(std::string_view key);
+  static Register& register_of(Shard& shard, std::string_view key);
+  std::uint64_t begin_write(std::string_view key, Write write);
+  static Write* find(Register& all, std::uint64_t number);
+  void forget_old(Register& all, TimePoint now) const;
+  [[nodiscard]] Judgement judge(const Register& all, std::size_t at, Node through, TimePoint begin,
+                                bool of_value) const;
+  [[nodiscard]] std::optional<Judgement> judge_absence(const Register& all, Node through,
+                                                       TimePoint begin, TimePoint end) const;
+  [[nodiscard]] Verdict verdict_of(const Judgement& judged, Node through) const;
+  Verdict note(std::string_view key, Node through, const Judgement& judged, std::string_view read);
+  Verdict note_wrong(std::string_view key, Node through, std::string_view what);
+
+  const HistoryOptions options_;
+  std::array<Shard, 64> shards_;
+  std::mutex report_mutex_;  // after a shard's
+  HistoryReport report_;
+};
+
+}  // namespace nearlane::harness

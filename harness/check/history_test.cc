@@ -1,0 +1,189 @@
+#include "harness/check/history.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace nearlane::harness {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr Node kA = 0;
+constexpr Node kB = 1;
+constexpr std::uint16_t kWriter = 7;
+
+/// Milliseconds since the history's start.
+TimePoint at(int ms) { return TimePoint(1h) + std::chrono::milliseconds(ms); }
+
+class OneKey : public testing::Test {
+ protected:
+  std::uint64_t set(Node through, int begin, int end, Duration ttl = {}) {
+    const auto version = history.begin_set("k", kWriter, through, at(begin), ttl);
+    history.end_write("k", version, Effect::happened, at(end));
+    return version;
+  }
+  void erase(Node through, int begin, int end) {
+    history.end_write("k", history.begin_erase("k", kWriter, through, at(begin)), Effect::happened,
+                      at(end));
+  }
+  Verdict read(Node through, int begin, int end, std::optional<std::uint64_t> version) {
+    return history.read("k", through, at(begin), at(end), version);
+  }
+
+  History history{{.bound = 250ms, .expiry_slack = 20ms, .memory = 10s}};
+};
+
+TEST_F(OneKey, BringsNothingUntilItIsWritten) {
+  EXPECT_EQ(read(kA, 0, 1, std::nullopt), Verdict::fresh);
+  const auto first = set(kA, 10, 12);
+  EXPECT_EQ(read(kB, 13, 14, first), Verdict::fresh);
+  EXPECT_EQ(read(kB, 262, 263, std::nullopt), Verdict::late) << "absence was overwritten at 12";
+  EXPECT_EQ(read(kB, 263, 264, std::nullopt), Verdict::stale);
+}
+
+TEST_F(OneKey, MayBringTheOldValueForOneBoundAfterSomebodyElsesAcknowledgement) {
+  const auto first = set(kA, 0, 1);
+  set(kA, 10, 20);
+  EXPECT_EQ(read(kB, 15, 400, first), Verdict::fresh)
+      << "the read began before the acknowledgement";
+  EXPECT_EQ(read(kB, 20, 400, first), Verdict::fresh);
+  EXPECT_EQ(read(kB, 270, 271, first), Verdict::late);
+  EXPECT_EQ(read(kB, 271, 272, first), Verdict::stale);
+  const auto report = history.take_report();
+  EXPECT_EQ(report.reads, 4U);
+  EXPECT_EQ(report.writes, 2U);
+  EXPECT_EQ(report.late, 1U);
+  EXPECT_EQ(report.stale, 1U);
+  EXPECT_EQ(report.lateness.max(), 251ms);
+  ASSERT_EQ(report.violations.size(), 1U);
+  EXPECT_THAT(report.violations[0], HasSubstr("k: instance 1 brought write 1, 251.000 ms after"));
+}
+
+TEST_F(OneKey, IsNeverOlderThanWhatTheSameInstanceAcknowledged) {
+  const auto first = set(kB, 0, 1);
+  set(kA, 10, 20);
+  EXPECT_EQ(read(kA, 19, 30, first), Verdict::fresh);
+  EXPECT_EQ(read(kA, 21, 30, first), Verdict::own_lost);
+  EXPECT_EQ(read(kB, 21, 30, first), Verdict::late);
+}
+
+TEST_F(OneKey, IsNeverOldWhenTheStoreItselfAnswers) {
+  const auto first = set(kA, 0, 1);
+  set(kA, 10, 20);
+  EXPECT_EQ(read(kStore, 19, 30, first), Verdict::fresh);
+  EXPECT_EQ(read(kStore, 21, 30, first), Verdict::own_lost);
+}
+
+TEST_F(OneKey, AllowsEitherOrderOfWritesThatOverlap) {
+  const auto one = history.begin_set("k", 1, kA, at(0));
+  const auto other = history.begin_set("k", 2, kB, at(1));
+  history.end_write("k", one, Effect::happened, at(10));
+  history.end_write("k", other, Effect::happened, at(5));
+  EXPECT_EQ(read(kStore, 1000, 1001, other), Verdict::fresh);
+  EXPECT_EQ(read(kStore, 1002, 1003, one), Verdict::fresh);
+  set(kA, 2000, 2001);
+  EXPECT_EQ(read(kB, 2500, 2501, one), Verdict::stale);
+  EXPECT_EQ(read(kB, 2500, 2501, other), Verdict::stale);
+}
+
+TEST_F(OneKey, AllowsAnUnknownOutcomeForEverUntilSomebodySawIt) {
+  const auto first = set(kA, 0, 1);
+  const auto lost = history.begin_set("k", kWriter, kA, at(10));
+  history.end_write("k", lost, Effect::unknown, at(20));
+  EXPECT_EQ(read(kB, 900, 901, first), Verdict::fresh) << "it may never have happened";
+  const auto third = set(kA, 1000, 1001);
+  EXPECT_EQ(read(kB, 1990, 2000, lost), Verdict::fresh) << "or it may happen only now";
+  EXPECT_EQ(read(kB, 2100, 2101, third), Verdict::fresh) << "in either order with the third";
+  EXPECT_EQ(read(kB, 2300, 2301, first), Verdict::stale) << "both are newer than the first";
+  set(kA, 3000, 3001);
+  EXPECT_EQ(read(kB, 3300, 3301, lost), Verdict::stale) << "it had happened by 2000";
+}
+
+TEST_F(OneKey, ARefusedWriteOverwritesNothingAndIsNeverRead) {
+  const auto first = set(kA, 0, 1);
+  const auto refused = history.begin_set("k", kWriter, kA, at(10));
+  history.end_write("k", refused, Effect::none, at(20));
+  EXPECT_EQ(read(kA, 900, 901, first), Verdict::fresh);
+  EXPECT_EQ(read(kA, 900, 901, refused), Verdict::wrong);
+}
+
+TEST_F(OneKey, ADeletionIsAWriteOfAbsence) {
+  const auto first = set(kA, 0, 1);
+  erase(kA, 10, 20);
+  EXPECT_EQ(read(kB, 30, 31, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kA, 30, 31, first), Verdict::own_lost);
+  EXPECT_EQ(read(kB, 300, 301, first), Verdict::stale);
+  set(kA, 400, 401);
+  EXPECT_EQ(read(kB, 600, 601, std::nullopt), Verdict::late);
+  EXPECT_EQ(read(kB, 700, 701, std::nullopt), Verdict::stale);
+}
+
+TEST_F(OneKey, EndsWithItsTtlAndNotBefore) {
+  const auto first = set(kA, 0, 10, 1000ms);
+  EXPECT_EQ(read(kB, 900, 901, first), Verdict::fresh);
+  EXPECT_EQ(read(kB, 900, 901, std::nullopt), Verdict::stale) << "nothing ended it yet";
+  EXPECT_EQ(read(kB, 1000, 1001, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kB, 1029, 1030, first), Verdict::fresh);
+  EXPECT_EQ(read(kB, 1040, 1041, first), Verdict::late);
+  EXPECT_EQ(read(kB, 1290, 1291, first), Verdict::stale);
+}
+
+TEST_F(OneKey, MayLiveOnOnceTouchedAndMayStillEnd) {
+  const auto first = set(kA, 0, 10, 1000ms);
+  history.begin_touch("k");
+  const auto second = set(kA, 20, 30, 1000ms);
+  history.end_touch("k", Effect::happened);
+  EXPECT_EQ(read(kB, 5000, 5001, second), Verdict::fresh);
+  EXPECT_EQ(read(kB, 5000, 5001, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kB, 5000, 5001, first), Verdict::stale) << "of its being overwritten";
+  const auto third = set(kA, 6000, 6010, 1000ms);
+  EXPECT_EQ(read(kB, 7300, 7301, third), Verdict::stale) << "its TTL was set anew";
+  history.begin_touch("k");
+  history.end_touch("k", Effect::unknown);
+  const auto fourth = set(kA, 8000, 8010, 1000ms);
+  EXPECT_EQ(read(kB, 9300, 9301, fourth), Verdict::fresh) << "the touch may come only now";
+}
+
+TEST_F(OneKey, RefusesWhatNobodyWrote) {
+  const auto first = set(kA, 10, 11);
+  EXPECT_EQ(read(kA, 20, 21, Stamp{.writer = kWriter, .number = 2}.packed()), Verdict::wrong);
+  EXPECT_EQ(read(kA, 20, 21, Stamp{.writer = 8, .number = 1}.packed()), Verdict::wrong);
+  EXPECT_EQ(read(kA, 8, 9, first), Verdict::wrong) << "before it began";
+  history.read_damaged("k", kA, "half a document");
+  const auto report = history.take_report();
+  EXPECT_EQ(report.wrong, 4U);
+  EXPECT_EQ(report.violation_count(), 4U);
+  EXPECT_THAT(report.violations.back(), HasSubstr("half a document"));
+}
+
+TEST_F(OneKey, WhatTheStoreLostIsOverwrittenByAbsence) {
+  const auto first = set(kA, 0, 1);
+  history.flushed(at(10), at(20));
+  EXPECT_EQ(read(kB, 30, 31, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kB, 300, 301, first), Verdict::stale);
+}
+
+TEST_F(OneKey, ForgetsNoneThatCouldStillBeRead) {
+  const auto first = set(kA, 0, 1);
+  const auto lost = history.begin_set("k", kWriter, kA, at(2));
+  history.end_write("k", lost, Effect::unknown, at(3));
+  std::uint64_t newest = 0;
+  for (int ms = 1000; ms < 60'000; ms += 100) newest = set(kB, ms, ms + 1);
+  EXPECT_EQ(read(kA, 60'000, 60'001, newest), Verdict::fresh);
+  EXPECT_EQ(read(kA, 60'000, 60'001, lost), Verdict::fresh) << "its outcome is still unknown";
+  EXPECT_EQ(read(kA, 60'000, 60'001, first), Verdict::stale) << "however long ago";
+  EXPECT_EQ(read(kA, 60'000, 60'001, std::nullopt), Verdict::stale);
+  EXPECT_GE(history.take_report().lateness.min(), 10s);
+}
+
+TEST(History, KeepsKeysApart) {
+  History history;
+  const auto version = history.begin_set("a", 1, kA, at(0));
+  history.end_write("a", version, Effect::happened, at(1));
+  EXPECT_EQ(history.read("b", kA, at(2), at(3), version), Verdict::wrong);
+  EXPECT_EQ(history.read("b", kA, at(900), at(901), std::nullopt), Verdict::fresh);
+}
+
+}  // namespace
+}  // namespace nearlane::harness
