@@ -46,7 +46,9 @@ struct Command {
   bool wide = false;         // raw with several keys or none: outside the lanes, in no key's order
   bool undeclared = false;   // wide: may write keys that nobody has named (FLUSHALL)
   bool ask_existed = false;  // transact: whether the key was there before
-  bool idempotent = false;   // may be sent again after a lost connection
+  bool announced =
+      true;  // fetch, transact: false: L1 holds no such key, so L2 need announce nothing
+  bool idempotent = false;  // may be sent again after a lost connection
   TimePoint deadline = kForever;
 };
 

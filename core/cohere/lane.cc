@@ -139,7 +139,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
   }
   switch (command.op) {
     case Op::fetch:
-      if (config_.tracked) {
+      if (config_.tracked && command.announced) {
         protocol::append_command(output_, {"CLIENT", "CACHING", "YES"});
         expect(Step::caching);
       }
@@ -150,7 +150,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
       break;
     case Op::transact:
       // Without MULTI a foreign write between SET and PTTL would be neither announced nor seen.
-      if (config_.tracked) {
+      if (config_.tracked && command.announced) {
         protocol::append_command(output_, {"CLIENT", "CACHING", "YES"});
         expect(Step::caching);
       }

@@ -103,6 +103,20 @@ TEST_F(LaneTest, ShakesHandsBeforeItIsReadable) {
       << "the lease counts from when ROLE was sent";
 }
 
+TEST_F(LaneTest, AsksForNoAnnouncementOfWhatL1WillNotHold) {
+  make_ready();
+  submit("r", {.op = Op::fetch, .key = Key(0, "k"), .announced = false});
+  submit("w", {.op = Op::transact,
+               .key = Key(0, "k"),
+               .args = {"SET", "k"},
+               .value = Entry::build(KeyRef(0, "k"), "v", TimePoint{}, 0),
+               .announced = false});
+  EXPECT_EQ(sent(), (Words{"GET k", "PTTL k", "MULTI", "SET k v", "PTTL k", "EXEC"}));
+  lane.received("$1\r\no\r\n:-1\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers["r"].reply, protocol::Reply::bulk("o"));
+  EXPECT_EQ(journal.answers["w"].reply, protocol::Reply::ok());
+}
+
 TEST_F(LaneTest, RefusesAReplica) {
   lane.connect();
   lane.connected(now);

@@ -34,6 +34,7 @@
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
 #include "core/protocol/reply.h"
+#include "core/tier/prefix_table.h"
 
 namespace nearlane::tier {
 
@@ -109,12 +110,11 @@ using Counts = ThreadCounters<Count>;
 inline constexpr double kL1TtlSpread = 0.1;
 
 struct TierConfig {
-  /// How long L1 keeps a value after it was read from L2 or written there, whatever its TTL and however often
-  /// it is touched; then it is read again. Each copy's time is shorter by a part of its own, up to kL1TtlSpread, so
-  /// that what was filled together is not fetched together.
-  Duration l1_ttl = Duration::max();
-  /// How long L1 remembers that L2 has no such key; zero: not at all.
-  Duration negative_ttl = Duration::zero();
+  // What KeyRules says, of all keys that no prefix matches.
+  Duration l1_ttl = KeyRules{}.l1_ttl;
+  Duration negative_ttl = KeyRules{}.negative_ttl;
+  Duration max_stale = KeyRules{}.max_stale;
+  std::vector<Prefix> prefixes = {};
   Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
   std::function<TimePoint()> now = Clock::now;      // what a simulation replaces
 };

@@ -252,6 +252,33 @@ TEST(TieredCache, RemembersThatThereIsNoKeyUntilItIsMadeOrTheTimeIsUp) {
   EXPECT_EQ(cache.touch("other", milliseconds(1'000)).value(), false);
 }
 
+TEST(TieredCache, APrefixHasItsOwnRulesAndTheRestTheGeneralOnes) {
+  TimePoint now = Clock::now();
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
+              {.negative_ttl = milliseconds(2'000),
+               .prefixes = {{.match = "big:", .rules = {.l1 = false}},
+                            {.match = "big:hot:", .rules = {.l1_ttl = milliseconds(1'000)}}},
+               .now = [&] { return now; }});
+  for (const char* key : {"big:1", "big:hot:1", "other"}) {
+    ASSERT_TRUE(cache.set(key, "v")->stored);
+    EXPECT_EQ(cache.get(key)->entry->value(), "v");
+    EXPECT_EQ(cache.find(key, now).has_value(), std::string_view(key) != "big:1") << key;
+  }
+  EXPECT_EQ(cache.get("big:1")->source, Source::l2) << "always";
+  EXPECT_EQ(cache.touch("big:1", milliseconds(60'000)).value(), true);
+  EXPECT_EQ(cache.find("big:1", now), std::nullopt);
+  for (const char* key : {"big:none", "big:hot:none"}) {
+    EXPECT_FALSE(cache.get(key)->entry);
+    EXPECT_EQ(cache.get(key)->source, Source::miss) << "what a prefix does not say is the default";
+  }
+  EXPECT_FALSE(cache.get("none")->entry);
+  EXPECT_EQ(cache.get("none")->source, Source::l1);
+  EXPECT_EQ(cache.find("big:hot:1", now + milliseconds(1'001)), std::nullopt);
+  EXPECT_EQ(cache.find("other", now + milliseconds(1'001)), "v");
+  EXPECT_EQ(cache.touch("big:hot:1", milliseconds(60'000)).value(), true);
+  EXPECT_EQ(cache.find("big:hot:1", now + milliseconds(1'001)), std::nullopt);
+}
+
 TEST(TieredCache, ServesFromL2AloneWithoutL1) {
   Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "none");
   ASSERT_TRUE(cache.set("k", "v")->stored);

@@ -85,8 +85,17 @@ std::optional<Error> refuse_open_doors(const Config& config) {
 }
 
 tier::TierConfig tier_config(const Config& config) {
-  tier::TierConfig tier{.negative_ttl = config.negative_ttl, .lease = config.lease};
+  tier::TierConfig tier{
+      .negative_ttl = config.negative_ttl, .max_stale = config.max_stale, .lease = config.lease};
   if (config.l1_ttl.count() != 0) tier.l1_ttl = config.l1_ttl;
+  for (const PrefixConfig& prefix : config.prefixes) {
+    tier.prefixes.push_back(
+        {.match = prefix.match,
+         .rules = {.l1 = prefix.l1.value_or(true),
+                   .l1_ttl = prefix.l1_ttl ? Duration(*prefix.l1_ttl) : tier.l1_ttl,
+                   .negative_ttl = prefix.negative_ttl.value_or(config.negative_ttl),
+                   .max_stale = prefix.max_stale.value_or(config.max_stale)}});
+  }
   return tier;
 }
 
