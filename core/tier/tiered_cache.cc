@@ -108,6 +108,7 @@ class TieredCache::Impl final : public cohere::Listener {
   const std::span<const cohere::LaneView> lanes_;
   Flights flights_;
   std::atomic<std::uint64_t> dbs_{1};
+  std::atomic<std::size_t> revoking_{0};
 };
 
 namespace {
@@ -508,6 +509,40 @@ void TieredCache::remove(const KeyRef& key, TimePoint deadline, BoolHandler done
     if (!reply) return done(reply.error());
     done(reply->integer != 0);
   });
+}
+
+void TieredCache::revoke(const KeyRef& key, TimePoint deadline, BoolHandler done) {
+  Impl& tier = *impl_;
+  const Duration max_stale = tier.prefixes_.of(key.name).max_stale;
+  if (max_stale != Duration::zero()) {
+    return done(Error{Errc::refused,
+                      "the key may be served for " +
+                          std::to_string(max_stale / std::chrono::milliseconds(1)) +
+                          " ms after L2 was lost (max_stale), so it cannot be revoked strictly; a "
+                          "[[prefix]] with max_stale = 0 allows it"});
+  }
+  const auto wait =
+      std::chrono::duration_cast<Duration>(tier.l2_->capabilities().lease * (1 + kClockDrift));
+  const bool waits = wait > Duration::zero();
+  if (waits && !tier.config_.after) {
+    return done(Error{Errc::refused, "nothing here can wait for a strict revocation"});
+  }
+  if (tier.revoking_.fetch_add(1, std::memory_order_relaxed) >= tier.config_.max_revocations) {
+    tier.revoking_.fetch_sub(1, std::memory_order_relaxed);
+    return done(Error{Errc::busy, "too many strict revocations wait (max_revocations)"});
+  }
+  Counts::add(Count::revocations);
+  auto finish = [&tier, done = std::move(done)](Result<bool> removed) {
+    tier.revoking_.fetch_sub(1, std::memory_order_relaxed);
+    done(std::move(removed));
+  };
+  remove(key, deadline, [&tier, wait, waits, finish = std::move(finish)](Result<bool> removed) {
+    if (!removed || !waits) return finish(std::move(removed));
+    tier.config_.after(wait, [finish, was_there = *removed] { finish(was_there); });
+  });
+}
+std::size_t TieredCache::revoking() const noexcept {
+  return impl_->revoking_.load(std::memory_order_relaxed);
 }
 
 void TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,

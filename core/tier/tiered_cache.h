@@ -102,9 +102,14 @@ enum class Count : std::uint8_t {
   confirmations,    // a lapsed lease renewed with one small command
   invalidations,    // pushes from L2: keys changed by others
   writes,
+  revocations,  // of them strict ones
   count,
 };
 using Counts = ThreadCounters<Count>;
+
+/// By how much clocks of two instances may drift apart: a strict revocation waits for so much longer than
+/// its own lease.
+inline constexpr double kClockDrift = 0.01;
 
 /// The part of l1_ttl over which the ends of copies are spread.
 inline constexpr double kL1TtlSpread = 0.1;
@@ -117,6 +122,10 @@ struct TierConfig {
   std::vector<Prefix> prefixes = {};
   Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
   std::function<TimePoint()> now = Clock::now;      // what a simulation replaces
+  /// Runs a task once, so long from now, on a thread of its choice. Empty: revoke() is refused where
+  /// it would have to wait.
+  std::function<void(Duration, std::function<void()>)> after = {};
+  std::size_t max_revocations = 4096;  // under way at once
 };
 
 class TieredCache {
@@ -145,6 +154,14 @@ class TieredCache {
            SetHandler done);
   /// True: the key was there.
   void remove(const KeyRef& key, TimePoint deadline, BoolHandler done);
+  /// Strict revocation: removes the key, and answers once no instance can serve it any more. True: it
+  /// was there. Whoever has not been told by then has lost its lease, so the answer comes a lease
+  /// after L2's, also where the key was not there: others may not have heard yet of how it went. The
+  /// deadline is for L2 alone. After an error nothing is promised, but that L1 here has forgotten the key.
+  /// Errors: refused where the key's max_stale is not zero, busy over max_revocations; neither removes.
+  void revoke(const KeyRef& key, TimePoint deadline, BoolHandler done);
+  /// Strict revocations under way.
+  [[nodiscard]] std::size_t revoking() const noexcept;
   /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there.
   void touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
              BoolHandler done);

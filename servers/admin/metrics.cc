@@ -143,6 +143,10 @@ void add_tiers(Page& page, const Sources& sources) {
   page.counter("nearlane_invalidations_total", "Changes by others that L2 announced")
       .add({{"source", "l2"}}, sum(Count::invalidations));
   page.counter("nearlane_writes_total", "Writes sent to L2").add({}, sum(Count::writes));
+  page.counter("nearlane_revocations_total", "Strict revocations, of these writes")
+      .add({}, sum(Count::revocations));
+  page.gauge("nearlane_revocations_waiting", "Strict revocations under way")
+      .add({}, sources.tier.revoking());
 }
 
 }  // namespace

@@ -168,6 +168,8 @@ constexpr std::array kOptions = {
            }},
     Option{"max-connections", "N", "clients of all doors together [10000]",
            [](Config& c, std::string_view t) { return set_number(c.max_connections, t, 1); }},
+    Option{"max-revocations", "N", "strict revocations that wait at once [4096]",
+           [](Config& c, std::string_view t) { return set_number(c.max_revocations, t, 1); }},
     Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
            [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
     Option{"api-key-file", "FILE", "HTTP asks for the key in this file's first line",

@@ -85,8 +85,10 @@ std::optional<Error> refuse_open_doors(const Config& config) {
 }
 
 tier::TierConfig tier_config(const Config& config) {
-  tier::TierConfig tier{
-      .negative_ttl = config.negative_ttl, .max_stale = config.max_stale, .lease = config.lease};
+  tier::TierConfig tier{.negative_ttl = config.negative_ttl,
+                        .max_stale = config.max_stale,
+                        .lease = config.lease,
+                        .max_revocations = config.max_revocations};
   if (config.l1_ttl.count() != 0) tier.l1_ttl = config.l1_ttl;
   for (const PrefixConfig& prefix : config.prefixes) {
     tier.prefixes.push_back(
@@ -163,7 +165,11 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   auto l2 = l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease},
                         p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
-  p.tier = std::make_unique<tier::TieredCache>(tier_config(config), std::move(*l1), std::move(*l2));
+  tier::TierConfig tier = tier_config(config);
+  tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {
+    loops.after(delay, std::move(task));
+  };
+  p.tier = std::make_unique<tier::TieredCache>(std::move(tier), std::move(*l1), std::move(*l2));
 
   p.sources.reset(new admin::Sources{.tier = *p.tier,
                                      .loops = p.loops,
