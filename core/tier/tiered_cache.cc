@@ -150,6 +150,7 @@ class Fetch final : public cohere::Call {
           answer.reply, answer.pttl, answer.sent_at,
           TieredCache::Impl::keep_for(key, answer.sent_at, rules_.l1_ttl), rules_.negative_ttl);
       if (!rules_.l1) decision.action = Decision::Action::leave;
+      if (answer.epoch == cohere::kNoEpoch) decision.action = Decision::Action::erase;
       if (answer.reply.type == protocol::Type::bulk_string) {
         entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
       } else if (decision.action == Decision::Action::install) {
@@ -214,6 +215,8 @@ class Store final : public cohere::Call {
                                            TieredCache::Impl::keep_for(
                                                command.key.ref(), answer.sent_at, rules_.l1_ttl));
     if (!rules_.l1) decision.action = Decision::Action::leave;
+    if (!answer.error && answer.epoch == cohere::kNoEpoch)
+      decision.action = Decision::Action::erase;
     if (decision.action == Decision::Action::install) {
       command.value->set_deadline(decision.deadline);
       command.value->set_epoch(answer.epoch);

@@ -373,6 +373,38 @@ TEST_F(StrictRevocation, OnlySoManyWaitAtOnce) {
   EXPECT_FALSE(cache->get("c")->entry);
 }
 
+/// A store that says nothing of others' writes.
+class Silent final : public l2::ForwardingBackend {
+ public:
+  Silent() : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)) {}
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    behind_->submit(std::make_unique<Unvouched>(std::move(call)));
+  }
+
+ private:
+  struct Unvouched final : l2::Call {
+    explicit Unvouched(std::unique_ptr<l2::Call> call)
+        : Call(call->command), real(std::move(call)) {}
+    void settle(const l2::Answer& answer) noexcept override {
+      l2::Answer unvouched = answer;
+      unvouched.epoch = cohere::kNoEpoch;
+      real->settle(unvouched);
+    }
+    void complete(l2::Answer answer) noexcept override { real->complete(std::move(answer)); }
+    std::unique_ptr<l2::Call> real;
+  };
+};
+
+TEST(TieredCache, InstallsNothingThatNobodyVouchesFor) {
+  Cache cache(std::make_unique<Silent>(), "sharded", {.negative_ttl = milliseconds(60'000)});
+  ASSERT_TRUE(cache.set("k", "v")->stored);
+  EXPECT_EQ(cache.get("k")->source, Source::l2);
+  EXPECT_EQ(cache.get("k")->source, Source::l2) << "again";
+  EXPECT_FALSE(cache.get("none")->entry);
+  EXPECT_EQ(cache.touch("k", milliseconds(60'000)).value(), true);
+  EXPECT_EQ(cache.tier.l1_stats().entries, 0U);
+}
+
 TEST(TieredCache, RevokesAtOnceWhereNobodyElseHasACopy) {
   Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
               {.max_stale = Duration::zero()});

@@ -108,13 +108,15 @@ inline int free_port() {
 }
 
 struct Redis {
-  explicit Redis(int wanted = 0) {
+  explicit Redis(int wanted = 0, const std::vector<std::string>& more = {}) {
     // Somebody else may take the port between our looking and its binding.
     for (int attempt = 0; attempt < 5; ++attempt) {
       port = wanted != 0 ? wanted : free_port();
-      child = std::make_unique<Child>(
-          std::vector<std::string>{"redis-server", "--port", std::to_string(port), "--bind",
-                                   "127.0.0.1", "--save", "", "--appendonly", "no"});
+      std::vector<std::string> args = {
+          "redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
+          "--save",       "",       "--appendonly",       "no"};
+      args.insert(args.end(), more.begin(), more.end());
+      child = std::make_unique<Child>(args);
       if (!child->line_with("eady to accept connections").empty()) return;
     }
     ADD_FAILURE() << "redis-server does not start";

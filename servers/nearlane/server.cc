@@ -52,6 +52,16 @@ std::uint64_t memory_of_machine() {
   return bytes;
 }
 
+std::uint64_t bytes_of_l1(const Config& config) {
+  return config.l1_bytes > 0 ? config.l1_bytes : memory_of_machine() / 4;
+}
+
+/// How many keys L1 may hold: as many as it was told, or sessions of a kilobyte each.
+std::uint64_t keys_of_l1(const Config& config) {
+  if (config.l1_map == "none") return 0;
+  return config.l1_entries > 0 ? config.l1_entries : bytes_of_l1(config) / 1024;
+}
+
 /// Every client is a descriptor; the soft limit is often 1024 where the hard one is far above.
 void raise_descriptor_limit(unsigned clients) {
   rlimit limit{};
@@ -159,11 +169,12 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
 
   auto l1 = l1::make_l1({.map = config.l1_map,
                          .policy = config.l1_policy,
-                         .bytes = config.l1_bytes > 0 ? config.l1_bytes : memory_of_machine() / 4,
+                         .bytes = bytes_of_l1(config),
                          .entries = config.l1_entries});
   if (l1.has_error()) return bad("--l1-map, --l1-policy: " + l1.error().detail);
-  auto l2 = l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease},
-                        p.loops.contexts());
+  auto l2 = l2::make_l2(
+      {.url = config.l2, .pool = config.pool, .lease = config.lease, .l1_keys = keys_of_l1(config)},
+      p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
   tier::TierConfig tier = tier_config(config);
   tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {
@@ -175,10 +186,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                                      .loops = p.loops,
                                      .doors = {},
                                      .version = kVersion,
-                                     .profile = config.profile,
-                                     .coherence = std::string(p.tier->l2_capabilities().coherence),
-                                     .bound = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                         p.tier->l2_capabilities().lease)});
+                                     .profile = config.profile});
   p.loops.every(std::chrono::seconds(1), [&sources = *p.sources] { admin::sample(sources); });
 
   p.resp = std::make_unique<resp::Door>(
