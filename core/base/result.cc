@@ -26,6 +26,8 @@ std::string_view to_string(Errc code) noexcept {
       return "unsupported";
     case Errc::shutting_down:
       return "shutting_down";
+    case Errc::refused:
+      return "refused";
   }
   return "unknown";
 }

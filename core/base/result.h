@@ -24,6 +24,7 @@ enum class Errc : std::uint8_t {
   invalid_argument,  // a text could not be read (URL, number, option); detail says which and why
   unsupported,       // this backend has no such command
   shutting_down,     // stop() was called
+  refused,           // the configuration does not offer this; detail says what would
 };
 
 /// The name of an Errc, as metrics and logs write it ("connection_lost").

@@ -42,11 +42,13 @@ struct Command {
   Key key;                             // decides the lane, unless `wide`
   std::vector<std::string> args = {};  // transact, raw
   EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
-  std::optional<std::size_t> lane = {};  // confirm: this lane, whatever the key
+  std::optional<std::size_t> lane = {};  // confirm, raw: this lane, whatever the key
   bool wide = false;         // raw with several keys or none: outside the lanes, in no key's order
   bool undeclared = false;   // wide: may write keys that nobody has named (FLUSHALL)
   bool ask_existed = false;  // transact: whether the key was there before
-  bool idempotent = false;   // may be sent again after a lost connection
+  bool announced =
+      true;  // fetch, transact: false: L1 holds no such key, so L2 need announce nothing
+  bool idempotent = false;  // may be sent again after a lost connection
   TimePoint deadline = kForever;
 };
 
@@ -56,7 +58,8 @@ struct Answer {
   std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
   std::optional<bool> existed = {};
   TimePoint sent_at = {};  // when the command was handed to the connection
-  Epoch epoch = 0;         // the lane's, when the command was sent
+  Epoch epoch =
+      0;  // the lane's, when the command was sent; 0: it vouches for nothing, install nothing
 
   static Answer failed(Errc code, std::string detail) {
     Answer answer;

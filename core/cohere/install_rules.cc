@@ -53,6 +53,7 @@ Decision after_failed_write(Errc code) noexcept {
     case Errc::unsupported:
     case Errc::too_large:
     case Errc::invalid_argument:
+    case Errc::refused:
       return {Action::leave, {}};
     case Errc::timeout:
     case Errc::connection_lost:

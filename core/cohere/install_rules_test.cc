@@ -95,7 +95,7 @@ TEST(InstallRules, SurviveAPttlBeyondTheClock) {
 
 TEST(InstallRules, KeepWhatAWriteThatWasNeverSentCannotHaveChanged) {
   for (const Errc code : {Errc::unavailable, Errc::busy, Errc::unsupported, Errc::too_large,
-                          Errc::invalid_argument}) {
+                          Errc::invalid_argument, Errc::refused}) {
     EXPECT_EQ(after_failed_write(code), kLeave) << to_string(code);
   }
   for (const Errc code : {Errc::timeout, Errc::connection_lost, Errc::protocol, Errc::shutting_down,

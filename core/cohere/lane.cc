@@ -18,6 +18,10 @@ using protocol::Type;
 /// no more.
 constexpr std::uint32_t kMaxDb = 64;
 
+/// Between probes of a connection that is not proven: what was wrong may be mended (a permission, a
+/// store that was still loading).
+constexpr Duration kProbeAgain = std::chrono::seconds(5);
+
 /// Errors after which nothing that this connection told us can be relied on: another node is in
 /// charge, or this one has lost or not yet loaded its data.
 constexpr std::array<std::string_view, 7> kLostAuthority = {
@@ -113,7 +117,7 @@ void Lane::flush_waiting(TimePoint now) {
 Lane::Pending& Lane::push_pending(TimePoint now) {
   Pending& pending = pending_.emplace_back();
   pending.answer.sent_at = now;
-  pending.answer.epoch = view_.epoch();
+  pending.answer.epoch = trusted_ ? view_.epoch() : kNoEpoch;
   last_sent_ = now;
   return pending;
 }
@@ -139,7 +143,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
   }
   switch (command.op) {
     case Op::fetch:
-      if (config_.tracked) {
+      if (announces(command)) {
         protocol::append_command(output_, {"CLIENT", "CACHING", "YES"});
         expect(Step::caching);
       }
@@ -150,7 +154,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
       break;
     case Op::transact:
       // Without MULTI a foreign write between SET and PTTL would be neither announced nor seen.
-      if (config_.tracked) {
+      if (announces(command)) {
         protocol::append_command(output_, {"CLIENT", "CACHING", "YES"});
         expect(Step::caching);
       }
@@ -199,12 +203,25 @@ void Lane::connected(TimePoint now) {
   pending.steps[pending.count++] = Step::hello;
   protocol::append_command(output_, std::span<const std::string_view>(hello));
   if (config_.tracked) {
-    write_own({"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}, Step::tracking, now);
     // With NOLOOP, what our own command throws out of a full table of tracked keys is not announced to
     // us, and its copy would stay for ever.
     write_own({"CONFIG", "SET", "tracking-table-max-keys", "0"}, Step::table, now);
   }
+  trusted_ = config_.probe_key.empty();
+  if (!trusted_) {
+    begin_probe(now);
+  } else if (config_.tracked) {
+    write_own({"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}, Step::tracking, now);
+  }
   write_own({"ROLE"}, Step::role, now);
+}
+
+void Lane::begin_probe(TimePoint now) {
+  probed_at_ = now;
+  for (std::size_t i = probe_.begin(output_, config_.probe_key); i > 0; --i) {
+    Pending& pending = push_pending(now);
+    pending.steps[pending.count++] = Step::probe;
+  }
 }
 
 void Lane::received(std::string_view bytes, TimePoint now) {
@@ -228,7 +245,9 @@ void Lane::take_push(const Reply& push) {
     view_.set_lease(lease_until_);
     return;
   }
-  for (const Reply& name : names.elements) listener_.invalidate(name.text);
+  for (const Reply& name : names.elements) {
+    if (!probe_.take_push(name.text)) listener_.invalidate(name.text);
+  }
 }
 
 void Lane::take_reply(Reply reply, TimePoint now) {
@@ -261,6 +280,10 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
         fail(Errc::unavailable, "L2 refused the handshake: " + reply.text);
         return false;
       }
+      return true;
+    case Step::probe:
+      probe_.take_reply(reply);
+      trusted_ = probe_.proven();
       return true;
     case Step::role:
       if (reply.type != Type::array || reply.elements.empty() ||
@@ -357,6 +380,7 @@ void Lane::note_error(std::string_view text) {
 }
 
 void Lane::extend_lease(TimePoint sent_at) {
+  if (!trusted_) return;
   lease_until_ = std::max(lease_until_, sent_at + config_.lease);
   // Readers on every core share that cache line, so it changes only when it is worth their miss.
   if (view_.lease_until() + config_.lease / 50 < lease_until_) view_.set_lease(lease_until_);
@@ -437,6 +461,7 @@ void Lane::tick(TimePoint now) {
                 "L2 has not answered for " +
                     std::to_string(config_.lane_dead / std::chrono::milliseconds(1)) + " ms");
   }
+  if (!trusted_ && !probe_.running() && now - probed_at_ >= kProbeAgain) begin_probe(now);
   if (config_.tracked) heartbeat(now);
 }
 

@@ -10,6 +10,9 @@
 //    ▲               │ closed()          │ closed()        │ closed(): epoch bumped, in flight fails
 //    └───────────────┴───────────────────┴─────────────────┘
 //
+// A lane whose connection was probed and not proven to announce changes carries calls all the same, but
+// vouches for nothing: no lease, kNoEpoch in its answers. It is probed again every few seconds.
+//
 // Calls that come while the first attempt after a loss is under way wait for it, up to their
 // deadline; once an attempt has failed they fail at once, so that an L2 which is down costs nobody
 // a timeout.
@@ -36,6 +39,7 @@
 #include "core/base/result.h"
 #include "core/cohere/call.h"
 #include "core/cohere/lane_view.h"
+#include "core/cohere/tracking_probe.h"
 #include "core/protocol/reply_parser.h"
 
 namespace nearlane::cohere {
@@ -50,6 +54,9 @@ struct LaneConfig {
   std::string user = {};
   std::string password = {};
   std::string client_name = "nearlane";
+  /// A key of L2 that nobody else uses: each connection is probed with it before L1 may serve what was
+  /// read over it (core/cohere/tracking_probe.h). Empty: tracking is believed in.
+  std::string probe_key = {};
 };
 
 class Lane {
@@ -80,13 +87,16 @@ class Lane {
   [[nodiscard]] State state() const noexcept { return state_; }
   /// Why the last connection ended or could not be made; empty while all is well.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
+  /// The last probe that has ended: proven(), or why not.
+  [[nodiscard]] const TrackingProbe& probe() const noexcept { return probe_; }
 
  private:
   /// What the next reply on the wire means.
   enum class Step : std::uint8_t {
     hello,
     tracking,
-    table,       // of tracked keys, asked to have no limit: a refusal is no error
+    table,  // of tracked keys, asked to have no limit: a refusal is no error
+    probe,
     role,        // of the handshake or of a heartbeat: L2 must be a master
     select,      // into a database that is known to exist
     try_select,  // into one that is not: nothing follows before its reply
@@ -122,6 +132,10 @@ class Lane {
   void take_try_select(const Pending& pending, const protocol::Reply& reply, TimePoint now);
   void note_error(std::string_view text);
   void extend_lease(TimePoint sent_at);
+  void begin_probe(TimePoint now);
+  [[nodiscard]] bool announces(const Command& command) const noexcept {
+    return config_.tracked && trusted_ && command.announced;
+  }
   void heartbeat(TimePoint now);
   void expire_overdue(TimePoint now);
   void fail(Errc code, std::string detail);
@@ -145,6 +159,9 @@ class Lane {
   std::uint32_t current_db_ = 0;
   std::uint64_t known_dbs_ = 1;  // bit n: database n was selected once on this connection
   bool trying_db_ = false;
+  TrackingProbe probe_;
+  bool trusted_ = true;  // the connection announces changes, or we were told to believe so
+  TimePoint probed_at_ = TimePoint::min();
   TimePoint lease_until_ = TimePoint::min();
   TimePoint last_sent_ = TimePoint::min();
   TimePoint last_role_ = TimePoint::min();

@@ -94,14 +94,28 @@ TEST_F(LaneTest, ShakesHandsBeforeItIsReadable) {
   const auto before = view.epoch();
   lane.connect();
   lane.connected(now);
-  EXPECT_EQ(sent(), (Words{"HELLO 3 SETNAME nearlane", "CLIENT TRACKING ON OPTIN NOLOOP",
-                           "CONFIG SET tracking-table-max-keys 0", "ROLE"}));
+  EXPECT_EQ(sent(), (Words{"HELLO 3 SETNAME nearlane", "CONFIG SET tracking-table-max-keys 0",
+                           "CLIENT TRACKING ON OPTIN NOLOOP", "ROLE"}));
   EXPECT_EQ(view.lease_until(), TimePoint::min());
   lane.received(kHandshake, now + milliseconds(3));
   EXPECT_EQ(lane.state(), Lane::State::ready);
   EXPECT_GT(view.epoch(), before);
   EXPECT_EQ(view.lease_until(), now + milliseconds(250))
       << "the lease counts from when ROLE was sent";
+}
+
+TEST_F(LaneTest, AsksForNoAnnouncementOfWhatL1WillNotHold) {
+  make_ready();
+  submit("r", {.op = Op::fetch, .key = Key(0, "k"), .announced = false});
+  submit("w", {.op = Op::transact,
+               .key = Key(0, "k"),
+               .args = {"SET", "k"},
+               .value = Entry::build(KeyRef(0, "k"), "v", TimePoint{}, 0),
+               .announced = false});
+  EXPECT_EQ(sent(), (Words{"GET k", "PTTL k", "MULTI", "SET k v", "PTTL k", "EXEC"}));
+  lane.received("$1\r\no\r\n:-1\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers["r"].reply, protocol::Reply::bulk("o"));
+  EXPECT_EQ(journal.answers["w"].reply, protocol::Reply::ok());
 }
 
 TEST_F(LaneTest, RefusesAReplica) {
@@ -117,7 +131,7 @@ TEST_F(LaneTest, LivesWithAnL2ThatKeepsItsTableOfTrackedKeysLimited) {
   lane.connect();
   lane.connected(now);
   lane.received(
-      "%0\r\n+OK\r\n-NOPERM this user has no permissions to run the 'config|set' command\r\n"
+      "%0\r\n-NOPERM this user has no permissions to run the 'config|set' command\r\n+OK\r\n"
       "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
       now);
   EXPECT_EQ(lane.state(), Lane::State::ready);
@@ -376,6 +390,95 @@ TEST_F(LaneTest, AnswersWithL2sErrorForADatabaseThatDoesNotExist) {
   lane.received("-ERR DB index is out of range\r\n", now);
   EXPECT_EQ(journal.answers.at("a").reply.text, "ERR DB index is out of range");
   EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k"}));
+}
+
+class ProbedLane : public LaneTest {
+ protected:
+  static constexpr std::string_view kHello = "%1\r\n+server\r\n+redis\r\n";
+  static constexpr std::string_view kRole = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+  static constexpr std::string_view kPush = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\np\r\n";
+
+  ProbedLane() : LaneTest({.probe_key = "p"}) {}
+
+  static std::string probe_replies(std::string_view push) {
+    std::string out =
+        "+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:10000\r\n+OK\r\n:1\r\n";
+    out +=
+        std::string(push) + "+OK\r\n_\r\n+OK\r\n" + std::string(push) + ":10000\r\n:1\r\n+OK\r\n";
+    return out;
+  }
+  void shake_hands(std::string_view push) {
+    lane.connect();
+    lane.connected(now);
+    EXPECT_EQ(sent().size(), 17U) << "HELLO, CONFIG, the probe, ROLE";
+    lane.received(std::string(kHello) + "+OK\r\n" + probe_replies(push) + std::string(kRole), now);
+    ASSERT_EQ(lane.state(), Lane::State::ready);
+  }
+};
+
+TEST_F(ProbedLane, ServesOnceItWasShownThatChangesAreAnnounced) {
+  shake_hands(kPush);
+  EXPECT_TRUE(lane.probe().proven());
+  EXPECT_TRUE(journal.events.empty()) << "the probe's key is nobody's business";
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250));
+  fetch("a", "k");
+  EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k"}));
+  lane.received("+OK\r\n$1\r\nv\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers["a"].epoch, view.epoch());
+  now += seconds(60);
+  lane.tick(now);
+  EXPECT_TRUE(sent().empty()) << "it is not asked again";
+}
+
+TEST_F(ProbedLane, VouchesForNothingWhereNoPushCameAndStillCarriesCalls) {
+  shake_hands("");
+  EXPECT_FALSE(lane.probe().proven());
+  EXPECT_EQ(view.lease_until(), TimePoint::min());
+  fetch("a", "k");
+  EXPECT_EQ(sent(), (Words{"GET k", "PTTL k"}));
+  lane.received("$1\r\nv\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers["a"].reply, protocol::Reply::bulk("v"));
+  EXPECT_EQ(journal.answers["a"].epoch, kNoEpoch);
+  EXPECT_EQ(view.lease_until(), TimePoint::min());
+}
+
+TEST_F(ProbedLane, TriesAgainUntilChangesAreAnnounced) {
+  lane.connect();
+  lane.connected(now);
+  (void)sent();
+  std::string refused = std::string(kHello) + "+OK\r\n";
+  for (int i = 0; i < 14; ++i) refused += "-NOPERM no\r\n";
+  lane.received(refused + std::string(kRole), now);
+  ASSERT_EQ(lane.state(), Lane::State::ready);
+  EXPECT_THAT(lane.probe().trouble(), testing::HasSubstr("NOPERM no"));
+  fetch("before", "k");
+  (void)sent();
+  now += seconds(1);
+  lane.tick(now);
+  EXPECT_TRUE(sent().empty());
+  lane.received("$1\r\nv\r\n:-1\r\n", now);
+  now += seconds(5);
+  lane.tick(now);
+  EXPECT_EQ(sent().size(), 14U);
+  fetch("beside", "k");
+  EXPECT_EQ(sent(), (Words{"GET k", "PTTL k"}));
+  now += seconds(1);
+  lane.received(probe_replies(kPush), now);
+  EXPECT_TRUE(lane.probe().proven());
+  lane.received("$1\r\nv\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers["beside"].epoch, kNoEpoch) << "it was read before";
+  fetch("after", "k");
+  EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k"}));
+  lane.received("+OK\r\n$1\r\nv\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers["after"].epoch, view.epoch());
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250));
+}
+
+TEST_F(ProbedLane, BelievesNothingOfAnEarlierConnection) {
+  shake_hands(kPush);
+  lane.closed({Errc::connection_lost, "gone"}, now);
+  shake_hands("");
+  EXPECT_EQ(view.lease_until(), TimePoint::min());
 }
 
 }  // namespace

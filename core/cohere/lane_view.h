@@ -23,6 +23,9 @@
 
 namespace nearlane::cohere {
 
+/// The epoch of what nobody vouches for; a lane's own are greater.
+inline constexpr Epoch kNoEpoch = 0;
+
 class LaneView {
  public:
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }

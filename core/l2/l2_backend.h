@@ -43,14 +43,17 @@ struct Health {
   bool ready = false;  // most calls would succeed
   unsigned lanes = 0;
   unsigned lanes_up = 0;
-  std::string detail = {};  // for people: what is wrong, or what it is connected to
+  std::string detail = {};    // for people: what is wrong, or what it is connected to
+  std::string distrust = {};  // why L1 must serve nothing although L2 is up; empty: it may
 };
 
 struct Capabilities {
-  std::string_view coherence = "none";  // "lanes", or "local" where nobody else can write
-  Duration lease{};                     // the staleness bound that this gives
-  bool every_command = false;           // false: the embedded subset
-  std::uint32_t default_db = 0;         // which database a client is in before it selects another
+  /// "lanes"; "local" where nobody else can write; "none" where nothing is known of others' writes, so that L1
+  /// serves nothing. May change while it runs.
+  std::string_view coherence = "none";
+  Duration lease{};              // how long an instance may serve what others have changed
+  bool every_command = false;    // false: the embedded subset
+  std::uint32_t default_db = 0;  // which database a client is in before it selects another
 };
 
 class L2Backend {

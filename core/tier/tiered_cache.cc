@@ -33,7 +33,14 @@ std::optional<Error> error_of(const Answer& answer) {
 class TieredCache::Impl final : public cohere::Listener {
  public:
   Impl(TierConfig config, std::unique_ptr<l1::L1Map> l1, std::unique_ptr<l2::L2Backend> l2)
-      : config_(std::move(config)), l1_(std::move(l1)), l2_(std::move(l2)), lanes_(l2_->lanes()) {}
+      : config_(std::move(config)),
+        prefixes_({.l1_ttl = config_.l1_ttl,
+                   .negative_ttl = config_.negative_ttl,
+                   .max_stale = config_.max_stale},
+                  config_.prefixes),
+        l1_(std::move(l1)),
+        l2_(std::move(l2)),
+        lanes_(l2_->lanes()) {}
 
   const cohere::LaneView& lane(std::uint64_t hash) const noexcept {
     return lanes_[cohere::lane_of(hash, lanes_.size())];
@@ -52,13 +59,13 @@ class TieredCache::Impl final : public cohere::Listener {
   }
 
   /// How long L1 may keep what was read or written at `sent_at`.
-  Duration keep_for(const KeyRef& key, TimePoint sent_at) const noexcept {
-    if (config_.l1_ttl == Duration::max()) return config_.l1_ttl;
+  static Duration keep_for(const KeyRef& key, TimePoint sent_at, Duration l1_ttl) noexcept {
+    if (l1_ttl == Duration::max()) return l1_ttl;
     // 24 bits that differ by key and from one fill to the next.
     const auto seed = key.hash ^ static_cast<std::uint64_t>(sent_at.time_since_epoch().count());
     constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15U;  // 2^64 / golden ratio
     const auto drawn = static_cast<double>(seed * kGolden >> 40U) / (1U << 24U);
-    return std::chrono::duration_cast<Duration>(config_.l1_ttl * (1 - kL1TtlSpread * drawn));
+    return std::chrono::duration_cast<Duration>(l1_ttl * (1 - kL1TtlSpread * drawn));
   }
 
   /// The key may have changed: nothing under way installs what it was, and L1 forgets it.
@@ -108,11 +115,13 @@ class TieredCache::Impl final : public cohere::Listener {
   void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
 
   const TierConfig config_;
+  const PrefixTable prefixes_;
   const std::unique_ptr<l1::L1Map> l1_;
   const std::unique_ptr<l2::L2Backend> l2_;
   const std::span<const cohere::LaneView> lanes_;
   Flights flights_;
   std::atomic<std::uint64_t> dbs_{1};
+  std::atomic<std::size_t> revoking_{0};
 };
 
 namespace {
@@ -139,18 +148,22 @@ Lookup lookup_of(EntryPtr entry) {
 /// GET from L2: installs, and answers all who joined.
 class Fetch final : public cohere::Call {
  public:
-  Fetch(TieredCache::Impl& tier, Key key, TimePoint deadline)
-      : Call(Command{.op = Op::fetch, .key = std::move(key), .deadline = deadline}),
+  Fetch(TieredCache::Impl& tier, const KeyRules& rules, Key key, TimePoint deadline)
+      : Call(Command{
+            .op = Op::fetch, .key = std::move(key), .announced = rules.l1, .deadline = deadline}),
         flight(command.key),
-        tier_(tier) {}
+        tier_(tier),
+        rules_(rules) {}
 
   void settle(const Answer& answer) noexcept override {
     const KeyRef key = command.key.ref();
     Decision decision;
     if (!answer.error) {
-      decision =
-          cohere::after_fetch(answer.reply, answer.pttl, answer.sent_at,
-                              tier_.keep_for(key, answer.sent_at), tier_.config_.negative_ttl);
+      decision = cohere::after_fetch(
+          answer.reply, answer.pttl, answer.sent_at,
+          TieredCache::Impl::keep_for(key, answer.sent_at, rules_.l1_ttl), rules_.negative_ttl);
+      if (!rules_.l1) decision.action = Decision::Action::leave;
+      if (answer.epoch == cohere::kNoEpoch) decision.action = Decision::Action::erase;
       if (answer.reply.type == protocol::Type::bulk_string) {
         entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
       } else if (decision.action == Decision::Action::install) {
@@ -184,6 +197,7 @@ class Fetch final : public cohere::Call {
 
  private:
   TieredCache::Impl& tier_;
+  const KeyRules& rules_;
   EntryPtr entry_;
 };
 
@@ -202,14 +216,22 @@ class Confirm final : public cohere::Call {
 /// SET whose value we know: L1 takes it when L2 has written it and will announce the next change.
 class Store final : public cohere::Call {
  public:
-  Store(TieredCache::Impl& tier, Command what, TieredCache::SetHandler done)
-      : Call(std::move(what)), flight(command.key), tier_(tier), done_(std::move(done)) {}
+  Store(TieredCache::Impl& tier, const KeyRules& rules, Command what, TieredCache::SetHandler done)
+      : Call(std::move(what)),
+        flight(command.key),
+        tier_(tier),
+        rules_(rules),
+        done_(std::move(done)) {}
 
   void settle(const Answer& answer) noexcept override {
-    const Decision decision =
+    Decision decision =
         answer.error ? cohere::after_failed_write(answer.error->code)
                      : cohere::after_store(answer.reply, answer.pttl, answer.sent_at,
-                                           tier_.keep_for(command.key.ref(), answer.sent_at));
+                                           TieredCache::Impl::keep_for(
+                                               command.key.ref(), answer.sent_at, rules_.l1_ttl));
+    if (!rules_.l1) decision.action = Decision::Action::leave;
+    if (!answer.error && answer.epoch == cohere::kNoEpoch)
+      decision.action = Decision::Action::erase;
     if (decision.action == Decision::Action::install) {
       command.value->set_deadline(decision.deadline);
       command.value->set_epoch(answer.epoch);
@@ -234,20 +256,25 @@ class Store final : public cohere::Call {
 
  private:
   TieredCache::Impl& tier_;
+  const KeyRules& rules_;
   TieredCache::SetHandler done_;
 };
 
 /// EXPIRE and its kin: L1 keeps its copy and moves the deadline.
 class Touch final : public cohere::Call {
  public:
-  Touch(TieredCache::Impl& tier, Command what, TieredCache::ReplyHandler done)
-      : Call(std::move(what)), flight(command.key), tier_(tier), done_(std::move(done)) {}
+  Touch(TieredCache::Impl& tier, const KeyRules& rules, Command what,
+        TieredCache::ReplyHandler done)
+      : Call(std::move(what)),
+        flight(command.key),
+        tier_(tier),
+        rules_(rules),
+        done_(std::move(done)) {}
 
   void settle(const Answer& answer) noexcept override {
-    const Decision decision =
-        answer.error
-            ? cohere::after_failed_write(answer.error->code)
-            : cohere::after_touch(answer.reply, answer.pttl, answer.sent_at, tier_.config_.l1_ttl);
+    const Decision decision = answer.error ? cohere::after_failed_write(answer.error->code)
+                                           : cohere::after_touch(answer.reply, answer.pttl,
+                                                                 answer.sent_at, rules_.l1_ttl);
     const epoch::Guard guard;
     const KeyRef key = command.key.ref();
     tier_.flights_.settle(flight, [&](bool revoked) {
@@ -261,8 +288,7 @@ class Touch final : public cohere::Call {
           tier_.config_.now() < entry->deadline()) {
         const bool earlier = decision.deadline < entry->deadline();
         // Where the age is capped, the first deadline stands for it: no touch moves it later.
-        if (earlier || tier_.config_.l1_ttl == Duration::max())
-          entry->set_deadline(decision.deadline);
+        if (earlier || rules_.l1_ttl == Duration::max()) entry->set_deadline(decision.deadline);
         if (earlier) tier_.l1_->reschedule(*entry);
       } else {
         tier_.l1_->erase(key);
@@ -280,6 +306,7 @@ class Touch final : public cohere::Call {
 
  private:
   TieredCache::Impl& tier_;
+  const KeyRules& rules_;
   TieredCache::ReplyHandler done_;
 };
 
@@ -354,7 +381,8 @@ void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
 void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
   const TimePoint now = config_.now();
   if (from == ReadFrom::through_l2) {
-    auto call = std::make_unique<Fetch>(*this, std::move(key), deadline);
+    const KeyRules& rules = prefixes_.of(key.name);
+    auto call = std::make_unique<Fetch>(*this, rules, std::move(key), deadline);
     call->waiters.push_back(std::move(done));
     flights_.begin(call->flight, now);
     Counts::add(Count::fills);
@@ -374,7 +402,7 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
           return static_cast<bool>(found);
         },
         [&]() -> Flights::Flight& {
-          call = std::make_unique<Fetch>(*this, Key(ref), deadline);
+          call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref), deadline);
           return call->flight;
         });
   }
@@ -391,9 +419,13 @@ void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
                               ReplyHandler done) {
   note_db(key.db);
   Counts::add(Count::writes);
-  Command command{
-      .op = Op::transact, .key = Key(key), .args = std::move(args), .deadline = deadline};
-  auto call = std::make_unique<Touch>(*this, std::move(command), std::move(done));
+  const KeyRules& rules = prefixes_.of(key.name);
+  Command command{.op = Op::transact,
+                  .key = Key(key),
+                  .args = std::move(args),
+                  .announced = rules.l1,
+                  .deadline = deadline};
+  auto call = std::make_unique<Touch>(*this, rules, std::move(command), std::move(done));
   flights_.begin(call->flight, config_.now());
   l2_->submit(std::move(call));
 }
@@ -462,10 +494,12 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
                       TimePoint deadline, SetHandler done) {
   impl_->note_db(key.db);
   Counts::add(Count::writes);
+  const KeyRules& rules = impl_->prefixes_.of(key.name);
   Command command{.op = Op::transact,
                   .key = Key(key),
                   .value = Entry::build(key, value, TimePoint{}, 0),
                   .ask_existed = options.ask_existed,
+                  .announced = rules.l1,
                   .deadline = deadline};
   command.args = {"SET", std::string(key.name)};
   switch (options.expiry.kind) {
@@ -484,7 +518,7 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
   }
   if (options.condition == Condition::if_absent) command.args.emplace_back("NX");
   if (options.condition == Condition::if_present) command.args.emplace_back("XX");
-  auto call = std::make_unique<Store>(*impl_, std::move(command), std::move(done));
+  auto call = std::make_unique<Store>(*impl_, rules, std::move(command), std::move(done));
   impl_->flights_.begin(call->flight, impl_->config_.now());
   impl_->l2_->submit(std::move(call));
 }
@@ -496,6 +530,40 @@ void TieredCache::remove(const KeyRef& key, TimePoint deadline, BoolHandler done
     if (!reply) return done(reply.error());
     done(reply->integer != 0);
   });
+}
+
+void TieredCache::revoke(const KeyRef& key, TimePoint deadline, BoolHandler done) {
+  Impl& tier = *impl_;
+  const Duration max_stale = tier.prefixes_.of(key.name).max_stale;
+  if (max_stale != Duration::zero()) {
+    return done(Error{Errc::refused,
+                      "the key may be served for " +
+                          std::to_string(max_stale / std::chrono::milliseconds(1)) +
+                          " ms after L2 was lost (max_stale), so it cannot be revoked strictly; a "
+                          "[[prefix]] with max_stale = 0 allows it"});
+  }
+  const auto wait =
+      std::chrono::duration_cast<Duration>(tier.l2_->capabilities().lease * (1 + kClockDrift));
+  const bool waits = wait > Duration::zero();
+  if (waits && !tier.config_.after) {
+    return done(Error{Errc::refused, "nothing here can wait for a strict revocation"});
+  }
+  if (tier.revoking_.fetch_add(1, std::memory_order_relaxed) >= tier.config_.max_revocations) {
+    tier.revoking_.fetch_sub(1, std::memory_order_relaxed);
+    return done(Error{Errc::busy, "too many strict revocations wait (max_revocations)"});
+  }
+  Counts::add(Count::revocations);
+  auto finish = [&tier, done = std::move(done)](Result<bool> removed) {
+    tier.revoking_.fetch_sub(1, std::memory_order_relaxed);
+    done(std::move(removed));
+  };
+  remove(key, deadline, [&tier, wait, waits, finish = std::move(finish)](Result<bool> removed) {
+    if (!removed || !waits) return finish(std::move(removed));
+    tier.config_.after(wait, [finish, was_there = *removed] { finish(was_there); });
+  });
+}
+std::size_t TieredCache::revoking() const noexcept {
+  return impl_->revoking_.load(std::memory_order_relaxed);
 }
 
 void TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,

@@ -34,6 +34,7 @@
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
 #include "core/protocol/reply.h"
+#include "core/tier/prefix_table.h"
 
 namespace nearlane::tier {
 
@@ -101,22 +102,30 @@ enum class Count : std::uint8_t {
   confirmations,    // a lapsed lease renewed with one small command
   invalidations,    // pushes from L2: keys changed by others
   writes,
+  revocations,  // of them strict ones
   count,
 };
 using Counts = ThreadCounters<Count>;
+
+/// By how much clocks of two instances may drift apart: a strict revocation waits for so much longer than
+/// its own lease.
+inline constexpr double kClockDrift = 0.01;
 
 /// The part of l1_ttl over which the ends of copies are spread.
 inline constexpr double kL1TtlSpread = 0.1;
 
 struct TierConfig {
-  /// How long L1 keeps a value after it was read from L2 or written there, whatever its TTL and however often
-  /// it is touched; then it is read again. Each copy's time is shorter by a part of its own, up to kL1TtlSpread, so
-  /// that what was filled together is not fetched together.
-  Duration l1_ttl = Duration::max();
-  /// How long L1 remembers that L2 has no such key; zero: not at all.
-  Duration negative_ttl = Duration::zero();
+  // What KeyRules says, of all keys that no prefix matches.
+  Duration l1_ttl = KeyRules{}.l1_ttl;
+  Duration negative_ttl = KeyRules{}.negative_ttl;
+  Duration max_stale = KeyRules{}.max_stale;
+  std::vector<Prefix> prefixes = {};
   Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
   std::function<TimePoint()> now = Clock::now;      // what a simulation replaces
+  /// Runs a task once, so long from now, on a thread of its choice. Empty: revoke() is refused where
+  /// it would have to wait.
+  std::function<void(Duration, std::function<void()>)> after = {};
+  std::size_t max_revocations = 4096;  // under way at once
 };
 
 class TieredCache {
@@ -145,6 +154,14 @@ class TieredCache {
            SetHandler done);
   /// True: the key was there.
   void remove(const KeyRef& key, TimePoint deadline, BoolHandler done);
+  /// Strict revocation: removes the key, and answers once no instance can serve it any more. True: it
+  /// was there. Whoever has not been told by then has lost its lease, so the answer comes a lease
+  /// after L2's, also where the key was not there: others may not have heard yet of how it went. The
+  /// deadline is for L2 alone. After an error nothing is promised, but that L1 here has forgotten the key.
+  /// Errors: refused where the key's max_stale is not zero, busy over max_revocations; neither removes.
+  void revoke(const KeyRef& key, TimePoint deadline, BoolHandler done);
+  /// Strict revocations under way.
+  [[nodiscard]] std::size_t revoking() const noexcept;
   /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there.
   void touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
              BoolHandler done);

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/epoch.h"
+#include "core/l2/forwarding_backend.h"
 #include "core/l2/memory/memory_backend.h"
 #include "core/tier/tiered_cache.h"
 
@@ -28,26 +29,14 @@ constexpr unsigned kWriters = 2;
 constexpr int kWrites = 1500;
 
 /// The embedded store behind a road on which calls overtake each other.
-class Jittery final : public l2::L2Backend {
+class Jittery final : public l2::ForwardingBackend {
  public:
-  [[nodiscard]] std::string_view name() const noexcept override { return "jittery"; }
-  [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
-    return store_->capabilities();
-  }
-  [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override {
-    return store_->lanes();
-  }
-  [[nodiscard]] l2::Health health() const override { return store_->health(); }
-  void start(l2::Listener& listener) override { store_->start(listener); }
-  void stop() noexcept override { store_->stop(); }
+  Jittery() : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)) {}
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
     thread_local std::minstd_rand random(std::random_device{}());
     if (random() % 4 == 0) std::this_thread::yield();
-    store_->submit(std::move(call));
+    behind_->submit(std::move(call));
   }
-
- private:
-  std::unique_ptr<l2::L2Backend> store_ = l2::make_memory_backend(std::uint64_t{1} << 30U);
 };
 
 class Scene {

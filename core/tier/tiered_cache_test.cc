@@ -1,9 +1,12 @@
 // TieredCache over the embedded stores, which answer before the call returns.
 #include "core/tier/tiered_cache.h"
 
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "core/base/epoch.h"
+#include "core/l2/forwarding_backend.h"
 #include "core/l2/memory/memory_backend.h"
 #include "core/l2/none/none_backend.h"
 
@@ -271,6 +274,172 @@ TEST(TieredCache, RemembersThatThereIsNoKeyUntilItIsMadeOrTheTimeIsUp) {
   EXPECT_EQ(cache.touch("other", milliseconds(1'000)).value(), false);
   EXPECT_FALSE(cache.get("other")->entry);
   EXPECT_EQ(cache.touch("other", milliseconds(1'000)).value(), false);
+}
+
+TEST(TieredCache, APrefixHasItsOwnRulesAndTheRestTheGeneralOnes) {
+  TimePoint now = Clock::now();
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
+              {.negative_ttl = milliseconds(2'000),
+               .prefixes = {{.match = "big:", .rules = {.l1 = false}},
+                            {.match = "big:hot:", .rules = {.l1_ttl = milliseconds(1'000)}}},
+               .now = [&] { return now; }});
+  for (const char* key : {"big:1", "big:hot:1", "other"}) {
+    ASSERT_TRUE(cache.set(key, "v")->stored);
+    EXPECT_EQ(cache.get(key)->entry->value(), "v");
+    EXPECT_EQ(cache.find(key, now).has_value(), std::string_view(key) != "big:1") << key;
+  }
+  EXPECT_EQ(cache.get("big:1")->source, Source::l2) << "always";
+  EXPECT_EQ(cache.touch("big:1", milliseconds(60'000)).value(), true);
+  EXPECT_EQ(cache.find("big:1", now), std::nullopt);
+  for (const char* key : {"big:none", "big:hot:none"}) {
+    EXPECT_FALSE(cache.get(key)->entry);
+    EXPECT_EQ(cache.get(key)->source, Source::miss) << "what a prefix does not say is the default";
+  }
+  EXPECT_FALSE(cache.get("none")->entry);
+  EXPECT_EQ(cache.get("none")->source, Source::l1);
+  EXPECT_EQ(cache.find("big:hot:1", now + milliseconds(1'001)), std::nullopt);
+  EXPECT_EQ(cache.find("other", now + milliseconds(1'001)), "v");
+  EXPECT_EQ(cache.touch("big:hot:1", milliseconds(60'000)).value(), true);
+  EXPECT_EQ(cache.find("big:hot:1", now + milliseconds(1'001)), std::nullopt);
+}
+
+/// A store that others share: what they hold of it they may serve for a lease.
+class Shared final : public l2::ForwardingBackend {
+ public:
+  Shared() : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)) {}
+  [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
+    return {.coherence = "lanes", .lease = milliseconds(200)};
+  }
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (!down) return behind_->submit(std::move(call));
+    auto gone = l2::Answer::failed(Errc::connection_lost, "");
+    call->settle(gone);
+    call->complete(std::move(gone));
+  }
+
+  bool down = false;
+};
+
+class StrictRevocation : public testing::Test {
+ protected:
+  StrictRevocation() {
+    auto l2 = std::make_unique<Shared>();
+    shared = l2.get();
+    cache.emplace(std::move(l2), "sharded",
+                  TierConfig{.max_stale = Duration::zero(),
+                             .prefixes = {{.match = "stale:"}},
+                             .after =
+                                 [this](Duration wait, std::function<void()> task) {
+                                   EXPECT_EQ(wait, milliseconds(202));
+                                   waits.push_back(std::move(task));
+                                 },
+                             .max_revocations = 2});
+  }
+  void revoke(const std::string& key) {
+    answers[key] = std::nullopt;
+    cache->tier.revoke(KeyRef(0, key), kForever, [this, key](Result<bool> removed) {
+      answers[key] = removed ? (*removed ? "removed" : "not there")
+                             : std::string(to_string(removed.error().code));
+    });
+  }
+
+  Shared* shared = nullptr;
+  std::optional<Cache> cache;
+  std::vector<std::function<void()>> waits;
+  std::map<std::string, std::optional<std::string>> answers;
+};
+
+TEST_F(StrictRevocation, RemovesAtOnceAndAnswersALeaseLater) {
+  ASSERT_TRUE(cache->set("k", "v"));
+  revoke("k");
+  EXPECT_EQ(cache->find("k"), std::nullopt);
+  EXPECT_FALSE(cache->get("k")->entry);
+  revoke("none");
+  EXPECT_EQ(answers["k"], std::nullopt);
+  EXPECT_EQ(answers["none"], std::nullopt) << "others may not know yet that it is gone";
+  ASSERT_EQ(waits.size(), 2U);
+  for (const auto& task : waits) task();
+  EXPECT_EQ(answers["k"], "removed");
+  EXPECT_EQ(answers["none"], "not there");
+}
+
+TEST_F(StrictRevocation, IsRefusedWhereACopyMayBeServedStale) {
+  ASSERT_TRUE(cache->set("stale:k", "v"));
+  revoke("stale:k");
+  EXPECT_EQ(answers["stale:k"], "refused");
+  EXPECT_EQ(cache->get("stale:k")->entry->value(), "v");
+}
+
+TEST_F(StrictRevocation, PromisesNothingWhenL2DidNotAcknowledge) {
+  ASSERT_TRUE(cache->set("k", "v"));
+  shared->down = true;
+  revoke("k");
+  EXPECT_EQ(answers["k"], "connection_lost");
+  EXPECT_TRUE(waits.empty());
+  EXPECT_EQ(cache->find("k"), std::nullopt);
+  EXPECT_EQ(cache->tier.revoking(), 0U);
+}
+
+TEST_F(StrictRevocation, OnlySoManyWaitAtOnce) {
+  ASSERT_TRUE(cache->set("c", "v"));
+  revoke("a");
+  revoke("b");
+  EXPECT_EQ(cache->tier.revoking(), 2U);
+  revoke("c");
+  EXPECT_EQ(answers["c"], "busy");
+  EXPECT_EQ(cache->get("c")->entry->value(), "v") << "nothing was sent";
+  waits.at(0)();
+  revoke("c");
+  EXPECT_EQ(answers["c"], std::nullopt);
+  EXPECT_FALSE(cache->get("c")->entry);
+}
+
+/// A store that says nothing of others' writes.
+class Silent final : public l2::ForwardingBackend {
+ public:
+  Silent() : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)) {}
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    behind_->submit(std::make_unique<Unvouched>(std::move(call)));
+  }
+
+ private:
+  struct Unvouched final : l2::Call {
+    explicit Unvouched(std::unique_ptr<l2::Call> call)
+        : Call(call->command), real(std::move(call)) {}
+    void settle(const l2::Answer& answer) noexcept override {
+      l2::Answer unvouched = answer;
+      unvouched.epoch = cohere::kNoEpoch;
+      real->settle(unvouched);
+    }
+    void complete(l2::Answer answer) noexcept override { real->complete(std::move(answer)); }
+    std::unique_ptr<l2::Call> real;
+  };
+};
+
+TEST(TieredCache, InstallsNothingThatNobodyVouchesFor) {
+  Cache cache(std::make_unique<Silent>(), "sharded", {.negative_ttl = milliseconds(60'000)});
+  ASSERT_TRUE(cache.set("k", "v")->stored);
+  EXPECT_EQ(cache.get("k")->source, Source::l2);
+  EXPECT_EQ(cache.get("k")->source, Source::l2) << "again";
+  EXPECT_FALSE(cache.get("none")->entry);
+  EXPECT_EQ(cache.touch("k", milliseconds(60'000)).value(), true);
+  EXPECT_EQ(cache.tier.l1_stats().entries, 0U);
+}
+
+TEST(TieredCache, RevokesAtOnceWhereNobodyElseHasACopy) {
+  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
+              {.max_stale = Duration::zero()});
+  ASSERT_TRUE(cache.set("k", "v"));
+  Result<bool> removed = Error{Errc::timeout};
+  cache.tier.revoke(KeyRef(0, "k"), kForever, [&](Result<bool> answer) { removed = answer; });
+  EXPECT_EQ(removed.value(), true);
+}
+
+TEST(TieredCache, RefusesToRevokeWithoutAClockToWaitWith) {
+  Cache cache(std::make_unique<Shared>(), "sharded", {.max_stale = Duration::zero()});
+  Result<bool> removed = true;
+  cache.tier.revoke(KeyRef(0, "k"), kForever, [&](Result<bool> answer) { removed = answer; });
+  EXPECT_EQ(removed.error().code, Errc::refused);
 }
 
 TEST(TieredCache, ServesFromL2AloneWithoutL1) {

@@ -94,6 +94,7 @@ std::string keyspace(const Sources& sources) {
 
 std::string nearlane(const Sources& sources) {
   const l2::Health health = sources.tier.l2_health();
+  const Coherence coherence = coherence_in_force(sources);
   return fmt::format(
       "# "
       "Nearlane\r\nnearlane_version:{}\r\nprofile:{}\r\ncoherence_mode:{}\r\ncoherence_bound_ms:{}"
@@ -103,7 +104,7 @@ std::string nearlane(const Sources& sources) {
       "l2_lanes_up:{}\r\nl2_hits:{}\r\nl2_misses:{}\r\nl2_errors:{}\r\nfills:{}\r\nfills_coalesced:"
       "{}\r\n"
       "fills_revoked:{}\r\nconfirmations:{}\r\ninvalidations:{}\r\nwrites:{}\r\n",
-      sources.version, sources.profile, sources.coherence, sources.bound.count(),
+      sources.version, sources.profile, coherence.mode, coherence.bound.count(),
       sources.tier.l1_name(), sources.tier.l1_policy(), sources.tier.l1_stats().entries,
       sum(Count::l1_hits), sum(Count::l1_misses), sources.tier.l2_name(), health.ready ? 1 : 0,
       health.lanes_up, sum(Count::l2_hits), sum(Count::l2_misses), sum(Count::l2_errors),

@@ -143,6 +143,10 @@ void add_tiers(Page& page, const Sources& sources) {
   page.counter("nearlane_invalidations_total", "Changes by others that L2 announced")
       .add({{"source", "l2"}}, sum(Count::invalidations));
   page.counter("nearlane_writes_total", "Writes sent to L2").add({}, sum(Count::writes));
+  page.counter("nearlane_revocations_total", "Strict revocations, of these writes")
+      .add({}, sum(Count::revocations));
+  page.gauge("nearlane_revocations_waiting", "Strict revocations under way")
+      .add({}, sources.tier.revoking());
 }
 
 }  // namespace
@@ -157,8 +161,14 @@ std::string metrics_page(const Sources& sources) {
       .add({{"state", "up"}}, health.lanes_up)
       .add({{"state", "down"}}, health.lanes - std::min(health.lanes, health.lanes_up));
   page.gauge("nearlane_l2_ready", "Whether calls to L2 have a fair chance").add({}, health.ready);
+  const Coherence coherence = coherence_in_force(sources);
   page.gauge("nearlane_coherence_mode", "1 for the mode in force")
-      .add({{"mode", sources.coherence}, {"bound_ms", std::to_string(sources.bound.count())}}, 1);
+      .add({{"mode", std::string(coherence.mode)},
+            {"bound_ms", std::to_string(coherence.bound.count())}},
+           1);
+  page.gauge("nearlane_coherence_bound_seconds",
+             "What is served is no older than this, against others' acknowledged writes")
+      .add_seconds(std::chrono::duration<double>(coherence.bound).count());
   page.gauge("nearlane_connections", "Clients connected").add({}, sources.loops.open_connections());
   page.counter("nearlane_connections_accepted_total", "Clients that connected")
       .add({}, sources.loops.accepted_connections());

@@ -26,6 +26,13 @@ std::uint64_t sum_requests(const DoorSource& door) {
   return total;
 }
 
+Coherence coherence_in_force(const Sources& sources) {
+  const l2::Capabilities l2 = sources.tier.l2_capabilities();
+  return {.mode = l2.coherence,
+          .bound = std::chrono::duration_cast<std::chrono::milliseconds>(l2.lease),
+          .reason = sources.tier.l2_health().distrust};
+}
+
 void sample(Sources& sources) {
   std::uint64_t total = 0;
   for (const DoorSource& door : sources.doors) total += sum_requests(door);

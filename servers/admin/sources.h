@@ -31,13 +31,20 @@ struct Sources {
   std::vector<DoorSource> doors;
   std::string version;
   std::string profile;
-  std::string coherence;  // the mode in force
-  std::chrono::milliseconds bound{};
   std::uint16_t resp_port = 0;
   TimePoint started = Clock::now();
   std::atomic<std::uint64_t> requests_per_second{0};  // of the last second; sample() keeps it
   std::uint64_t sampled_requests = 0;                 // sample()'s own
 };
+
+/// How others' writes are heard of at this moment.
+struct Coherence {
+  std::string_view mode;
+  std::chrono::milliseconds
+      bound;           // what is served is no older, against others' acknowledged writes
+  std::string reason;  // why L1 serves nothing; empty: it does
+};
+[[nodiscard]] Coherence coherence_in_force(const Sources& sources);
 
 /// Requests of one command over all loops.
 [[nodiscard]] std::uint64_t sum_requests(const DoorSource& door, std::size_t command,

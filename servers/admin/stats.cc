@@ -29,6 +29,12 @@ json health_of(const l2::Health& health) {
           {"detail", health.detail}};
 }
 
+json coherence_of(const Coherence& coherence) {
+  json page = {{"mode", coherence.mode}, {"bound_ms", coherence.bound.count()}};
+  if (!coherence.reason.empty()) page["reason"] = coherence.reason;
+  return page;
+}
+
 }  // namespace
 
 std::string stats_page(const Sources& sources) {
@@ -48,7 +54,7 @@ std::string stats_page(const Sources& sources) {
       {"threads", sources.loops.size()},
       {"connections", sources.loops.open_connections()},
       {"resident_bytes", resident_bytes()},
-      {"coherence", {{"mode", sources.coherence}, {"bound_ms", sources.bound.count()}}},
+      {"coherence", coherence_of(coherence_in_force(sources))},
       {"l1",
        {{"map", sources.tier.l1_name()},
         {"policy", sources.tier.l1_policy()},
@@ -80,10 +86,9 @@ std::string stats_page(const Sources& sources) {
 
 Readiness readiness(const Sources& sources) {
   const l2::Health health = sources.tier.l2_health();
-  const json page = {
-      {"ready", health.ready},
-      {"coherence", {{"mode", sources.coherence}, {"bound_ms", sources.bound.count()}}},
-      {"l2", {{"name", sources.tier.l2_name()}, {"health", health_of(health)}}}};
+  const json page = {{"ready", health.ready},
+                     {"coherence", coherence_of(coherence_in_force(sources))},
+                     {"l2", {{"name", sources.tier.l2_name()}, {"health", health_of(health)}}}};
   return {.ready = health.ready,
           .body = page.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
 }

@@ -53,6 +53,8 @@ Meaning meaning_of(const Error& error) {
       return {Status::not_implemented, "this L2 cannot do that", false};
     case Errc::shutting_down:
       return {Status::service_unavailable, "the server is shutting down", true};
+    case Errc::refused:
+      return {Status::conflict, "", false};
   }
   return {Status::internal_server_error, "", false};
 }

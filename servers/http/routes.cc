@@ -157,6 +157,10 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now) const 
     return;
   }
   plan.command = request.method() == beast_http::verb::get ? Command::get : Command::head;
+  if (plan.target.strict) {
+    plan.response = problem(Status::bad_request, "strict is for DELETE");
+    return;
+  }
   const epoch::Guard guard;
   const Entry* entry = tier_.find(KeyRef(db_, plan.target.key), now);
   if (entry == nullptr) return;
@@ -200,7 +204,9 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
         problem(Status::not_implemented, "If-None-Match on a write is offered on PUT with * only");
     return;
   }
-  if (plan.command == Command::del && plan.target.ttl) {
+  if (plan.target.strict && plan.command != Command::del) {
+    plan.response = problem(Status::bad_request, "strict is for DELETE");
+  } else if (plan.command == Command::del && plan.target.ttl) {
     plan.response = problem(Status::bad_request, "DELETE takes no ttl or px");
   } else if (touches && !plan.target.ttl) {
     plan.response = problem(Status::bad_request, "touch needs ttl or px");
@@ -318,7 +324,12 @@ net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
 
 net::awaitable<void> Routes::remove(Plan& plan) const {
   const auto removed = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
-    tier_.remove(KeyRef(db_, plan.target.key), deadline(), std::move(done));
+    const KeyRef key(db_, plan.target.key);
+    if (plan.target.strict) {
+      tier_.revoke(key, deadline(), std::move(done));
+    } else {
+      tier_.remove(key, deadline(), std::move(done));
+    }
   });
   if (removed.has_error()) {
     fail(plan, removed.error(), true);

@@ -53,7 +53,13 @@ Result<void> parse_query(std::string_view query, Target& target) {
     const std::size_t equals = std::min(pair.find('='), pair.size());
     const std::string_view name = pair.substr(0, equals);
     const std::string_view value = pair.substr(std::min(equals + 1, pair.size()));
-    if (name != "ttl" && name != "px") return bad("the only parameters are ttl and px");
+    if (pair == "strict") {
+      target.strict = true;
+      continue;
+    }
+    if (name != "ttl" && name != "px") {
+      return bad("the only parameters are ttl, px, and strict, which has no value");
+    }
     if (target.ttl) return bad("ttl or px may be given once, and not both");
     const auto ttl = parse_ttl(value, name == "px" ? 1 : 1000, name);
     if (ttl.has_error()) return ttl.error();

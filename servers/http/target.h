@@ -22,6 +22,7 @@ struct Target {
   Route route = Route::unknown;
   std::string key = {};
   std::optional<std::chrono::milliseconds> ttl = {};  // ?ttl=seconds or ?px=milliseconds
+  bool strict = false;                                // ?strict
 };
 
 [[nodiscard]] Result<Target> parse_target(std::string_view target);

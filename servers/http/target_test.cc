@@ -45,9 +45,12 @@ TEST(Target, ReadsTtlInEitherUnit) {
   EXPECT_EQ(parse_target("/cache/a?px=60")->ttl, milliseconds(60));
   EXPECT_EQ(parse_target("/cache/a?&ttl=1&")->ttl, milliseconds(1000));
   EXPECT_FALSE(parse_target("/cache/a?")->ttl.has_value());
+  EXPECT_FALSE(parse_target("/cache/strict")->strict);
+  EXPECT_TRUE(parse_target("/cache/a?strict")->strict);
+  EXPECT_TRUE(parse_target("/cache/a?&strict&")->strict);
   for (const char* query :
        {"ttl=0", "ttl=-1", "ttl=", "ttl", "ttl=1.5", "ttl=1s", "px=99999999999999999999",
-        "ttl=9223372036854775807", "ttl=1&px=1", "ttl=1&ttl=1", "strict", "x=1"}) {
+        "ttl=9223372036854775807", "ttl=1&px=1", "ttl=1&ttl=1", "strict=1", "strict=", "x=1"}) {
     const auto target = parse_target(std::string("/cache/a?") + query);
     ASSERT_TRUE(target.has_error()) << query;
     EXPECT_EQ(target.error().code, Errc::invalid_argument);

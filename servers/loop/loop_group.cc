@@ -106,6 +106,15 @@ void LoopGroup::every(Duration period, std::function<void()> task) {
   tasks_.push_back(std::make_unique<Task>(loops_[0]->context(), period, std::move(task)));
 }
 
+void LoopGroup::after(Duration delay, std::function<void()> task) {
+  loops_[0]->post([&context = loops_[0]->context(), delay, task = std::move(task)] {
+    auto timer = std::make_shared<boost::asio::steady_timer>(context, delay);
+    timer->async_wait([timer, task](const boost::system::error_code& failed) {
+      if (!failed) task();
+    });
+  });
+}
+
 void LoopGroup::keep_house(std::size_t index) {
   housekeeping_[index].expires_after(kHousekeeping);
   housekeeping_[index].async_wait([this, index](const boost::system::error_code& failed) {

@@ -7,7 +7,7 @@
 // SIGTERM or SIGINT drains: no more accepts, what is in flight is finished, idle connections are
 // closed, and after drain_timeout the rest is closed too. A second signal ends at once.
 //
-// Threads:   listen and every before run(); run() on one thread; drain() and the counts from any.
+// Threads:   listen and every before run(); run() on one thread; after(), drain() and the counts from any.
 // Lifetime:  outlives whatever lives on its loops.
 #pragma once
 
@@ -58,6 +58,10 @@ class LoopGroup {
 
   /// Runs `task` on the first loop, every `period`.
   void every(Duration period, std::function<void()> task);
+
+  /// Runs `task` once on the first loop, `delay` from now or later. From any thread. What is still to come
+  /// when the loops end is dropped.
+  void after(Duration delay, std::function<void()> task);
 
   /// Serves until drained. False: a second signal or drain_timeout cut it short.
   [[nodiscard]] bool run();

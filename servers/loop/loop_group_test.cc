@@ -19,6 +19,8 @@
 namespace nearlane::loop {
 namespace {
 
+using std::chrono::milliseconds;
+
 /// Sends back what it reads, and is busy between the first byte of a line and its newline.
 class Echo final : public Connection {
  public:
@@ -186,6 +188,22 @@ TEST(LoopGroup, DrainEndsAtItsDeadlineWhateverIsStillOpen) {
   EXPECT_EQ(exchange(busy, "half", 4), "half");
   EXPECT_FALSE(running.stop()) << "something was cut off, and whoever waits must know";
   ::close(busy);
+}
+
+TEST(LoopGroup, RunsATaskOnceAndNotBeforeItsTime) {
+  LoopGroup loops(2, {});
+  std::vector<Duration> ran;
+  const TimePoint begun = Clock::now();
+  for (const Duration delay : {milliseconds(30), milliseconds(10)}) {
+    loops.after(delay, [&] {
+      ran.push_back(Clock::now() - begun);
+      if (ran.size() == 2) loops.drain();
+    });
+  }
+  EXPECT_TRUE(loops.run());
+  ASSERT_EQ(ran.size(), 2U);
+  EXPECT_GE(ran[0], milliseconds(10));
+  EXPECT_GE(ran[1], milliseconds(30));
 }
 
 TEST(LoopGroup, SaysWhyItCannotListen) {

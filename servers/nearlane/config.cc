@@ -36,25 +36,80 @@ Result<std::string> to_text(const toml::node& node, const std::string& where) {
   return bad(where + ": must be a string, a whole number or a boolean");
 }
 
-Result<Values> read_file(const std::string& path) {
+struct File {
+  Values values;
+  std::vector<PrefixConfig> prefixes;
+};
+
+Result<PrefixConfig> read_prefix(const toml::table& table, const std::string& path) {
+  PrefixConfig prefix;
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    const std::string where = fmt::format("{}:{}: prefix.{}", path, key.source().begin.line, name);
+    const auto settings = prefix_settings();
+    const auto known =
+        std::find_if(settings.begin(), settings.end(),
+                     [&](const PrefixSetting& setting) { return setting.key == name; });
+    if (known == settings.end()) return bad(where + ": unknown key");
+    if (known->set == nullptr) return bad(where + ": does nothing yet, so it is not accepted");
+    const auto text = to_text(node, where);
+    if (text.has_error()) return text.error();
+    if (const auto problem = known->set(prefix, *text)) return bad(where + ": " + *problem);
+  }
+  if (prefix.match.empty()) {
+    return bad(fmt::format("{}:{}: prefix.match: missing; which keys are meant?", path,
+                           table.source().begin.line));
+  }
+  return prefix;
+}
+
+Result<std::vector<PrefixConfig>> read_prefixes(const toml::node& node, unsigned line,
+                                                const std::string& path) {
+  const auto* tables = node.as_array();
+  if (tables == nullptr || !tables->is_array_of_tables()) {
+    return bad(fmt::format("{}:{}: prefix: must be tables, each headed [[prefix]]", path, line));
+  }
+  std::vector<PrefixConfig> prefixes;
+  for (const auto& table : *tables) {
+    auto prefix = read_prefix(*table.as_table(), path);
+    if (prefix.has_error()) return prefix.error();
+    const bool twice =
+        std::any_of(prefixes.begin(), prefixes.end(),
+                    [&](const PrefixConfig& other) { return other.match == prefix->match; });
+    if (twice) {
+      return bad(fmt::format("{}:{}: prefix.match: \"{}\" has a table already", path,
+                             table.source().begin.line, prefix->match));
+    }
+    prefixes.push_back(std::move(*prefix));
+  }
+  return prefixes;
+}
+
+Result<File> read_file(const std::string& path) {
   toml::table table;
   try {
     table = toml::parse_file(path);
   } catch (const toml::parse_error& broken) {
     return bad(fmt::format("{}:{}: {}", path, broken.source().begin.line, broken.description()));
   }
-  Values values;
+  File file;
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
+    if (name == "prefix") {
+      auto prefixes = read_prefixes(node, key.source().begin.line, path);
+      if (prefixes.has_error()) return prefixes.error();
+      file.prefixes = std::move(*prefixes);
+      continue;
+    }
     const std::string where = fmt::format("{}:{}: {}", path, key.source().begin.line, name);
     const auto known = std::find_if(options().begin(), options().end(),
                                     [&](const Option& option) { return option.key() == name; });
     if (known == options().end()) return bad(where + ": unknown key");
     auto text = to_text(node, where);
     if (text.has_error()) return text.error();
-    values[known->name] = {std::move(*text), where};
+    file.values[known->name] = {std::move(*text), where};
   }
-  return values;
+  return file;
 }
 
 struct Flags {
@@ -82,6 +137,13 @@ Result<Flags> read_flags(std::vector<std::string> args) {
       app.add_option(flag, texts[option.name], help)->type_name(std::string(option.value));
     }
   }
+  std::string prefixes =
+      "[[prefix]] tables of the file, for the keys that begin with `match`; the longest decides:\n";
+  for (const PrefixSetting& setting : prefix_settings()) {
+    if (setting.set == nullptr) continue;
+    prefixes += fmt::format("  {:<28}{}\n", setting.key, setting.help);
+  }
+  app.footer(prefixes);
   try {
     std::reverse(args.begin(), args.end());  // CLI11 takes its arguments from the back
     app.parse(args);
@@ -118,7 +180,8 @@ Result<Invocation> read_config(const std::vector<std::string>& args,
   if (!file.empty()) {
     auto read = read_file(file);
     if (read.has_error()) return read.error();
-    values = std::move(*read);
+    values = std::move(read->values);
+    invocation.config.prefixes = std::move(read->prefixes);
   }
   for (const Option& option : options()) {
     const std::string variable = option.variable();

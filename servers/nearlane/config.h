@@ -4,6 +4,9 @@
 // A flag wins over the environment, the environment over the file, the file over the default.
 //
 // Units:    sizes in bytes, written 256MiB, 64KiB or 1000; durations written 250ms, 10s, 5m.
+// Only the file has [[prefix]] tables: settings of the keys that begin with `match`. The longest match
+// of a key decides, and what it does not say is as the flags say, whatever a shorter one says.
+//
 // Errors:   invalid_argument, naming the flag, variable, or the file's line and key.
 // Threads:  plain values.
 #pragma once
@@ -11,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +23,15 @@
 #include "servers/loop/address.h"
 
 namespace nearlane::server {
+
+/// A [[prefix]] table: what is said of the keys that begin with `match`. What is empty is as for all keys.
+struct PrefixConfig {
+  std::string match = {};
+  std::optional<bool> l1 = {};
+  std::optional<std::chrono::milliseconds> l1_ttl = {};
+  std::optional<std::chrono::milliseconds> negative_ttl = {};
+  std::optional<std::chrono::milliseconds> max_stale = {};
+};
 
 struct Config {
   loop::Address resp{.kind = loop::Address::Kind::tcp, .host = "127.0.0.1", .port = 6380};
@@ -32,10 +45,13 @@ struct Config {
   std::string profile = "head";
   std::string coherence = "lanes";
   std::chrono::milliseconds lease{250};
-  std::chrono::milliseconds l1_ttl{0};        // 0: no cap
-  std::chrono::milliseconds negative_ttl{0};  // 0: nothing is remembered
+  std::chrono::milliseconds l1_ttl{0};          // 0: no cap
+  std::chrono::milliseconds negative_ttl{0};    // 0: nothing is remembered
+  std::chrono::milliseconds max_stale{60'000};  // 0: never
+  std::vector<PrefixConfig> prefixes = {};
   unsigned pool = 32;
   std::chrono::milliseconds l2_timeout{500};
+  unsigned max_revocations = 4096;
   std::uint64_t max_value = std::uint64_t{64} << 20U;
   unsigned max_connections = 10'000;
   std::chrono::milliseconds drain_timeout{10'000};

@@ -50,13 +50,14 @@ TEST_F(ConfigTest, AFlagWinsOverTheEnvironmentOverTheFileOverTheDefault) {
 
 TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
   const std::map<std::string_view, std::string> values = {
-      {"resp", "127.0.0.1:1"},   {"http", "off"},       {"l2", "none:"},
-      {"threads", "2"},          {"l1-bytes", "64MiB"}, {"l1-entries", "10"},
-      {"l1-map", "mutex"},       {"l1-policy", "none"}, {"profile", "v3.0"},
-      {"coherence", "lanes"},    {"lease", "100ms"},    {"pool", "4"},
-      {"l2-timeout", "1s"},      {"max-value", "1MiB"}, {"max-connections", "9"},
-      {"drain-timeout", "1s"},   {"api-key-file", "f"}, {"password-file", "f"},
-      {"insecure-bind", "true"}, {"l1-ttl", "1h"},      {"negative-ttl", "2s"},
+      {"resp", "127.0.0.1:1"},   {"http", "off"},          {"l2", "none:"},
+      {"threads", "2"},          {"l1-bytes", "64MiB"},    {"l1-entries", "10"},
+      {"l1-map", "mutex"},       {"l1-policy", "none"},    {"profile", "v3.0"},
+      {"coherence", "lanes"},    {"lease", "100ms"},       {"pool", "4"},
+      {"l2-timeout", "1s"},      {"max-value", "1MiB"},    {"max-connections", "9"},
+      {"drain-timeout", "1s"},   {"api-key-file", "f"},    {"password-file", "f"},
+      {"insecure-bind", "true"}, {"l1-ttl", "1h"},         {"negative-ttl", "2s"},
+      {"max-stale", "0"},        {"max-revocations", "7"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;
@@ -94,6 +95,52 @@ TEST_F(ConfigTest, ErrorsNameTheKeyAndWhereItStands) {
   EXPECT_NE(error({"--http", "unix:/x"}), "accepted");
 }
 
+TEST_F(ConfigTest, PrefixTablesSayWhatTheySay) {
+  const auto got =
+      read({"--config", file("pool = 3\n"
+                             "[[prefix]]\nmatch = \"session:\"\nmax_stale = 0\n"
+                             "[[prefix]]\nmatch = \"big:\"\nl1 = false\nl1_ttl = \"5m\"\n"
+                             "negative_ttl = \"0s\"\nmax_stale = \"1s\"\n")});
+  ASSERT_TRUE(got.has_value()) << got.error().detail;
+  const auto& prefixes = got->config.prefixes;
+  ASSERT_EQ(prefixes.size(), 2U);
+  EXPECT_EQ(prefixes[0].match, "session:");
+  EXPECT_EQ(prefixes[0].max_stale, std::chrono::milliseconds(0));
+  EXPECT_FALSE(prefixes[0].l1 || prefixes[0].l1_ttl || prefixes[0].negative_ttl);
+  EXPECT_EQ(prefixes[1].match, "big:");
+  EXPECT_EQ(prefixes[1].l1, false);
+  EXPECT_EQ(prefixes[1].l1_ttl, std::chrono::minutes(5));
+  EXPECT_EQ(prefixes[1].negative_ttl, std::chrono::milliseconds(0));
+  EXPECT_EQ(prefixes[1].max_stale, std::chrono::seconds(1));
+}
+
+TEST_F(ConfigTest, ErrorsOfAPrefixTableNameTheKeyAndWhereItStands) {
+  const auto of = [&](const std::string& text) {
+    std::string got = error({"--config", file(text)});
+    const std::string at = path_.string() + ":";
+    return got.starts_with(at) ? got.substr(at.size()) : got;
+  };
+  const std::string head = "pool = 1\n[[prefix]]\nmatch = \"a\"\n";
+  EXPECT_EQ(of(head + "l1tl = 5\n"), "4: prefix.l1tl: unknown key");
+  EXPECT_EQ(of(head + "\nl1_ttl = \"soon\"\n"),
+            "5: prefix.l1_ttl: \"soon\" is not a time such as 250ms, 10s or 5m");
+  EXPECT_EQ(of(head + "l1_ttl = \"0s\"\n"), "4: prefix.l1_ttl: \"0s\" is no time at all");
+  EXPECT_EQ(of(head + "l1 = 1\n"), "4: prefix.l1: \"1\" is not true or false");
+  EXPECT_EQ(of(head + "l1 = [true]\n"),
+            "4: prefix.l1: must be a string, a whole number or a boolean");
+  for (const char* key : {"content_type", "lanes", "precompress", "secret", "touch_coalescing"}) {
+    EXPECT_EQ(of(head + key + " = 1\n"),
+              "4: prefix." + std::string(key) + ": does nothing yet, so it is not accepted");
+  }
+  EXPECT_EQ(of("[[prefix]]\nl1 = false\n"), "1: prefix.match: missing; which keys are meant?");
+  EXPECT_EQ(of("[[prefix]]\nmatch = \"\"\n"),
+            "2: prefix.match: all keys begin with nothing: say it without a prefix");
+  EXPECT_EQ(of(head + "[[prefix]]\nmatch = \"a\"\n"), "4: prefix.match: \"a\" has a table already");
+  for (const char* text : {"prefix = 1\n", "[prefix]\nmatch = \"a\"\n", "prefix = []\n"}) {
+    EXPECT_EQ(of(text), "1: prefix: must be tables, each headed [[prefix]]") << text;
+  }
+}
+
 TEST_F(ConfigTest, ProfilesFillInWhatNobodySaid) {
   EXPECT_EQ(read({"--profile", "v1.0"})->config.l1_map, "none");
   const auto v2 = read({"--profile", "v2.0"})->config;
@@ -119,7 +166,10 @@ TEST_F(ConfigTest, ReadsSizesAndTimes) {
 }
 
 TEST_F(ConfigTest, HelpAndVersionAreAnswers) {
-  EXPECT_NE(read({"--help"})->answer.find("--l1-bytes"), std::string::npos);
+  const std::string help = read({"--help"})->answer;
+  EXPECT_NE(help.find("--l1-bytes"), std::string::npos);
+  EXPECT_NE(help.find("[[prefix]]"), std::string::npos);
+  EXPECT_EQ(help.find("precompress"), std::string::npos) << "it does nothing yet";
   EXPECT_TRUE(read({"--version"})->answer.starts_with("nearlane "));
 }
 

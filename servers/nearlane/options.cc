@@ -64,6 +64,18 @@ Problem set_duration(std::chrono::milliseconds& target, std::string_view text) {
   return {};
 }
 
+/// 0 needs no unit.
+Problem set_duration_or_none(std::chrono::milliseconds& target, std::string_view text) {
+  if (text == "0") {
+    target = std::chrono::milliseconds(0);
+    return {};
+  }
+  const auto duration = parse_duration(text);
+  if (duration.has_error()) return duration.error().detail;
+  target = *duration;
+  return {};
+}
+
 Problem set_address(loop::Address& target, std::string_view text) {
   const auto address = loop::parse_address(text);
   if (address.has_error()) return address.error().detail;
@@ -122,6 +134,11 @@ constexpr std::array kOptions = {
         [](Config& c, std::string_view t) { return set_duration(c.l1_ttl, t); }},
     Option{"negative-ttl", "TIME", "how long L1 remembers that there is no such key [not at all]",
            [](Config& c, std::string_view t) { return set_duration(c.negative_ttl, t); }},
+    Option{"max-stale", "TIME",
+           "how long a copy may be served after L2 was lost; 0: never [60s]. Nothing is served so "
+           "yet:\n"
+           "today it decides that only keys whose time is 0 can be revoked strictly",
+           [](Config& c, std::string_view t) { return set_duration_or_none(c.max_stale, t); }},
     Option{"profile", "NAME", "engine generation: v1.0 v2.0 v3.0 head [head]",
            [](Config& c, std::string_view t) {
              static constexpr std::array<std::string_view, 4> kNames = {"v1.0", "v2.0", "v3.0",
@@ -151,6 +168,8 @@ constexpr std::array kOptions = {
            }},
     Option{"max-connections", "N", "clients of all doors together [10000]",
            [](Config& c, std::string_view t) { return set_number(c.max_connections, t, 1); }},
+    Option{"max-revocations", "N", "strict revocations that wait at once [4096]",
+           [](Config& c, std::string_view t) { return set_number(c.max_revocations, t, 1); }},
     Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
            [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
     Option{"api-key-file", "FILE", "HTTP asks for the key in this file's first line",
@@ -167,6 +186,35 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_switch(c.insecure_bind, t); }},
 };
 
+constexpr std::array kPrefixSettings = {
+    PrefixSetting{"match", "the first bytes of the keys meant, in every database",
+                  [](PrefixConfig& p, std::string_view t) {
+                    p.match = t;
+                    return t.empty()
+                               ? Problem("all keys begin with nothing: say it without a prefix")
+                               : Problem();
+                  }},
+    PrefixSetting{
+        "l1", "false: L1 never holds them",
+        [](PrefixConfig& p, std::string_view t) { return set_switch(p.l1.emplace(), t); }},
+    PrefixSetting{
+        "l1_ttl", "as --l1-ttl",
+        [](PrefixConfig& p, std::string_view t) { return set_duration(p.l1_ttl.emplace(), t); }},
+    PrefixSetting{"negative_ttl", "as --negative-ttl; 0: not at all",
+                  [](PrefixConfig& p, std::string_view t) {
+                    return set_duration_or_none(p.negative_ttl.emplace(), t);
+                  }},
+    PrefixSetting{"max_stale", "as --max-stale",
+                  [](PrefixConfig& p, std::string_view t) {
+                    return set_duration_or_none(p.max_stale.emplace(), t);
+                  }},
+    PrefixSetting{"content_type", "", nullptr},
+    PrefixSetting{"lanes", "", nullptr},
+    PrefixSetting{"precompress", "", nullptr},
+    PrefixSetting{"secret", "", nullptr},
+    PrefixSetting{"touch_coalescing", "", nullptr},
+};
+
 std::string translate(std::string_view name, char dash, bool upper) {
   std::string out;
   for (const char c : name) {
@@ -181,6 +229,7 @@ std::string Option::key() const { return translate(name, '_', false); }
 std::string Option::variable() const { return "NEARLANE_" + translate(name, '_', true); }
 
 std::span<const Option> options() noexcept { return kOptions; }
+std::span<const PrefixSetting> prefix_settings() noexcept { return kPrefixSettings; }
 
 Result<std::uint64_t> parse_size(std::string_view text) {
   static constexpr std::array<Unit, 8> kUnits = {{{"", 1},

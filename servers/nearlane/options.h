@@ -1,4 +1,4 @@
-// The table of options: name, help and how a value is read, once for flags, variables and TOML
+// The tables of options and of prefix settings: name, help and how a value is read, once for flags, variables and TOML
 //                       keys.
 //
 // Threads:  immutable.
@@ -27,6 +27,15 @@ struct Option {
 };
 
 [[nodiscard]] std::span<const Option> options() noexcept;
+
+/// A key of a [[prefix]] table. `set` is null where the setting is planned and does nothing yet.
+struct PrefixSetting {
+  std::string_view key;
+  std::string_view help;
+  std::optional<std::string> (*set)(PrefixConfig& prefix, std::string_view text);
+};
+
+[[nodiscard]] std::span<const PrefixSetting> prefix_settings() noexcept;
 
 /// Fills in what a profile implies and nobody said. What is wrong, or nothing.
 [[nodiscard]] std::optional<std::string> apply_profile(Config& config);

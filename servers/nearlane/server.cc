@@ -52,6 +52,10 @@ std::uint64_t memory_of_machine() {
   return bytes;
 }
 
+std::uint64_t bytes_of_l1(const Config& config) {
+  return config.l1_bytes > 0 ? config.l1_bytes : memory_of_machine() / 4;
+}
+
 /// Every client is a descriptor; the soft limit is often 1024 where the hard one is far above.
 void raise_descriptor_limit(unsigned clients) {
   rlimit limit{};
@@ -85,8 +89,19 @@ std::optional<Error> refuse_open_doors(const Config& config) {
 }
 
 tier::TierConfig tier_config(const Config& config) {
-  tier::TierConfig tier{.negative_ttl = config.negative_ttl, .lease = config.lease};
+  tier::TierConfig tier{.negative_ttl = config.negative_ttl,
+                        .max_stale = config.max_stale,
+                        .lease = config.lease,
+                        .max_revocations = config.max_revocations};
   if (config.l1_ttl.count() != 0) tier.l1_ttl = config.l1_ttl;
+  for (const PrefixConfig& prefix : config.prefixes) {
+    tier.prefixes.push_back(
+        {.match = prefix.match,
+         .rules = {.l1 = prefix.l1.value_or(true),
+                   .l1_ttl = prefix.l1_ttl ? Duration(*prefix.l1_ttl) : tier.l1_ttl,
+                   .negative_ttl = prefix.negative_ttl.value_or(config.negative_ttl),
+                   .max_stale = prefix.max_stale.value_or(config.max_stale)}});
+  }
   return tier;
 }
 
@@ -148,22 +163,23 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
 
   auto l1 = l1::make_l1({.map = config.l1_map,
                          .policy = config.l1_policy,
-                         .bytes = config.l1_bytes > 0 ? config.l1_bytes : memory_of_machine() / 4,
+                         .bytes = bytes_of_l1(config),
                          .entries = config.l1_entries});
   if (l1.has_error()) return bad("--l1-map, --l1-policy: " + l1.error().detail);
   auto l2 = l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease},
                         p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
-  p.tier = std::make_unique<tier::TieredCache>(tier_config(config), std::move(*l1), std::move(*l2));
+  tier::TierConfig tier = tier_config(config);
+  tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {
+    loops.after(delay, std::move(task));
+  };
+  p.tier = std::make_unique<tier::TieredCache>(std::move(tier), std::move(*l1), std::move(*l2));
 
   p.sources.reset(new admin::Sources{.tier = *p.tier,
                                      .loops = p.loops,
                                      .doors = {},
                                      .version = kVersion,
-                                     .profile = config.profile,
-                                     .coherence = std::string(p.tier->l2_capabilities().coherence),
-                                     .bound = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                         p.tier->l2_capabilities().lease)});
+                                     .profile = config.profile});
   p.loops.every(std::chrono::seconds(1), [&sources = *p.sources] { admin::sample(sources); });
 
   p.resp = std::make_unique<resp::Door>(

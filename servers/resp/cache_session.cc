@@ -237,6 +237,8 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
       return store(spec, {client_.db, args[1]}, args[2], {.condition = tier::Condition::if_absent});
     case Route::touch:
       return touch(spec, args);
+    case Route::revoke:
+      return revoke(spec, args);
     case Route::read_key:
     case Route::write_key:
     case Route::whole:
@@ -448,6 +450,20 @@ bool CacheSession::touch(const CommandSpec& spec, Args args) {
   const std::uint64_t number = open_slot();
   context_.tier.touch(key, to_strings(args), Clock::now() + context_.l2_timeout,
                       reply_handler(number, Order::Kind::write, true, index_of(spec)));
+  return true;
+}
+
+bool CacheSession::revoke(const CommandSpec& spec, Args args) {
+  const KeyRef key(client_.db, args[1]);
+  const std::size_t lane = context_.tier.lane_of(key);
+  if (!order_.may_send(Order::Kind::write, lane)) return false;
+  order_.sent(Order::Kind::write, lane);
+  context_.tier.revoke(key, Clock::now() + context_.l2_timeout,
+                       [answer = reply_handler(open_slot(), Order::Kind::write, true,
+                                               index_of(spec))](Result<bool> removed) {
+                         if (!removed) return answer(removed.error());
+                         answer(Reply::number(*removed ? 1 : 0));
+                       });
   return true;
 }
 

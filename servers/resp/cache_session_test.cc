@@ -17,7 +17,7 @@
 
 #include "core/base/epoch.h"
 #include "core/l1/l1_map.h"
-#include "core/l2/l2_backend.h"
+#include "core/l2/forwarding_backend.h"
 
 namespace {
 
@@ -41,22 +41,19 @@ namespace nearlane::resp {
 namespace {
 
 /// A store that executes nothing until it is told to, in the order in which commands came.
-class HeldBackend final : public l2::L2Backend {
+class HeldBackend final : public l2::ForwardingBackend {
  public:
-  explicit HeldBackend(std::unique_ptr<l2::L2Backend> inner) : inner_(std::move(inner)) {}
+  using ForwardingBackend::ForwardingBackend;
 
-  [[nodiscard]] std::string_view name() const noexcept override { return "held"; }
+  /// As if others had copies for so long after L2 has announced nothing to them.
   [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
-    return inner_->capabilities();
+    l2::Capabilities mine = ForwardingBackend::capabilities();
+    mine.lease = lease;
+    return mine;
   }
-  [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override {
-    return inner_->lanes();
-  }
-  [[nodiscard]] l2::Health health() const override { return inner_->health(); }
-  void start(l2::Listener& listener) override { inner_->start(listener); }
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
     if (open_) {
-      inner_->submit(std::move(call));
+      behind_->submit(std::move(call));
     } else {
       held_.push_back(std::move(call));
     }
@@ -67,7 +64,7 @@ class HeldBackend final : public l2::L2Backend {
       held_.front()->settle(ended);
       held_.front()->complete(std::move(ended));
     }
-    inner_->stop();
+    behind_->stop();
   }
 
   void hold() { open_ = false; }
@@ -76,12 +73,13 @@ class HeldBackend final : public l2::L2Backend {
     for (; count > 0 && !held_.empty(); --count) {
       auto call = std::move(held_.front());
       held_.pop_front();
-      inner_->submit(std::move(call));
+      behind_->submit(std::move(call));
     }
   }
 
+  Duration lease{};
+
  private:
-  std::unique_ptr<l2::L2Backend> inner_;
   std::deque<std::unique_ptr<l2::Call>> held_;
   bool open_ = true;
 };
@@ -94,8 +92,13 @@ class CacheSessionTest : public testing::Test, public Session::Host {
     auto held = std::make_unique<HeldBackend>(std::move(*memory));
     l2_ = held.get();
     auto l1 = l1::make_l1({.bytes = std::uint64_t{64} << 20U});
-    tier_ =
-        std::make_unique<tier::TieredCache>(tier::TierConfig{}, std::move(*l1), std::move(held));
+    tier_ = std::make_unique<tier::TieredCache>(
+        tier::TierConfig{.prefixes = {{.match = "s:", .rules = {.max_stale = Duration::zero()}}},
+                         .after =
+                             [this](Duration wait, std::function<void()> task) {
+                               waits_.emplace_back(wait, std::move(task));
+                             }},
+        std::move(*l1), std::move(held));
     tier_->start();
     context_ = std::make_unique<SessionContext>(SessionContext{.tier = *tier_,
                                                                .home = loop_,
@@ -140,6 +143,7 @@ class CacheSessionTest : public testing::Test, public Session::Host {
   std::function<std::string(std::string_view)> info_ = [](std::string_view section) {
     return "# " + std::string(section) + "\r\n";
   };
+  std::deque<std::pair<Duration, std::function<void()>>> waits_;  // of strict revocations
   HeldBackend* l2_ = nullptr;
   std::unique_ptr<tier::TieredCache> tier_;
   std::unique_ptr<SessionContext> context_;
@@ -236,9 +240,13 @@ TEST_F(CacheSessionTest, SpeaksRESP3AfterHello) {
 }
 
 TEST_F(CacheSessionTest, AnswersAlikeHoweverTheBytesArrive) {
-  const std::string in = "SET a 1\r\n" + get("a") + get("b") + "MGET a b\r\nINCR a\r\n" + get("a");
+  const std::string in = "SET a 1\r\n" + get("a") + get("b") + "MGET a b\r\nINCR a\r\n" + get("a") +
+                         "SET s:1 x\r\n*2\r\n$15\r\nNEARLANE.REVOKE\r\n$3\r\ns:1\r\n" + get("s:1") +
+                         "nearlane.revoke s:1\r\n";
   const std::string whole = serve(in);
-  EXPECT_EQ(whole, "+OK\r\n$1\r\n1\r\n$-1\r\n*2\r\n$1\r\n1\r\n$-1\r\n:2\r\n$1\r\n2\r\n");
+  EXPECT_EQ(whole,
+            "+OK\r\n$1\r\n1\r\n$-1\r\n*2\r\n$1\r\n1\r\n$-1\r\n:2\r\n$1\r\n2\r\n"
+            "+OK\r\n:1\r\n$-1\r\n:0\r\n");
   for (std::size_t split = 0; split <= in.size(); ++split) {
     EXPECT_EQ(serve("FLUSHALL\r\n"), "+OK\r\n");
     std::string pieces = serve(in.substr(0, split));
@@ -299,6 +307,35 @@ TEST_F(CacheSessionTest, CommandsOutsideTheLanesWaitAndAreWaitedFor) {
   EXPECT_EQ(l2_->held(), 1U);
   l2_->release(1);
   EXPECT_EQ(settle(), ":1\r\n+PONG\r\n");
+}
+
+TEST_F(CacheSessionTest, AStrictRevocationIsAnsweredAfterTheLeaseAndHoldsBackWhatFollows) {
+  l2_->lease = std::chrono::milliseconds(250);
+  serve("SET s:1 x\r\nSET a 1\r\n");
+  EXPECT_EQ(serve("NEARLANE.REVOKE s:1\r\nINCR a\r\nPING\r\nGET s:1\r\n"), "");
+  ASSERT_EQ(waits_.size(), 1U);
+  EXPECT_GE(waits_[0].first, std::chrono::microseconds(252'500)) << "clocks may drift by a percent";
+  EXPECT_FALSE(session_->idle()) << "a drain lets it end";
+  waits_[0].second();
+  EXPECT_EQ(settle(), ":1\r\n:2\r\n+PONG\r\n$-1\r\n");
+  EXPECT_TRUE(session_->idle());
+  waits_.clear();
+
+  EXPECT_EQ(serve("NEARLANE.REVOKE s:1\r\n"), "") << "a copy may live on where the key does not";
+  ASSERT_EQ(waits_.size(), 1U);
+  waits_[0].second();
+  EXPECT_EQ(settle(), ":0\r\n");
+}
+
+TEST_F(CacheSessionTest, RefusesToRevokeStrictlyWhatMayBeServedStale) {
+  serve("SET a 1\r\n");
+  EXPECT_EQ(
+      serve("NEARLANE.REVOKE a\r\n"),
+      "-ERR nearlane: the key may be served for 60000 ms after L2 was lost (max_stale), so it "
+      "cannot be revoked strictly; a [[prefix]] with max_stale = 0 allows it\r\n");
+  EXPECT_EQ(serve("GET a\r\n"), "$1\r\n1\r\n") << "and nothing happened";
+  EXPECT_EQ(serve("NEARLANE.REVOKE\r\n"),
+            "-ERR wrong number of arguments for 'nearlane.revoke' command\r\n");
 }
 
 TEST_F(CacheSessionTest, StopsReadingAtItsCaps) {

@@ -38,6 +38,7 @@ constexpr std::array kCommands = {
     CommandSpec{"mget", -2, Route::mget, "readonly fast", 1, -1, 1},
     CommandSpec{"mset", -3, Route::write_key, "write denyoom", 1, -1, 2},
     CommandSpec{"msetnx", -3, Route::write_key, "write denyoom", 1, -1, 2},
+    CommandSpec{"nearlane.revoke", 2, Route::revoke, "write", 1, 1, 1},
     CommandSpec{"persist", 2, Route::touch, "write fast", 1, 1, 1},
     CommandSpec{"pexpire", -3, Route::touch, "write fast", 1, 1, 1},
     CommandSpec{"pexpireat", -3, Route::touch, "write fast", 1, 1, 1},

@@ -23,6 +23,7 @@ enum class Route : std::uint8_t {
   touch,      // changes only when the key expires: L1's copy stays
   read_key,   // to L2 as it is, in the key's order; several keys: outside of it, whole
   write_key,  // the same, and L1 forgets the keys
+  revoke,     // DEL that is answered once no instance can serve the key
   whole,      // to L2 as it is, without keys
   local,      // answered here
 };

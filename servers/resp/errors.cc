@@ -30,6 +30,8 @@ std::string error_text(const Error& error, bool writes, std::chrono::millisecond
                          error.detail.empty() ? "this L2 has no such command" : error.detail);
     case Errc::shutting_down:
       return fmt::format("ERR nearlane: the server is shutting down{}", outcome);
+    case Errc::refused:
+      return fmt::format("ERR nearlane: {}", error.detail);
   }
   return "ERR nearlane: internal error";
 }

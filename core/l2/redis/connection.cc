@@ -25,18 +25,38 @@ constexpr Duration kAfterLoss = std::chrono::milliseconds(10);
 
 Connection::Connection(asio::io_context& loop, RedisUrl url, Duration connect_timeout,
                        const cohere::LaneConfig& config, cohere::LaneView& view,
-                       cohere::Listener& listener)
+                       cohere::Listener& listener, std::function<void()> on_verdict)
     : loop_(loop),
       resolver_(loop),
       socket_(loop),
       url_(std::move(url)),
       connect_timeout_(connect_timeout),
       lane_(config, view, listener),
+      on_verdict_(std::move(on_verdict)),
       random_(std::random_device{}()) {}
 
 std::string Connection::trouble() const {
   const std::lock_guard lock(trouble_mutex_);
   return trouble_;
+}
+
+std::string Connection::distrust() const {
+  const std::lock_guard lock(trouble_mutex_);
+  return distrust_;
+}
+
+/// Keeps what the lane's probe has found, once it has ended.
+void Connection::note_verdict() {
+  const cohere::TrackingProbe& probe = lane_.probe();
+  if (probe.running() || (!probe.proven() && probe.trouble().empty())) return;
+  const Verdict found = probe.proven() ? Verdict::proven : Verdict::refuted;
+  if (found == verdict()) return;
+  {
+    const std::lock_guard lock(trouble_mutex_);
+    distrust_ = probe.trouble();
+  }
+  verdict_.store(found, std::memory_order_relaxed);
+  on_verdict_();
 }
 
 std::string Connection::where() const { return url_.host + ":" + url_.port; }
@@ -131,6 +151,7 @@ void Connection::after_lane() {
     const Error why = *lane_.broken();
     return close(why);
   }
+  note_verdict();
   const bool ready = lane_.state() == cohere::Lane::State::ready;
   if (ready && !up_.load(std::memory_order_relaxed)) {
     failures_ = 0;
@@ -170,6 +191,7 @@ void Connection::flush() {
 void Connection::close(const Error& why) {
   const TimePoint now = Clock::now();
   const bool was_up = up_.exchange(false, std::memory_order_relaxed);
+  verdict_.store(Verdict::unknown, std::memory_order_relaxed);
   ++generation_;
   open_ = false;
   writing_ = false;

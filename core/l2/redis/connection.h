@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -26,7 +27,8 @@ namespace nearlane::l2 {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(boost::asio::io_context& loop, RedisUrl url, Duration connect_timeout,
-             const cohere::LaneConfig& config, cohere::LaneView& view, cohere::Listener& listener);
+             const cohere::LaneConfig& config, cohere::LaneView& view, cohere::Listener& listener,
+             std::function<void()> on_verdict);
 
   void submit(std::unique_ptr<cohere::Call> call);
   /// Completes what is outstanding and stays closed.
@@ -37,6 +39,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   [[nodiscard]] bool up() const noexcept { return up_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::string trouble() const;
+  /// What the probe of this connection found: whether L2 announces changes over it. on_verdict is called,
+  /// on the loop, when it has found out.
+  enum class Verdict : std::uint8_t { unknown, proven, refuted };
+  [[nodiscard]] Verdict verdict() const noexcept {
+    return verdict_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::string distrust() const;
 
  private:
   [[nodiscard]] std::string where() const;
@@ -47,6 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void flush_soon();
   void after_lane();
   void close(const Error& why);
+  void note_verdict();
   void schedule_reconnect(bool was_up, TimePoint now);
 
   boost::asio::io_context& loop_;
@@ -55,6 +65,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const RedisUrl url_;
   const Duration connect_timeout_;
   cohere::Lane lane_;
+  const std::function<void()> on_verdict_;
 
   bool open_ = false;  // a connection is up, or being made
   bool stopped_ = false;
@@ -69,8 +80,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::minstd_rand random_;
 
   std::atomic<bool> up_{false};
-  mutable std::mutex trouble_mutex_;
+  std::atomic<Verdict> verdict_{Verdict::unknown};
+  mutable std::mutex trouble_mutex_;  // of both texts
   std::string trouble_;
+  std::string distrust_;
 };
 
 }  // namespace nearlane::l2

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "core/l2/redis/connection.h"
+#include "core/l2/redis/tracking_table.h"
 
 namespace nearlane::l2 {
 namespace {
@@ -20,6 +24,9 @@ namespace asio = boost::asio;
 /// Untracked connections a loop. They carry commands with several keys, one client waiting for
 /// each.
 constexpr unsigned kWidePerLoop = 2;
+
+/// For the connection to be made, and two commands.
+constexpr Duration kTableTimeout = std::chrono::seconds(5);
 
 /// The connections of one loop and the timer that drives them all.
 class LoopShare : public std::enable_shared_from_this<LoopShare> {
@@ -71,8 +78,10 @@ class RedisBackend final : public L2Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "redis"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {
-        .coherence = "lanes", .lease = config_.lease, .every_command = true, .default_db = url_.db};
+    return {.coherence = coherent_.load(std::memory_order_relaxed) ? "lanes" : "none",
+            .lease = config_.lease,
+            .every_command = true,
+            .default_db = url_.db};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
 
@@ -85,6 +94,7 @@ class RedisBackend final : public L2Backend {
         health.detail = lane->trouble();
       }
     }
+    health.distrust = distrust();
     // A lane that is just reconnecting must not take the whole instance out of its balancer.
     health.ready = health.lanes_up * 2 > health.lanes;
     if (health.lanes_up == health.lanes) health.detail = url_.host + ":" + url_.port;
@@ -99,9 +109,15 @@ class RedisBackend final : public L2Backend {
                             .user = url_.user,
                             .password = url_.password};
     for (auto* loop : loops_) shares_.push_back(std::make_shared<LoopShare>(*loop));
+    // A key that no other process picks, and no other lane.
+    std::random_device random;
+    const std::string probe = fmt::format("nearlane:probe:{:08x}{:08x}:", std::uint32_t{random()},
+                                          std::uint32_t{random()});
     for (std::size_t i = 0; i < views_.size(); ++i) {
+      lane.probe_key = probe + std::to_string(i);
       lanes_.push_back(connect(i, lane, views_[i], listener));
     }
+    lane.probe_key.clear();
     lane.tracked = false;
     lane.client_name = "nearlane-wide";
     for (std::size_t i = 0; i < wide_views_.size(); ++i) {
@@ -139,9 +155,39 @@ class RedisBackend final : public L2Backend {
                                       cohere::LaneView& view, Listener& listener) {
     const std::size_t loop = i % loops_.size();
     auto connection = std::make_shared<Connection>(*loops_[loop], url_, config_.connect_timeout,
-                                                   lane, view, listener);
+                                                   lane, view, listener, [this, i] { judge(i); });
     shares_[loop]->add(connection);
     return connection;
+  }
+
+  /// Why a lane is not believed in; empty: none is known to be unreliable.
+  [[nodiscard]] std::string distrust() const {
+    for (const auto& lane : lanes_) {
+      if (lane->verdict() == Connection::Verdict::refuted) return lane->distrust();
+    }
+    return {};
+  }
+
+  /// A lane was probed on its new connection: says so, if that changes the mode in force.
+  void judge(std::size_t lane) {
+    // One asks for all; asked again after each reconnect, since it may be another Redis.
+    if (lane == 0 && lanes_[0]->verdict() == Connection::Verdict::proven) {
+      check_tracking_table(*this, Clock::now() + kTableTimeout);
+    }
+    const std::lock_guard lock(judging_);
+    const std::string reason = distrust();
+    const bool was = coherent_.exchange(reason.empty(), std::memory_order_relaxed);
+    const bool first = !std::exchange(judged_, true);
+    if (reason.empty() && (first || !was)) {
+      spdlog::info("l2: redis at {}:{} announces changes: L1 serves, nothing older than {} ms",
+                   url_.host, url_.port, config_.lease / std::chrono::milliseconds(1));
+    } else if (!reason.empty() && (first || was)) {
+      spdlog::warn(
+          "l2: redis at {}:{} does not prove that it announces changes: {}. Where it does not, L1 "
+          "serves "
+          "nothing and every read goes to L2; it is tried again every few seconds",
+          url_.host, url_.port, reason);
+    }
   }
 
   const RedisUrl url_;
@@ -154,6 +200,9 @@ class RedisBackend final : public L2Backend {
   std::vector<std::shared_ptr<Connection>> wide_;
   std::atomic<std::size_t> next_wide_{0};
   std::atomic<bool> stopped_{false};
+  std::mutex judging_;
+  bool judged_ = false;                // under judging_
+  std::atomic<bool> coherent_{false};  // some lane is proven, and none refuted
 };
 
 }  // namespace

@@ -1,0 +1,29 @@
+#include "core/tier/prefix_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace nearlane::tier {
+
+PrefixTable::PrefixTable(const KeyRules& otherwise, std::vector<Prefix> prefixes)
+    : otherwise_(otherwise), prefixes_(std::move(prefixes)), around_(prefixes_.size(), kNone) {
+  std::sort(prefixes_.begin(), prefixes_.end(),
+            [](const Prefix& a, const Prefix& b) { return a.match < b.match; });
+  for (std::size_t i = 1; i < prefixes_.size(); ++i) {
+    std::size_t at = i - 1;
+    while (at != kNone && !prefixes_[i].match.starts_with(prefixes_[at].match)) at = around_[at];
+    around_[i] = at;
+  }
+}
+
+const KeyRules& PrefixTable::longest_match(std::string_view name) const noexcept {
+  const auto behind = std::upper_bound(
+      prefixes_.begin(), prefixes_.end(), name,
+      [](std::string_view key, const Prefix& prefix) { return key < prefix.match; });
+  if (behind == prefixes_.begin()) return otherwise_;
+  auto at = static_cast<std::size_t>(behind - prefixes_.begin()) - 1;
+  while (at != kNone && !name.starts_with(prefixes_[at].match)) at = around_[at];
+  return at == kNone ? otherwise_ : prefixes_[at].rules;
+}
+
+}  // namespace nearlane::tier

@@ -1,0 +1,62 @@
+// PrefixTable: what the configuration says of sets of keys, found by the longest prefix that matches.
+//
+// The prefixes are sorted, and each knows the longest other one that it begins with. The last one that
+// does not sort behind the key is either what matches longest, or begins with it: between a prefix of
+// the key and the key itself everything begins with that prefix.
+//
+//   prefixes   "a"  "a:b"  "a:b:x"  "c"      key "a:b:y": the last not behind it is "a:b:x", which
+//               ^----'  ^-----'              the key does not begin with; the one before it matches.
+//
+// Threads:   immutable.
+// Cost:      a binary search, and a step for each prefix around the one found; one branch where there
+//            is no prefix at all. Asked by misses and writes, never by a hit.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/clock.h"
+
+namespace nearlane::tier {
+
+/// What may be said of a set of keys.
+struct KeyRules {
+  bool l1 = true;  // false: L1 never holds them, and every read goes to L2
+  /// How long L1 keeps a value after it was read from L2 or written there, whatever its TTL and however often
+  /// it is touched; then it is read again. Each copy's time is shorter by a part of its own, up to kL1TtlSpread,
+  /// so that what was filled together is not fetched together.
+  Duration l1_ttl = Duration::max();
+  /// How long L1 remembers that L2 has no such key; zero: not at all.
+  Duration negative_ttl = Duration::zero();
+  /// How long a copy may be served after L2 was lost; zero: never. Nothing is served so yet: what it
+  /// decides today is whether a key can be revoked strictly.
+  Duration max_stale = std::chrono::seconds(60);
+};
+
+struct Prefix {
+  std::string match;  // the key's first bytes, in every database
+  KeyRules rules = {};
+};
+
+class PrefixTable {
+ public:
+  /// `otherwise`: of keys that no prefix matches. No two prefixes are the same.
+  PrefixTable(const KeyRules& otherwise, std::vector<Prefix> prefixes);
+
+  [[nodiscard]] const KeyRules& of(std::string_view name) const noexcept {
+    return prefixes_.empty() ? otherwise_ : longest_match(name);
+  }
+
+ private:
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
+  [[nodiscard]] const KeyRules& longest_match(std::string_view name) const noexcept;
+
+  KeyRules otherwise_;
+  std::vector<Prefix> prefixes_;     // sorted
+  std::vector<std::size_t> around_;  // of each, the longest other prefix that it begins with
+};
+
+}  // namespace nearlane::tier
