@@ -120,6 +120,24 @@ TEST(EntryPtr, APinOutlivesTheGuardAndTheRetirement) {
   EXPECT_EQ(pin->value(), "v");
 }
 
+// Two keys of one hash are told apart by their bytes alone, each of them.
+TEST(Entry, IsOnlyTheEntryOfItsOwnKey) {
+  for (std::size_t size = 1; size <= 100; ++size) {
+    const std::vector<char> name(size,
+                                 'n');  // of exactly this size, so that no byte beyond is read
+    const KeyRef key(3, {name.data(), size});
+    const EntryPtr entry = Entry::build(key, "value", kForever, 0);
+    EXPECT_TRUE(entry->is(key)) << size;
+    EXPECT_FALSE(entry->is(KeyRef(4, key.name, key.hash))) << size;
+    EXPECT_FALSE(entry->is(KeyRef(3, key.name.substr(1), key.hash))) << size;
+    for (std::size_t at = 0; at < size; ++at) {
+      std::vector<char> other = name;
+      other[at] = 'o';
+      EXPECT_FALSE(entry->is(KeyRef(3, {other.data(), size}, key.hash))) << size << " at " << at;
+    }
+  }
+}
+
 TEST(EntryPtr, PinsOfManyThreadsFreeOnce) {
   auto entry = make("k", "v");
   std::vector<std::thread> threads;

@@ -161,7 +161,7 @@ class alignas(128) Shard {
     {
       const std::lock_guard lock(mutex_);
       std::swap(cells, cells_);
-      table_.clear();
+      l1::clear(table_, cells);
       policy_.clear();
       wheel_.clear();
       bytes_ = 0;

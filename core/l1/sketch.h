@@ -22,6 +22,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/l1/table.h"
+
 namespace nearlane::l1 {
 
 class Sketch {
@@ -71,7 +73,6 @@ class Sketch {
   static constexpr std::size_t kEntriesPerLine = 8;  // at least: sixteen counters an entry
   static constexpr std::size_t kUsesPerEntry = 10;   // until the counters are halved
   static constexpr std::size_t kHalvedAtOnce = 8;
-  static constexpr unsigned kLineShift = 14;     // bits of the hash below this choose the shard
   static constexpr unsigned kCounterShift = 44;  // above: 5 bits a row
 
   /// Each row has two words, 32 counters.
@@ -93,7 +94,7 @@ class Sketch {
   };
 
   [[nodiscard]] std::size_t line_of(std::uint64_t hash) const noexcept {
-    return (hash >> kLineShift) & (lines_.size() - 1);
+    return (hash >> kHomeShift) & (lines_.size() - 1);
   }
   void grow_older() noexcept {
     if (halved_ < lines_.size()) {

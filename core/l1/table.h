@@ -16,8 +16,13 @@
 
 #include "core/base/key.h"
 #include "core/entry/entry.h"
+#include "core/l1/cells.h"
 
 namespace nearlane::l1 {
+
+/// Bits of the hash below this may have chosen the shard (table_map.h). Within one they are alike, so a table
+/// goes by those above.
+inline constexpr unsigned kHomeShift = 14;
 
 template <class T>
 concept Table = std::default_initializable<T> &&
@@ -39,8 +44,19 @@ concept Table = std::default_initializable<T> &&
   // Goes on with what the table has to do besides, a bounded piece of it.
   table.tidy();
   { fixed.size() } -> std::convertible_to<std::size_t>;
-  table.clear();
 };
+
+/// Takes all out, which `cells` names. A table may have a clear() of its own; it then bears finds beside it.
+template <Table T>
+void clear(T& table, const Cells& cells) {
+  if constexpr (requires { table.clear(); }) {
+    table.clear();
+  } else {
+    for (CellId cell = 0; cell < cells.end(); ++cell) {
+      if (const Entry* entry = cells.at(cell)) table.erase(entry, entry->key().hash);
+    }
+  }
+}
 
 /// A table that can fetch what a find will need, so that those of a batch overlap their cache misses.
 template <class T>

@@ -30,6 +30,9 @@ inline constexpr std::uint64_t kMostShards = 64;
 inline constexpr std::size_t kAhead = 32;
 /// Where the bits of the hash begin that choose the shard.
 inline constexpr unsigned kShardShift = 8;
+static_assert(kShardShift + std::bit_width(kMostShards - 1) <= kHomeShift);
+/// Less than the smallest entry costs. A limit of more entries than this allows for never applies. Unit: bytes.
+inline constexpr std::uint64_t kLeastCost = 96;
 
 [[nodiscard]] constexpr std::uint64_t shard_count(std::uint64_t bytes,
                                                   std::uint64_t entries) noexcept {
@@ -45,9 +48,11 @@ class TableMap final : public L1Map {
       : count_(T::kShards ? shard_count(config.bytes, config.entries) : 1),
         budget_(config.bytes),
         shards_(std::make_unique<OneShard[]>(count_)) {
-    const Room room{config.bytes / count_, config.entries / count_};
+    // An idle limit would set what policies and quotas go by.
+    const std::uint64_t entries = config.entries > config.bytes / kLeastCost ? 0 : config.entries;
+    const Room room{config.bytes / count_, entries / count_};
     if constexpr (Learns<P>) {
-      shared_ = std::make_unique<SharedBy<P>>(Room{config.bytes, config.entries});
+      shared_ = std::make_unique<SharedBy<P>>(Room{config.bytes, entries});
       for (std::uint64_t i = 0; i < count_; ++i) shards_[i].set_room(room, *shared_, count_);
     } else {
       for (std::uint64_t i = 0; i < count_; ++i) shards_[i].set_room(room);

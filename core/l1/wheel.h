@@ -13,7 +13,7 @@
 //
 // Units:     ticks of 2^25 ns, 34 ms; within the tick that is running, deadlines count to the nanosecond.
 // Threads:   under the shard's lock.
-// Cost:      schedule and cancel O(1); expire: at most one splice for each of the 384 slots, and `max`
+// Cost:      schedule and cancel O(1); expire: at most one splice for each of the 448 slots, and `max`
 //            entries. 8 bytes an entry.
 // Source:    Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987, scheme 7.
 #pragma once

@@ -2,7 +2,8 @@
 //
 // One thread puts keys, twice as many as there is room for, so that tables grow, policies build what they
 // remember by, entries are evicted and reclaimed. Another reads keys that are there, and times each read.
-// Beside it stands what the machine does to a thread that does nothing at all while another is at work.
+// Beside it stands what the machine does to a thread that only looks at the clock for as long as a usual find
+// takes, while another puts the same.
 //
 // Units:     ns.
 // Threads:   two, each on a core of its own where there are two.
@@ -20,8 +21,7 @@ struct Pauses {
   std::string map;
   Histogram puts = {};
   Histogram finds = {};
-  Histogram nothing =
-      {};  // between two readings of the clock, in the finding thread, while the same is put
+  Histogram nothing = {};
 };
 
 /// Puts 2 × `keys` values of 64 B into a map with room for `keys`.

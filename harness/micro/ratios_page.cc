@@ -275,7 +275,7 @@ std::string ratios_markdown(const RatioTable& table) {
     if (!costs) {
       page += fmt::format(
           "\n## What `{}` costs a hit\n\nThe difference to `{}` without a policy, within a "
-          "round.\n\n"
+          "round. Nothing has to leave here: it is what\na hit costs within a tick.\n\n"
           "| case | a hit |\n|---|---|\n",
           options.policy, options.map);
     }

@@ -8,6 +8,8 @@
 //         concurrent cuckoo hashing", EuroSys 2014.
 #pragma once
 
+#include <bit>
+
 #include <libcuckoo/cuckoohash_map.hh>
 
 #include "core/base/key.h"
@@ -22,7 +24,7 @@ class CuckooTable {
   static constexpr bool kShards = true;
   // Measured: a slot of 56 bytes, a partial hash, a mark and a lock of 64 bytes, in a table that doubles when it is
   // nearly full; a name too long for std::string's own 15 bytes is an allocation of 32 or more.
-  static constexpr std::size_t kBytesPerEntry = 205;
+  static constexpr std::size_t kBytesPerEntry = 168;
 
   [[nodiscard]] const Entry* find(const KeyRef& key) const noexcept {
     const Entry* found = nullptr;
@@ -41,7 +43,16 @@ class CuckooTable {
   void clear() { map_.clear(); }
 
  private:
-  using Map = libcuckoo::cuckoohash_map<Key, const Entry*, KeyHash, KeyEqual>;
+  struct HomeHash {
+    using is_transparent = void;
+    std::size_t operator()(const KeyRef& key) const noexcept {
+      return std::rotr(key.hash, kHomeShift);
+    }
+    std::size_t operator()(const Key& key) const noexcept {
+      return std::rotr(key.hash, kHomeShift);
+    }
+  };
+  using Map = libcuckoo::cuckoohash_map<Key, const Entry*, HomeHash, KeyEqual>;
 
   Map map_{kSmallest};
   static constexpr std::size_t kSmallest = 64;

@@ -4,6 +4,8 @@
 #include <memory>
 #include <new>
 
+#include <sys/mman.h>
+
 #include "core/base/epoch.h"
 
 namespace nearlane::l1 {
@@ -11,6 +13,10 @@ namespace {
 
 /// A table grows when it is this full: beyond it too many homes overflow. Of 8 words a bucket, 6.4.
 constexpr std::uint64_t kFullTenths = 64;
+
+/// A table of this size comes from the kernel, which zeroes a page when it is first touched: nobody waits for
+/// the whole. Unit: bytes.
+constexpr std::size_t kPagesFrom = std::size_t{128} * 1024;
 
 }  // namespace
 
@@ -24,14 +30,31 @@ NativeTable::~NativeTable() {
 
 NativeTable::Buckets NativeTable::make(unsigned log2) {
   assert(log2 < kLine);
-  auto* buckets = new Bucket[std::size_t{1} << log2]();
-  return {std::bit_cast<std::uint64_t>(buckets) | log2};
+  const std::size_t count = std::size_t{1} << log2;
+  if (count * sizeof(Bucket) < kPagesFrom) {
+    return {std::bit_cast<std::uint64_t>(new Bucket[count]()) | log2};
+  }
+  void* pages = mmap(nullptr, count * sizeof(Bucket), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  madvise(pages, count * sizeof(Bucket), MADV_HUGEPAGE);  // a refusal costs speed only
+  return {std::bit_cast<std::uint64_t>(pages) | log2};
 }
 
 void NativeTable::give_up(Buckets buckets) noexcept {
   if (!buckets) return;
+  // What is retired is one address, so it is the word, which knows the size.
   epoch::retire(
-      buckets.begin(), [](void* object) { delete[] static_cast<Bucket*>(object); },
+      std::bit_cast<void*>(buckets.word),
+      [](void* word) {
+        const Buckets retired{std::bit_cast<std::uint64_t>(word)};
+        const std::size_t bytes = retired.count() * sizeof(Bucket);
+        if (bytes < kPagesFrom) {
+          delete[] retired.begin();
+        } else {
+          munmap(retired.begin(), bytes);
+        }
+      },
       buckets.count() * sizeof(Bucket));
 }
 

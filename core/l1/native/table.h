@@ -109,8 +109,6 @@ class NativeTable {
   static constexpr unsigned kTagShift = 48;
   static constexpr std::uint64_t kPassed = 0xF;
   static constexpr std::uint64_t kAddress = (std::uint64_t{1} << kTagShift) - 1 - kPassed;
-  /// Bits of the hash below this choose the shard.
-  static constexpr unsigned kHomeShift = 14;
   static constexpr unsigned kSmallest = 4;  // log2 of the buckets of an empty table
   static constexpr std::uint64_t kMoved = 2;
   static constexpr std::uint64_t kTidied = 64;

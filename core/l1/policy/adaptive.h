@@ -163,7 +163,7 @@ class Adaptive {
   }
   /// Room for the ghosts of as many entries as there are.
   [[nodiscard]] bool reach() noexcept {
-    const std::uint64_t wanted = std::max<std::uint64_t>(room_.entries, entries_);
+    const std::uint64_t wanted = entries_;
     if (ghosts_.count * kPerBucket < wanted * kGhostsPerEntry || ghosts_.count == 0) {
       ghosts_ = {};  // before the next ones are there
       ghosts_ =

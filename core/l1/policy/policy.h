@@ -12,6 +12,7 @@
 // Errors:    victim() returns kNoCell for "nothing may go": then the put is rejected.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,14 +23,16 @@
 
 namespace nearlane::l1 {
 
-/// What a shard may hold. Where the number of entries is limited each weighs 1, else its bytes.
+/// What a shard may hold. Where the number of entries is limited each weighs 1, or as many as its bytes are
+/// the part of; else its bytes.
 struct Room {
   std::uint64_t bytes = 0;
   std::uint64_t entries = 0;  // 0: no limit
 
   [[nodiscard]] std::uint64_t capacity() const noexcept { return entries != 0 ? entries : bytes; }
   [[nodiscard]] std::uint64_t weight(const Entry& entry) const noexcept {
-    return entries != 0 ? 1 : entry.charge();
+    if (entries == 0) return entry.charge();
+    return std::max<std::uint64_t>(1, entry.charge() / (bytes / entries));
   }
 };
 

@@ -60,14 +60,15 @@ void ReuseModel::end(Use use) noexcept {
 }
 
 void ReuseModel::inserted(std::uint64_t weight, std::uint64_t residents) noexcept {
-  const std::uint64_t before = weight_.fetch_add(weight, std::memory_order_relaxed);
+  weight_.fetch_add(weight, std::memory_order_relaxed);
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock) return;  // the next insertion sees to the tick
   ++insertions_;
-  if (before + weight < tick_weight_) return;
+  const std::uint64_t inserted = weight_.load(std::memory_order_relaxed);
+  if (inserted < tick_weight_) return;
   // An entry heavier than a tick makes one tick only: in a cache of fewer than 32 a tick is an insertion.
-  const std::uint64_t left = before + weight - tick_weight_;
-  weight_.store(left > tick_weight_ ? 0 : left, std::memory_order_relaxed);
+  const std::uint64_t left = inserted - tick_weight_;
+  weight_.fetch_sub(left > tick_weight_ ? inserted : tick_weight_, std::memory_order_relaxed);
   const std::uint64_t times = residents / kMeasured;
   const unsigned shift =
       times == 0 ? 0 : std::min(kMostShift, static_cast<unsigned>(std::bit_width(times)) - 1);

@@ -1,14 +1,14 @@
 // TbbTable: oneTBB's concurrent_hash_map, which locks a bucket and an element for each find.
 //
 // Its keys are its own copies, because an entry's bytes go when it is replaced. tbb::…::find may be called
-// beside insert and erase; clear may not, so a shard empties it key by key.
+// beside insert and erase; clear and walks may not, so it has no clear().
 //
 // Source: oneTBB 2021.8, tbb/concurrent_hash_map.h.
 #pragma once
 
+#include <bit>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include <oneapi/tbb/concurrent_hash_map.h>
 
@@ -40,19 +40,12 @@ class TbbTable {
   void erase(const Entry* entry, std::uint64_t hash) noexcept { map_.erase(entry->key_with(hash)); }
   void tidy() noexcept {}
   [[nodiscard]] std::size_t size() const noexcept { return map_.size(); }
-  void clear() {
-    // First all keys: begin() walks over every bucket that is empty already.
-    std::vector<Key> keys;
-    keys.reserve(map_.size());
-    for (const auto& element : map_) keys.push_back(element.first);
-    for (const Key& key : keys) map_.erase(key);
-  }
 
  private:
   struct HashCompare {
     using is_transparent = void;
-    static std::size_t hash(const Key& key) noexcept { return key.hash; }
-    static std::size_t hash(const KeyRef& key) noexcept { return key.hash; }
+    static std::size_t hash(const Key& key) noexcept { return std::rotr(key.hash, kHomeShift); }
+    static std::size_t hash(const KeyRef& key) noexcept { return std::rotr(key.hash, kHomeShift); }
     static bool equal(const Key& a, const Key& b) noexcept { return a == b; }
     static bool equal(const Key& a, const KeyRef& b) noexcept { return a.ref() == b; }
     static bool equal(const KeyRef& a, const Key& b) noexcept { return a == b.ref(); }
