@@ -129,8 +129,8 @@ Json pause_json(const Histogram& of) {
 std::string pauses_markdown(const std::vector<Pauses>& all) {
   std::string page =
       "\n## Pauses\n\nOne thread puts 64 B under twice as many keys as there is room for, from "
-      "nothing; another reads what was put\nlast. `nothing` is two readings of the clock in the "
-      "reading thread meanwhile: what the machine does by itself.\n\n"
+      "nothing; another reads what was put\nlast. `nothing` is that thread when it only looks at "
+      "the clock for as long: what the machine does by itself. One run a map.\n\n"
       "| map | | how many | p50 | p99.9 | p99.99 | longest |\n|---|---|---|---|---|---|---|\n";
   for (const Pauses& one : all) {
     const auto row = [&](std::string_view what, const Histogram& of) {
