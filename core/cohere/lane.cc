@@ -403,6 +403,7 @@ void Lane::closed(Error why, TimePoint now) {
   lost_authority_.clear();
   output_.clear();
   trying_db_ = false;
+  probe_ = {};  // what it has shown was of this connection
 
   std::deque<Pending> lost = std::move(pending_);
   pending_.clear();

@@ -87,7 +87,7 @@ class Lane {
   [[nodiscard]] State state() const noexcept { return state_; }
   /// Why the last connection ended or could not be made; empty while all is well.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
-  /// The last probe that has ended: proven(), or why not.
+  /// Of this connection: proven(), or why not, once it has ended.
   [[nodiscard]] const TrackingProbe& probe() const noexcept { return probe_; }
 
  private:

@@ -477,8 +477,12 @@ TEST_F(ProbedLane, TriesAgainUntilChangesAreAnnounced) {
 TEST_F(ProbedLane, BelievesNothingOfAnEarlierConnection) {
   shake_hands(kPush);
   lane.closed({Errc::connection_lost, "gone"}, now);
+  EXPECT_FALSE(lane.probe().proven()) << "while it is down, nothing is known";
   shake_hands("");
   EXPECT_EQ(view.lease_until(), TimePoint::min());
+  EXPECT_FALSE(lane.probe().trouble().empty());
+  lane.closed({Errc::connection_lost, "gone"}, now);
+  EXPECT_TRUE(lane.probe().trouble().empty());
 }
 
 }  // namespace

@@ -12,7 +12,8 @@
 //   DEL probe
 //   CLIENT TRACKING ON OPTIN NOLOOP
 //
-// all sent in one go, in no other command's way. One key with an expiry, removed at the end. What a
+// all sent in one go, in no other command's way, and in the words of the cache's own commands, so that a
+// user who may do no more than these passes. One key with an expiry, removed at the end. What a
 // FLUSHALL pushes is not tried: that cannot be had without flushing somebody's database.
 //
 // Errors:    what L2 answered or did not push is the reason why it is not proven.

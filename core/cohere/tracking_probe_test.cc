@@ -52,6 +52,7 @@ class TrackingProbeTest : public testing::Test {
 
 TEST_F(TrackingProbeTest, BelievesWhatRedisDoes) {
   EXPECT_EQ(replies, 14U);
+  EXPECT_EQ(out.find("PSETEX"), std::string::npos) << "only what the cache sends all the same";
   EXPECT_FALSE(probe.take_push("somebody's key"));
   take(kRedis);
   EXPECT_FALSE(probe.running());

@@ -180,8 +180,12 @@ class Fetch final : public cohere::Call {
       }
     });
     for (auto& waiter : joined) waiters.push_back(std::move(waiter));
-    // GET found the key and PTTL did not: it was PTTL that ended it.
-    if (answer.pttl == -2 && !answer.reply.is_null()) tier_.forget_in_other_dbs(key);
+    // GET found the key and PTTL did not: it was PTTL that ended it. What PTTL will find after nobody waits
+    // for it any more, nobody will say.
+    const bool ended_by_pttl = answer.pttl == -2 && !answer.reply.is_null();
+    const bool unheard = answer.error && cohere::after_failed_write(answer.error->code).action ==
+                                             Decision::Action::erase;
+    if (ended_by_pttl || unheard) tier_.forget_in_other_dbs(key);
   }
 
   void complete(Answer answer) noexcept override {

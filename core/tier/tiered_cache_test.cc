@@ -426,6 +426,36 @@ TEST(TieredCache, InstallsNothingThatNobodyVouchesFor) {
   EXPECT_EQ(cache.tier.l1_stats().entries, 0U);
 }
 
+/// Answers reads of database 1 too late: the store executes them, and nobody hears what they found.
+class LateInDatabaseOne final : public l2::ForwardingBackend {
+ public:
+  explicit LateInDatabaseOne(Errc code)
+      : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)), code_(code) {}
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (call->command.key.db != 1) return behind_->submit(std::move(call));
+    const l2::Answer late = l2::Answer::failed(code_, "late");
+    call->settle(late);
+    call->complete(late);
+  }
+
+ private:
+  Errc code_;
+};
+
+TEST(TieredCache, ForgetsTheNameElsewhereWhenAReadWasGivenUp) {
+  for (const Errc code : {Errc::timeout, Errc::unavailable}) {
+    Cache cache(std::make_unique<LateInDatabaseOne>(code));
+    ASSERT_TRUE(cache.set("k", "v")->stored);
+    ASSERT_EQ(cache.find("k"), "v");
+    Result<Lookup> late = Lookup{};
+    cache.tier.get(Key(KeyRef(1, "k")), ReadFrom::l1_first, kForever,
+                   [&](Result<Lookup> answer) { late = std::move(answer); });
+    EXPECT_EQ(late.error().code, code);
+    // What was never sent has changed no registration.
+    EXPECT_EQ(cache.find("k").has_value(), code == Errc::unavailable);
+  }
+}
+
 TEST(TieredCache, RevokesAtOnceWhereNobodyElseHasACopy) {
   Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
               {.max_stale = Duration::zero()});

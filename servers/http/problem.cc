@@ -42,7 +42,7 @@ Meaning meaning_of(const Error& error) {
     case Errc::too_large:
       return {Status::payload_too_large, "over a configured limit", false};
     case Errc::busy:
-      return {Status::service_unavailable, "a queue to L2 is full; nothing was sent", false};
+      return {Status::service_unavailable, "a cap is reached; nothing was sent", false};
     case Errc::l2_error:
       return error.detail.starts_with("WRONGTYPE")
                  ? Meaning{Status::conflict, "the key holds another type than a string", false}

@@ -28,7 +28,7 @@ namespace nearlane::server {
 struct PrefixConfig {
   std::string match = {};
   std::optional<bool> l1 = {};
-  std::optional<std::chrono::milliseconds> l1_ttl = {};
+  std::optional<std::chrono::milliseconds> l1_ttl = {};  // 0: no cap, whatever holds for all keys
   std::optional<std::chrono::milliseconds> negative_ttl = {};
   std::optional<std::chrono::milliseconds> max_stale = {};
 };

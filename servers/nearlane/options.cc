@@ -130,10 +130,12 @@ constexpr std::array kOptions = {
         [](Config& c, std::string_view t) { return set_name(c.l1_policy, t, l1::policy_names()); }},
     Option{
         "l1-ttl", "TIME",
-        "age at which L1 reads a value again, whatever its TTL [none]; spread over the last tenth",
-        [](Config& c, std::string_view t) { return set_duration(c.l1_ttl, t); }},
-    Option{"negative-ttl", "TIME", "how long L1 remembers that there is no such key [not at all]",
-           [](Config& c, std::string_view t) { return set_duration(c.negative_ttl, t); }},
+        "age at which L1 reads a value again, whatever its TTL; 0: none [0]; spread over the last "
+        "tenth",
+        [](Config& c, std::string_view t) { return set_duration_or_none(c.l1_ttl, t); }},
+    Option{"negative-ttl", "TIME",
+           "how long L1 remembers that there is no such key; 0: not at all [0]",
+           [](Config& c, std::string_view t) { return set_duration_or_none(c.negative_ttl, t); }},
     Option{"max-stale", "TIME",
            "how long a copy may be served after L2 was lost; 0: never [60s]. Nothing is served so "
            "yet:\n"
@@ -197,9 +199,10 @@ constexpr std::array kPrefixSettings = {
     PrefixSetting{
         "l1", "false: L1 never holds them",
         [](PrefixConfig& p, std::string_view t) { return set_switch(p.l1.emplace(), t); }},
-    PrefixSetting{
-        "l1_ttl", "as --l1-ttl",
-        [](PrefixConfig& p, std::string_view t) { return set_duration(p.l1_ttl.emplace(), t); }},
+    PrefixSetting{"l1_ttl", "as --l1-ttl; 0: none, whatever --l1-ttl says",
+                  [](PrefixConfig& p, std::string_view t) {
+                    return set_duration_or_none(p.l1_ttl.emplace(), t);
+                  }},
     PrefixSetting{"negative_ttl", "as --negative-ttl; 0: not at all",
                   [](PrefixConfig& p, std::string_view t) {
                     return set_duration_or_none(p.negative_ttl.emplace(), t);

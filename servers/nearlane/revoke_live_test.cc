@@ -159,10 +159,9 @@ TEST_F(Revoke, OverTheCapIsAClearError) {
   ASSERT_EQ(first.resp("SET s:2 v"), "+OK\r\n");
   first.send("NEARLANE.REVOKE s:1\r\n");
   run_until("redis-cli -p " + std::to_string(redis_.port) + " exists s:1", "0\n");
-  EXPECT_EQ(
-      second.resp("NEARLANE.REVOKE s:2"),
-      "-ERR nearlane: a queue to L2 is full; nothing was sent: too many strict revocations wait "
-      "(max_revocations)\r\n");
+  EXPECT_EQ(second.resp("NEARLANE.REVOKE s:2"),
+            "-ERR nearlane: a cap is reached; nothing was sent: too many strict revocations wait "
+            "(max_revocations)\r\n");
   EXPECT_EQ(web.http("DELETE", "/cache/s:2?strict").status, "503");
   EXPECT_FALSE(first.hears_within(0ms));
   EXPECT_EQ(second.resp("GET s:2"), "$1\r\nv\r\n");

@@ -93,12 +93,15 @@ tier::TierConfig tier_config(const Config& config) {
                         .max_stale = config.max_stale,
                         .lease = config.lease,
                         .max_revocations = config.max_revocations};
-  if (config.l1_ttl.count() != 0) tier.l1_ttl = config.l1_ttl;
+  const auto cap = [](std::chrono::milliseconds l1_ttl) {
+    return l1_ttl.count() == 0 ? Duration::max() : Duration(l1_ttl);
+  };
+  tier.l1_ttl = cap(config.l1_ttl);
   for (const PrefixConfig& prefix : config.prefixes) {
     tier.prefixes.push_back(
         {.match = prefix.match,
          .rules = {.l1 = prefix.l1.value_or(true),
-                   .l1_ttl = prefix.l1_ttl ? Duration(*prefix.l1_ttl) : tier.l1_ttl,
+                   .l1_ttl = cap(prefix.l1_ttl.value_or(config.l1_ttl)),
                    .negative_ttl = prefix.negative_ttl.value_or(config.negative_ttl),
                    .max_stale = prefix.max_stale.value_or(config.max_stale)}});
   }

@@ -97,6 +97,35 @@ TEST(TrackingLive, APermissionGivenLaterIsFoundOut) {
       "lanes"));
 }
 
+TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
+  const Redis redis;
+  // As docs/configuration.md has it.
+  ASSERT_EQ(
+      run(cli(redis.port) +
+          "acl setuser app on '>pw' '~app:*' '~nearlane:probe:*' +get +set +del +exists +pttl "
+          "+pexpire +multi +exec +ping +role '+client|tracking' '+client|caching' "
+          "'+config|get' '+config|set'"),
+      "OK\n");
+  const Nearlane server("redis://app:pw@127.0.0.1:" + std::to_string(redis.port), {"--pool", "4"});
+  EXPECT_EQ(run_until(cli(redis.port) + "dbsize", "0\n"), "0\n");
+  Client web(server.http);
+  const auto ready = web.http("GET", "/readyz").body;
+  EXPECT_TRUE(holds(ready, "\"mode\": \"lanes\"")) << ready;
+  EXPECT_EQ(web.http("PUT", "/cache/app:k?ttl=100").status, "201");
+  EXPECT_TRUE(web.http("GET", "/cache/app:k").from_l1());
+  EXPECT_EQ(web.http("POST", "/cache/app:k/touch?ttl=50").status, "204");
+  EXPECT_EQ(web.http("GET", "/cache/app:none").status, "404");
+  EXPECT_EQ(web.http("DELETE", "/cache/app:k").status, "204");
+  Client resp(server.resp);
+  EXPECT_EQ(resp.resp("SET app:k v"), "+OK\r\n");
+  EXPECT_EQ(resp.resp("GET app:k"), "$1\r\nv\r\n");
+  // Lanes that serve hits send PING and, once a second, ROLE.
+  const auto until = SteadyClock::now() + 1500ms;
+  while (SteadyClock::now() < until) EXPECT_EQ(resp.resp("GET app:k"), "$1\r\nv\r\n");
+  EXPECT_EQ(resp.resp("DEL app:k"), ":1\r\n");
+  EXPECT_EQ(run(cli(redis.port) + "acl log"), "\n") << "nothing was refused";
+}
+
 TEST(TrackingLive, AsksForATableOfTrackedKeysWithoutALimit) {
   const Redis redis(0, {"--tracking-table-max-keys", "100"});
   const Nearlane server(redis_url(redis.port));

@@ -22,7 +22,7 @@ std::string error_text(const Error& error, bool writes, std::chrono::millisecond
     case Errc::too_large:
       return fmt::format("ERR nearlane: over a configured limit{}", why);
     case Errc::busy:
-      return fmt::format("ERR nearlane: a queue to L2 is full; nothing was sent{}", why);
+      return fmt::format("ERR nearlane: a cap is reached; nothing was sent{}", why);
     case Errc::invalid_argument:
       return fmt::format("ERR {}", error.detail.empty() ? "syntax error" : error.detail);
     case Errc::unsupported:

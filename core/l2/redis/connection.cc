@@ -50,9 +50,9 @@ void Connection::note_verdict() {
   const cohere::TrackingProbe& probe = lane_.probe();
   if (probe.running() || (!probe.proven() && probe.trouble().empty())) return;
   const Verdict found = probe.proven() ? Verdict::proven : Verdict::refuted;
-  if (found == verdict()) return;
   {
     const std::lock_guard lock(trouble_mutex_);
+    if (found == verdict() && probe.trouble() == distrust_) return;
     distrust_ = probe.trouble();
   }
   verdict_.store(found, std::memory_order_relaxed);

@@ -1,0 +1,119 @@
+// A Connection against a listener in the same loop, which says what a Redis would: what is known of a
+// connection is known of that one alone.
+#include "core/l2/redis/connection.h"
+
+#include <boost/asio/write.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace nearlane::l2 {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using Verdict = Connection::Verdict;
+
+constexpr std::string_view kHello = "%1\r\n+server\r\n+redis\r\n+OK\r\n";
+constexpr std::string_view kRole = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+constexpr std::string_view kPush = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\np\r\n";
+
+struct Deaf final : cohere::Listener {
+  void invalidate(std::string_view) noexcept override {}
+};
+
+class Ping final : public cohere::Call {
+ public:
+  Ping() : Call({.op = cohere::Op::confirm, .key = Key(0, "k")}) {}
+  void settle(const cohere::Answer&) noexcept override {}
+  void complete(cohere::Answer) noexcept override {}
+};
+
+class ConnectionTest : public testing::Test {
+ protected:
+  ConnectionTest() : redis(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0)), peer(loop) {
+    redis.non_blocking(true);
+    connection = std::make_shared<Connection>(
+        loop, RedisUrl{.host = "127.0.0.1", .port = std::to_string(redis.local_endpoint().port())},
+        std::chrono::seconds(20), cohere::LaneConfig{.probe_key = "p"}, view, listener,
+        [this] { ++verdicts; });
+  }
+  ~ConnectionTest() override {
+    connection->stop();
+    poll();
+  }
+
+  void poll() {
+    loop.restart();  // it stops whenever it has nothing to do
+    loop.poll();
+  }
+  template <class Done>
+  void run_until(Done done) {
+    const TimePoint patience = Clock::now() + std::chrono::seconds(20);
+    bool reached = done();
+    for (; !reached && Clock::now() < patience; reached = done()) poll();
+    ASSERT_TRUE(reached);
+  }
+  void connect() {
+    run_until([this] {
+      connection->tick(Clock::now());
+      boost::system::error_code error;
+      redis.accept(peer, error);
+      return !error;
+    });
+  }
+  void say(std::string_view bytes) { asio::write(peer, asio::buffer(bytes)); }
+  static std::string refusals(std::string_view text) {
+    std::string out;
+    for (int i = 0; i < 14; ++i) out += "-" + std::string(text) + "\r\n";
+    return out;
+  }
+  static std::string proof() {
+    const std::string push(kPush);
+    return "+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:10000\r\n+OK\r\n:1\r\n" +
+           push + "+OK\r\n_\r\n+OK\r\n" + push + ":10000\r\n:1\r\n+OK\r\n";
+  }
+  void shake_hands(const std::string& probe) {
+    connect();
+    say(std::string(kHello) + probe + std::string(kRole));
+    run_until([this] { return connection->up(); });
+  }
+  void lose() {
+    peer.close();
+    run_until([this] { return !connection->up(); });
+  }
+
+  asio::io_context loop{1};
+  tcp::acceptor redis;
+  tcp::socket peer;
+  cohere::LaneView view;
+  Deaf listener;
+  int verdicts = 0;
+  std::shared_ptr<Connection> connection;
+};
+
+TEST_F(ConnectionTest, KnowsNothingOfWhatItIsNotConnectedTo) {
+  shake_hands(proof());
+  EXPECT_EQ(connection->verdict(), Verdict::proven);
+  EXPECT_EQ(verdicts, 1);
+  lose();
+  connection->submit(std::make_unique<Ping>());
+  poll();
+  EXPECT_EQ(connection->verdict(), Verdict::unknown);
+  EXPECT_EQ(verdicts, 1);
+  shake_hands(proof());
+  EXPECT_EQ(connection->verdict(), Verdict::proven);
+  EXPECT_EQ(verdicts, 2) << "it may be another Redis, and is judged again";
+}
+
+TEST_F(ConnectionTest, GivesTheReasonOfItsLastProbe) {
+  shake_hands(refusals("NOPERM first"));
+  EXPECT_EQ(connection->verdict(), Verdict::refuted);
+  EXPECT_THAT(connection->distrust(), testing::HasSubstr("NOPERM first"));
+  connection->tick(Clock::now() + std::chrono::seconds(6));
+  say(refusals("NOPERM second"));
+  run_until([this] { return verdicts == 2; });
+  EXPECT_THAT(connection->distrust(), testing::HasSubstr("NOPERM second"));
+}
+
+}  // namespace
+}  // namespace nearlane::l2
