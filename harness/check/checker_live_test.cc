@@ -238,9 +238,9 @@ TEST_F(Checked, SomebodyElsesFlushIsFollowed) {
   start({.flags = {"--negative-ttl", "60s"}});
   if (!traffic) return;
   for (int round = 0; round < 3; ++round) {
-    const TimePoint begin = Clock::now();
+    history.begin_flush(Clock::now());
     direct({"FLUSHALL"});
-    history.flushed(begin, Clock::now());
+    history.end_flush(Clock::now());
     run_for(400ms);
   }
   expect_coherent();
@@ -285,11 +285,11 @@ TEST_F(Checked, AnInstanceThatIsKilledComesBackClean) {
 TEST_F(Checked, ARedisThatForgetsEverythingIsFollowed) {
   start({.instances = 2});
   if (!traffic) return;
-  const TimePoint begin = Clock::now();
+  history.begin_flush(Clock::now());
   fleet->redis.kill();
   run_for(200ms);
   ASSERT_TRUE(fleet->redis.restart());
-  history.flushed(begin, Clock::now());
+  history.end_flush(Clock::now());
   expect_coherent();
 }
 
