@@ -120,11 +120,11 @@ class Faults {
         },
         [&] {
           return fault("restarted", "Redis killed and started again, empty", [&]() -> Result<void> {
-            const TimePoint begin = Clock::now();
+            history_.begin_flush(Clock::now());
             fleet_.redis.kill();
             wait(fault_for_ / 4);
             auto started = fleet_.redis.restart();
-            history_.flushed(begin, Clock::now());
+            history_.end_flush(Clock::now());
             return started;
           });
         },

@@ -1,6 +1,5 @@
 #include "harness/check/fleet.h"
 
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,7 +9,7 @@ namespace nearlane::harness {
 Result<Fleet> Fleet::start(const FleetOptions& options) {
   auto redis = RedisServer::start({.config = options.redis});
   if (!redis) return redis.error();
-  Fleet fleet{.redis = std::move(*redis), .proxies = {}, .instances = {}};
+  Fleet fleet{.redis = std::move(*redis), .proxies = {}, .instances = {}, .lanes = options.lanes};
   for (std::size_t i = 0; i < options.instances; ++i) {
     Endpoint l2 = fleet.redis.endpoint();
     if (options.proxied) {
@@ -22,6 +21,8 @@ Result<Fleet> Fleet::start(const FleetOptions& options) {
     std::vector<std::string> flags = {
         "--threads",
         std::to_string(options.threads),
+        "--pool",
+        std::to_string(options.lanes),
         "--l1-bytes",
         "256MiB",
         "--lease",
@@ -51,15 +52,7 @@ std::vector<Door> Fleet::doors() const {
 Result<void> Fleet::ready_within(Duration patience) const {
   const TimePoint end = Clock::now() + patience;
   for (const Instance& instance : instances) {
-    RedisClient client(instance.resp());
-    // A read that reaches Redis; L1 has no such key.
-    for (auto reply = client.command({"GET", "fleet:ready"}); !reply || reply->is_error();
-         reply = client.command({"GET", "fleet:ready"})) {
-      if (Clock::now() > end) {
-        return Error{Errc::timeout, reply ? reply->text : reply.error().detail};
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+    if (const auto up = instance.lanes_up_within(lanes, end - Clock::now()); !up) return up.error();
   }
   return {};
 }

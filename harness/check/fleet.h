@@ -21,6 +21,7 @@ struct FleetOptions {
   Duration lease = std::chrono::milliseconds(250);
   bool proxied = true;
   unsigned threads = 1;                 // of each instance
+  unsigned lanes = 32;                  // of each instance to Redis
   std::vector<std::string> flags = {};  // of every instance
   std::vector<std::string> redis = {};  // as on its command line
 };
@@ -29,12 +30,13 @@ struct Fleet {
   RedisServer redis;
   std::vector<FaultProxy> proxies;  // proxy i stands between instance i and Redis; or none
   std::vector<Instance> instances;
+  unsigned lanes = 0;
 
   [[nodiscard]] static Result<Fleet> start(const FleetOptions& options);
 
   /// Both doors of every instance, and the way straight to the store.
   [[nodiscard]] std::vector<Door> doors() const;
-  /// Waits until every instance answers from Redis.
+  /// Waits until all lanes of every instance are up.
   [[nodiscard]] Result<void> ready_within(Duration patience) const;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -53,6 +54,7 @@ History::Register& History::register_of(Shard& shard, std::string_view key) {
                          .begin = TimePoint::min(),
                          .acknowledged = TimePoint::min(),
                          .effect_by = TimePoint::min()});
+  if (shard.flush_begin) add_flush(made, *shard.flush_begin);
   return made;
 }
 
@@ -260,16 +262,27 @@ void History::read_damaged(std::string_view key, Node through, std::string_view 
   note_wrong(key, through, what);
 }
 
-void History::flushed(TimePoint begin, TimePoint end) {
+void History::add_flush(Register& all, TimePoint begin) {
+  all.flush = ++all.last;
+  all.writes.push_back({.through = kStore, .absent = true, .number = all.flush, .begin = begin});
+}
+
+void History::begin_flush(TimePoint begin) {
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
+    shard.flush_begin = begin;
+    for (auto& [key, all] : shard.registers) add_flush(all, begin);
+  }
+}
+
+void History::end_flush(TimePoint end) {
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    shard.flush_begin.reset();
     for (auto& [key, all] : shard.registers) {
-      all.writes.push_back({.through = kStore,
-                            .absent = true,
-                            .number = ++all.last,
-                            .begin = begin,
-                            .acknowledged = end,
-                            .effect_by = end});
+      // It is there: nothing forgets a write that is not known to have happened.
+      Write& flush = *find(all, std::exchange(all.flush, 0));
+      flush.acknowledged = flush.effect_by = end;
     }
   }
 }

@@ -115,8 +115,11 @@ class History {
   /// A value that is damaged, or of another key.
   void read_damaged(std::string_view key, Node through, std::string_view what);
 
-  /// The store lost everything at some moment in between, as when it is killed without persistence.
-  void flushed(TimePoint begin, TimePoint end);
+  /// The store loses everything at some moment in between, as by FLUSHALL or when it is killed without
+  /// persistence. One at a time; to be called before whatever causes it, because somebody may read the
+  /// absence before its end is known. A flush that is not ended may still happen.
+  void begin_flush(TimePoint begin);
+  void end_flush(TimePoint end);
 
   /// What was found since the last call.
   [[nodiscard]] HistoryReport take_report();
@@ -143,6 +146,7 @@ class History {
   struct Register {
     std::vector<Write> writes;  // by number; 0 is the absence that everything begins with
     std::uint64_t last = 0;
+    std::uint64_t flush = 0;                       // the number of the one under way, or 0
     std::uint64_t touches = 0;                     // under way, or of unknown outcome
     TimePoint forgotten_until = TimePoint::min();  // when the newest forgotten one was overwritten
     TimePoint pruned = TimePoint::min();
@@ -153,6 +157,7 @@ class History {
   struct alignas(64) Shard {
     std::mutex mutex;
     std::unordered_map<std::string, Register, Hash, std::equal_to<>> registers;
+    std::optional<TimePoint> flush_begin;  // of the one under way: new registers suffer it, too
     std::uint64_t reads = 0;
     std::uint64_t writes = 0;
   };
@@ -160,6 +165,7 @@ class History {
   Shard& shard_of(std::string_view key);
   static Register& register_of(Shard& shard, std::string_view key);
   std::uint64_t begin_write(std::string_view key, Write write);
+  static void add_flush(Register& all, TimePoint begin);
   static Write* find(Register& all, std::uint64_t number);
   void forget_old(Register& all, TimePoint now) const;
   [[nodiscard]] Judgement judge(const Register& all, std::size_t at, Node through, TimePoint begin,

@@ -159,9 +159,47 @@ TEST_F(OneKey, RefusesWhatNobodyWrote) {
 
 TEST_F(OneKey, WhatTheStoreLostIsOverwrittenByAbsence) {
   const auto first = set(kA, 0, 1);
-  history.flushed(at(10), at(20));
+  history.begin_flush(at(10));
+  history.end_flush(at(20));
   EXPECT_EQ(read(kB, 30, 31, std::nullopt), Verdict::fresh);
   EXPECT_EQ(read(kB, 300, 301, first), Verdict::stale);
+  const auto second = set(kA, 310, 311);
+  EXPECT_EQ(read(kB, 312, 313, second), Verdict::fresh);
+  EXPECT_EQ(read(kB, 600, 601, std::nullopt), Verdict::stale) << "the loss was before";
+}
+
+TEST_F(OneKey, MayAlreadyBeLostWhileTheFlushHasNotEnded) {
+  const auto first = set(kA, 0, 1);
+  EXPECT_EQ(read(kStore, 5, 6, std::nullopt), Verdict::own_lost) << "nothing was flushed yet";
+  history.begin_flush(at(10));
+  EXPECT_EQ(read(kStore, 400, 401, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kStore, 402, 403, first), Verdict::fresh) << "it may happen only now";
+  const auto second = set(kA, 410, 411);
+  EXPECT_EQ(read(kA, 700, 701, second), Verdict::fresh);
+  EXPECT_EQ(read(kA, 702, 703, std::nullopt), Verdict::fresh) << "it may be what was flushed";
+  history.end_flush(at(800));
+  EXPECT_EQ(read(kStore, 810, 811, first), Verdict::own_lost);
+  const auto third = set(kA, 820, 821);
+  EXPECT_EQ(read(kStore, 830, 831, third), Verdict::fresh);
+  EXPECT_EQ(read(kStore, 832, 833, std::nullopt), Verdict::own_lost);
+}
+
+TEST_F(OneKey, MayBeLostThoughFirstWrittenDuringTheFlush) {
+  history.begin_flush(at(10));
+  const auto first = set(kA, 20, 21);
+  EXPECT_EQ(read(kStore, 22, 23, first), Verdict::fresh);
+  EXPECT_EQ(read(kStore, 24, 25, std::nullopt), Verdict::fresh);
+  history.end_flush(at(30));
+  EXPECT_EQ(read(kStore, 31, 32, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kStore, 33, 34, first), Verdict::fresh) << "it may have been written afterwards";
+}
+
+TEST_F(OneKey, LosesNothingToAFlushThatEndedBeforeItsFirstWrite) {
+  history.begin_flush(at(10));
+  history.end_flush(at(20));
+  const auto first = set(kA, 30, 31);
+  EXPECT_EQ(read(kStore, 32, 33, first), Verdict::fresh);
+  EXPECT_EQ(read(kStore, 34, 35, std::nullopt), Verdict::own_lost);
 }
 
 TEST_F(OneKey, ForgetsNoneThatCouldStillBeRead) {

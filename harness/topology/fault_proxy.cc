@@ -112,11 +112,11 @@ class FaultProxy::Loop {
     for (auto& link : std::exchange(links_, {})) link->end();
   }
   void strand() {
-    for (auto& link : links_) link->strand();
+    for (const auto& link : std::list(links_)) link->strand();  // a link that ends leaves links_
   }
   /// Faults have changed: what waits may go on.
   void changed() {
-    for (const auto& link : std::list(links_)) link->pump();  // a link that ends leaves links_
+    for (const auto& link : std::list(links_)) link->pump();
   }
 
   Faults faults;
@@ -140,7 +140,11 @@ class FaultProxy::Loop {
       Code bad;
       const auto address = net::ip::make_address(peer.host, bad);
       server_.async_connect({address, peer.port}, [self = shared_from_this()](Code failed) {
-        if (failed) return self->give_up();
+        if (self->ended_ || self->stranded_) return;
+        if (failed) {
+          self->stream(Way::to_client).ended = true;
+          return self->pump(Way::to_client);
+        }
         Code ignored;
         (void)self->client_.set_option(tcp::no_delay(true), ignored);
         (void)self->server_.set_option(tcp::no_delay(true), ignored);
@@ -161,10 +165,12 @@ class FaultProxy::Loop {
     }
 
     void strand() {
+      if (stream(Way::to_server).ended) return give_up();
       Code ignored;
       stranded_ = true;
       (void)server_.close(ignored);
-      for (auto& way : ways_) way.queue.clear();
+      for (auto& way : ways_) way.discard();
+      read(Way::to_server);  // it may have stopped because too much was queued, or not have begun
     }
 
     void pump() {
@@ -180,6 +186,10 @@ class FaultProxy::Loop {
     struct Stream {
       Stream(tcp::socket& reads, tcp::socket& writes, net::io_context& context)
           : from(reads), to(writes), timer(context) {}
+      void discard() {
+        queue.clear();
+        queued = sending.size();
+      }
       tcp::socket& from;
       tcp::socket& to;
       net::steady_timer timer;
@@ -190,6 +200,7 @@ class FaultProxy::Loop {
       std::string sending;
       bool reading = false;
       bool ended = false;  // the reading side has nothing more
+      bool deaf = false;   // the writing side takes nothing more
     };
 
     Stream& stream(Way way) { return ways_[static_cast<std::size_t>(way)]; }
@@ -202,7 +213,7 @@ class FaultProxy::Loop {
 
     void read(Way way) {
       Stream& at = stream(way);
-      if (at.reading || at.ended || ended_ || at.queued >= kMaxQueued) return;
+      if (at.reading || at.ended || ended_ || (at.queued >= kMaxQueued && !stranded_)) return;
       at.reading = true;
       at.from.async_read_some(net::buffer(at.chunk),
                               [self = shared_from_this(), way](Code failed, std::size_t size) {
@@ -248,6 +259,7 @@ class FaultProxy::Loop {
 
     void add(Way way, std::string bytes, Duration more) {
       Stream& at = stream(way);
+      if (at.deaf) return;
       const auto delay = loop_.faults.delay[static_cast<std::size_t>(way)] + more;
       // Nothing overtakes what came before it.
       at.last_due = std::max(at.last_due, Clock::now() + delay);
@@ -274,7 +286,12 @@ class FaultProxy::Loop {
                          Stream& sent = self->stream(way);
                          sent.queued -= std::exchange(sent.sending, {}).size();
                          if (self->ended_ || self->stranded_) return;
-                         if (failed) return self->give_up();
+                         if (failed) {
+                           // Whoever ended is found out by reading from it, and the other one told
+                           // when that may arrive.
+                           sent.deaf = true;
+                           sent.discard();
+                         }
                          self->read(way);
                          self->pump(way);
                        });

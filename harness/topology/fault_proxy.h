@@ -10,7 +10,8 @@
 //           return.
 // Lifetime: ends every connection when it goes.
 // Cost:     a copy of each chunk of at most 64 KiB; replies are parsed as well. A direction that does
-//           not drain is read no further than kMaxQueued.
+//           not drain is read no further than kMaxQueued, apart from a reply that has not come whole,
+//           which is kept besides, however large.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +40,8 @@ class FaultProxy {
 
   /// What comes from now on arrives so much later, in order.
   void delay(Way way, Duration by);
-  /// Nothing arrives while it lasts; afterwards everything does, as after a partition that heals.
+  /// Nothing arrives while it lasts, not even that the other side has ended; afterwards everything does,
+  /// as after a partition that heals. Only new connections still find the proxy.
   void hold(Way way, bool on);
   /// From the first invalidation on, the rest of that connection's replies waits so long.
   void delay_pushes(Duration by);
@@ -47,8 +49,8 @@ class FaultProxy {
   void drop_pushes(bool on);
   /// Ends every connection on both sides at once.
   void cut();
-  /// Half open: the server's side of every connection ends, and the client is not told. What it sends is
-  /// swallowed until cut().
+  /// Half open: the server's side of every connection ends, even of one that is still being made, and
+  /// the client is not told. What it sends is swallowed until cut().
   void strand();
   /// New connections are ended as soon as they come.
   void refuse(bool on);

@@ -3,7 +3,10 @@
 #include <cstdlib>
 #include <sstream>
 #include <system_error>
+#include <thread>
 #include <utility>
+
+#include "harness/topology/redis_client.h"
 
 namespace nearlane::harness {
 namespace {
@@ -91,6 +94,22 @@ Result<Instance> Instance::launch(InstanceOptions options, const std::string& re
   if (!ready) return ready.error();
   return Instance(std::move(options), std::move(*child), std::move(ready->resp),
                   std::move(ready->http));
+}
+
+Result<void> Instance::lanes_up_within(unsigned lanes, Duration limit) const {
+  const TimePoint end = Clock::now() + limit;
+  const std::string wanted = std::to_string(lanes);
+  RedisClient client(resp_);
+  while (true) {
+    const auto up = client.info("nearlane", "l2_lanes_up");
+    if (up && *up == wanted) return {};
+    if (Clock::now() > end) {
+      return Error{
+          Errc::timeout,
+          options_.name + ": " + (up ? *up + " lanes are up, of " + wanted : up.error().detail)};
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 Result<ExitStatus> Instance::drain(Duration limit) { return child_.terminate(limit); }

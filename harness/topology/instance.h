@@ -39,6 +39,10 @@ class Instance {
   [[nodiscard]] Child& child() noexcept { return child_; }
   [[nodiscard]] const Child& child() const noexcept { return child_; }
 
+  /// Waits until it says that so many lanes to L2 are up, which is all of them if that is its `--pool`:
+  /// what goes over one that is still connecting may fail. timeout with what it said last.
+  [[nodiscard]] Result<void> lanes_up_within(unsigned lanes, Duration limit) const;
+
   /// SIGTERM and wait for its drain; past the limit it is killed and the answer is timeout.
   [[nodiscard]] Result<ExitStatus> drain(Duration limit = std::chrono::seconds(10));
   /// SIGKILL, reaped on return.
