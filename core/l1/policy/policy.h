@@ -32,7 +32,8 @@ struct Room {
   [[nodiscard]] std::uint64_t capacity() const noexcept { return entries != 0 ? entries : bytes; }
   [[nodiscard]] std::uint64_t weight(const Entry& entry) const noexcept {
     if (entries == 0) return entry.charge();
-    return std::max<std::uint64_t>(1, entry.charge() / (bytes / entries));
+    const std::uint64_t each = bytes / entries;  // 0: a room that was given entries only
+    return each == 0 ? 1 : std::max<std::uint64_t>(1, entry.charge() / each);
   }
 };
 
