@@ -15,8 +15,8 @@ namespace {
 constexpr std::uint64_t kFullTenths = 64;
 
 /// A table of this size comes from the kernel, which zeroes a page when it is first touched: nobody waits for
-/// the whole. Unit: bytes.
-constexpr std::size_t kPagesFrom = std::size_t{128} * 1024;
+/// the whole. Smaller ones stay in the heap, whose huge pages they share; alone they would have none. Unit: bytes.
+constexpr std::size_t kPagesFrom = std::size_t{2} << 20U;
 
 }  // namespace
 
