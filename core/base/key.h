@@ -11,12 +11,12 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace nearlane {
 

@@ -14,6 +14,7 @@
 
 #include "core/base/epoch.h"
 #include "core/l1/shard.h"
+#include "core/l1/table_map.h"
 
 namespace nearlane::l1 {
 namespace {
@@ -129,6 +130,15 @@ TEST_P(L1Contract, KeysThatDoNotExistPushNothingOutThatDoes) {
   for (int key = 0; key < 12'000; ++key) deny(key);
   EXPECT_GT(by_either.stats().negatives, 3'000U);
   EXPECT_LE(by_either.stats().bytes, kMiB);
+}
+
+TEST_P(L1Contract, NoEntryCostsLessThanALimitOfEntriesCountsOn) {
+  auto& map = make();
+  if (!holds()) return;
+  map.put(Entry::build(KeyRef(0, "k"), "", kForever, 0));
+  EXPECT_GE(map.stats().bytes, kLeastCost);
+  map.put(Entry::build_negative(KeyRef(0, "k"), kForever, 0));
+  EXPECT_GE(map.stats().bytes, kLeastCost);
 }
 
 TEST_P(L1Contract, DatabasesAreApart) {

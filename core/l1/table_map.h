@@ -32,7 +32,7 @@ inline constexpr std::size_t kAhead = 32;
 inline constexpr unsigned kShardShift = 8;
 static_assert(kShardShift + std::bit_width(kMostShards - 1) <= kHomeShift);
 /// Less than the smallest entry costs. A limit of more entries than this allows for never applies. Unit: bytes.
-inline constexpr std::uint64_t kLeastCost = 96;
+inline constexpr std::uint64_t kLeastCost = 64;
 
 [[nodiscard]] constexpr std::uint64_t shard_count(std::uint64_t bytes,
                                                   std::uint64_t entries) noexcept {

@@ -145,6 +145,12 @@ Lookup lookup_of(EntryPtr entry) {
 
 }  // namespace
 
+/// What L1 holds no copy of, whatever L2 answered: keys that are not to be in it, and what nobody vouches for.
+void restrict(Decision& decision, const KeyRules& rules, const Answer& answer) noexcept {
+  if (!rules.l1) decision.action = Decision::Action::leave;
+  if (answer.epoch == cohere::kNoEpoch) decision.action = Decision::Action::erase;
+}
+
 /// GET from L2: installs, and answers all who joined.
 class Fetch final : public cohere::Call {
  public:
@@ -162,8 +168,7 @@ class Fetch final : public cohere::Call {
       decision = cohere::after_fetch(
           answer.reply, answer.pttl, answer.sent_at,
           TieredCache::Impl::keep_for(key, answer.sent_at, rules_.l1_ttl), rules_.negative_ttl);
-      if (!rules_.l1) decision.action = Decision::Action::leave;
-      if (answer.epoch == cohere::kNoEpoch) decision.action = Decision::Action::erase;
+      restrict(decision, rules_, answer);
       if (answer.reply.type == protocol::Type::bulk_string) {
         entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
       } else if (decision.action == Decision::Action::install) {
@@ -233,9 +238,7 @@ class Store final : public cohere::Call {
                      : cohere::after_store(answer.reply, answer.pttl, answer.sent_at,
                                            TieredCache::Impl::keep_for(
                                                command.key.ref(), answer.sent_at, rules_.l1_ttl));
-    if (!rules_.l1) decision.action = Decision::Action::leave;
-    if (!answer.error && answer.epoch == cohere::kNoEpoch)
-      decision.action = Decision::Action::erase;
+    if (!answer.error) restrict(decision, rules_, answer);
     if (decision.action == Decision::Action::install) {
       command.value->set_deadline(decision.deadline);
       command.value->set_epoch(answer.epoch);

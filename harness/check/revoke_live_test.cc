@@ -225,10 +225,9 @@ TEST_F(Revoke, OverTheCapIsAClearError) {
   ASSERT_EQ(first.exchange("SET s:2 v"), "+OK\r\n");
   first.send("NEARLANE.REVOKE s:1\r\n");
   expect_deleted("s:1");
-  EXPECT_EQ(
-      second.exchange("NEARLANE.REVOKE s:2"),
-      "-ERR nearlane: a cap is reached; nothing was sent: too many strict revocations wait "
-      "(max_revocations)\r\n");
+  EXPECT_EQ(second.exchange("NEARLANE.REVOKE s:2"),
+            "-ERR nearlane: a cap is reached; nothing was sent: too many strict revocations wait "
+            "(max_revocations)\r\n");
   EXPECT_EQ(web.exchange("DELETE", "/cache/s:2?strict").status, "503");
   EXPECT_TRUE(first.is_silent_for(5ms));
   EXPECT_EQ(second.exchange("GET s:2"), "$1\r\nv\r\n");
