@@ -63,13 +63,11 @@ struct alignas(kLine) Slot {
   std::atomic<std::uint64_t> epoch{
       0};  // 0: idle. Written by the owner at each guard, and by scans.
 
-  // The rest belongs to the owning thread, but for `pending_bytes`, which anyone may read, and `taken`,
-  // which Domain::mutex protects.
-  alignas(kLine) std::atomic<std::uint64_t> pending_bytes{0};
-  Bag bag;
-  std::size_t unsealed = 0;  // objects at the bag's end without a stamp
-  std::size_t unsealed_bytes = 0;
-  bool collecting = false;  // free functions may retire; they must not start a second round
+  // The rest belongs to the owning thread, but for `taken`, which Domain::mutex protects.
+  alignas(kLine) Bag bag;
+  std::size_t unsealed = 0;        // objects at the bag's end without a stamp
+  std::size_t unsealed_bytes = 0;  // of them; not in Domain::bytes yet
+  bool collecting = false;         // free functions may retire; they must not start a second round
   bool taken = true;
   Slot* next = nullptr;
 };
@@ -78,8 +76,9 @@ struct Domain {
   alignas(kLine) std::mutex mutex;    // scans, registration, orphans
   std::atomic<Slot*> slots{nullptr};  // pushed under the mutex, walked without it
   Bag orphans;                        // sealed; under the mutex
-  std::atomic<std::uint64_t> orphan_bytes{0};
   std::atomic<std::size_t> orphan_count{0};
+  // Sealed and not yet freed. On a line of its own: every put of a map reads it.
+  alignas(kLine) std::atomic<std::uint64_t> bytes{0};
 };
 
 Domain& domain() {
@@ -90,11 +89,6 @@ Domain& domain() {
 /// The thread's slot. Trivial like detail::reader; Leaver below brings the destructor.
 constinit thread_local Slot* own = nullptr;
 
-void add_pending(Slot& slot, std::uint64_t bytes) noexcept {
-  slot.pending_bytes.store(slot.pending_bytes.load(std::memory_order_relaxed) + bytes,
-                           std::memory_order_relaxed);
-}
-
 void seal(Slot& slot) noexcept {
   if (slot.unsealed == 0) return;
   // A write on purpose: a plain load could be older than the unlinks it is to stamp.
@@ -103,6 +97,7 @@ void seal(Slot& slot) noexcept {
        ++it) {
     it->epoch = stamp;
   }
+  domain().bytes.fetch_add(slot.unsealed_bytes, std::memory_order_relaxed);
   slot.unsealed = 0;
   slot.unsealed_bytes = 0;
 }
@@ -115,9 +110,6 @@ void leave() noexcept {
   const std::lock_guard lock(all.mutex);
   all.orphans.insert(all.orphans.end(), slot.bag.begin(), slot.bag.end());
   all.orphan_count.store(all.orphans.size(), std::memory_order_relaxed);
-  all.orphan_bytes.fetch_add(slot.pending_bytes.load(std::memory_order_relaxed),
-                             std::memory_order_relaxed);
-  slot.pending_bytes.store(0, std::memory_order_relaxed);
   Bag().swap(slot.bag);
   slot.taken = false;
   own = nullptr;
@@ -185,13 +177,15 @@ void free_own(Slot& slot) noexcept {
   if (slot.collecting) return;
   slot.collecting = true;
   const std::uint64_t present = now.load(std::memory_order_acquire);
+  std::uint64_t bytes = 0;
   for (std::size_t freed = 0; freed < kCollectBatch; ++freed) {
     if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), present)) break;
     const Retired retired = slot.bag.front();
     slot.bag.pop_front();
-    add_pending(slot, -std::uint64_t{retired.bytes});
+    bytes += retired.bytes;
     retired.free(retired.object);
   }
+  if (bytes != 0) domain().bytes.fetch_sub(bytes, std::memory_order_relaxed);
   slot.collecting = false;
 }
 
@@ -212,7 +206,7 @@ std::size_t free_orphans() noexcept {
     all.orphan_count.store(all.orphans.size(), std::memory_order_relaxed);
   }
   for (std::size_t i = 0; i < count; ++i) {  // outside the lock: a free function may retire
-    all.orphan_bytes.fetch_sub(batch[i].bytes, std::memory_order_relaxed);
+    all.bytes.fetch_sub(batch[i].bytes, std::memory_order_relaxed);
     batch[i].free(batch[i].object);
   }
   return count;
@@ -230,7 +224,6 @@ void retire(void* object, void (*free)(void*), std::size_t bytes) {
   slot.bag.push_back({object, free, bytes, 0});
   ++slot.unsealed;
   slot.unsealed_bytes += bytes;
-  add_pending(slot, bytes);
   if (slot.unsealed >= kSealObjects || slot.unsealed_bytes >= kSealBytes) {
     seal(slot);
     advance();
@@ -254,15 +247,15 @@ void drain() noexcept {
     found = false;
     for (Slot* slot = all.slots.load(std::memory_order_acquire); slot != nullptr;
          slot = slot->next) {
+      seal(*slot);
       while (!slot->bag.empty()) {
         const Retired retired = slot->bag.front();
         slot->bag.pop_front();
-        slot->unsealed = std::min(slot->unsealed, slot->bag.size());
-        add_pending(*slot, -std::uint64_t{retired.bytes});
+        all.bytes.fetch_sub(retired.bytes, std::memory_order_relaxed);
         retired.free(retired.object);
+        seal(*slot);  // what it retired
         found = true;
       }
-      slot->unsealed_bytes = 0;
     }
     now.fetch_add(2, std::memory_order_acq_rel);  // nobody looks: all orphans are free
     while (free_orphans() != 0) found = true;
@@ -270,13 +263,8 @@ void drain() noexcept {
 }
 
 std::uint64_t retired_bytes() noexcept {
-  const Domain& all = domain();
-  std::uint64_t total = all.orphan_bytes.load(std::memory_order_relaxed);
-  for (const Slot* slot = all.slots.load(std::memory_order_acquire); slot != nullptr;
-       slot = slot->next) {
-    total += slot->pending_bytes.load(std::memory_order_relaxed);
-  }
-  return total;
+  return domain().bytes.load(std::memory_order_relaxed) +
+         (own != nullptr ? own->unsealed_bytes : 0);
 }
 
 }  // namespace nearlane::epoch

@@ -1,7 +1,8 @@
 // Cells: gives each entry of a shard a small dense number, which policies and the wheel count in.
 //
 // An array of words: an entry's address, or, for a free cell, twice the next free number plus one
-// (addresses are even). So giving a cell back allocates nothing. The entry knows its cell too.
+// (addresses are even). So giving a cell back allocates nothing. The entry knows its cell too. A cell is never
+// moved, so where few are left of many, next() finds them.
 //
 // Threads:   under the shard's lock.
 #pragma once
@@ -12,6 +13,7 @@
 #include <limits>
 
 #include "core/entry/entry.h"
+#include "core/l1/bit_tree.h"
 #include "core/l1/chunks.h"
 
 namespace nearlane::l1 {
@@ -33,12 +35,14 @@ class Cells {
     } else {
       free_ = static_cast<CellId>(words_[cell] >> 1U);
     }
+    live_.insert(cell);
     set(cell, entry);
     return cell;
   }
   void give_back(CellId cell) noexcept {
     words_[cell] = Word{free_} << 1U | 1U;
     free_ = cell;
+    live_.erase(cell);
   }
   void set(CellId cell, const Entry* entry) noexcept {
     words_[cell] = std::bit_cast<Word>(entry);
@@ -54,14 +58,22 @@ class Cells {
     const CellId cell = entry->cell();
     return cell < end() && at(cell) == entry;
   }
+  /// The cell that holds an entry and is the first of them from `from` on, or from the beginning where none is
+  /// behind. kNoCell: there is none.
+  [[nodiscard]] CellId next(CellId from) const noexcept {
+    const CellId cell = live_.next(from);
+    return cell != kNoCell ? cell : live_.next(0);
+  }
   /// One past the largest number ever given.
   [[nodiscard]] CellId end() const noexcept { return static_cast<CellId>(words_.size()); }
 
  private:
   using Word = std::uintptr_t;
+  static_assert(kNoCell == BitTree::kNone);
   static_assert(alignof(Entry) >= 2 && sizeof(Word) >= 8);
 
   Chunks<Word> words_;
+  BitTree live_;
   CellId free_ = kNoCell;
 };
 

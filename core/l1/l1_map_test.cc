@@ -292,6 +292,15 @@ TEST_P(L1Contract, ReschedulingWhatHasLeftDoesNothing) {
   map.reschedule(*found);
   EXPECT_EQ(map.sweep(TimePoint{std::chrono::seconds(2000)}, 100), 0U);
   EXPECT_EQ(get("k"), "w");
+  // And where nobody has taken its place.
+  found = map.find(KeyRef(0, "k"));
+  map.erase(KeyRef(0, "k"));
+  found->set_deadline(TimePoint{});
+  map.reschedule(*found);
+  EXPECT_EQ(map.sweep(TimePoint{std::chrono::seconds(3000)}, 100), 0U);
+  map.clear();
+  map.reschedule(*found);
+  EXPECT_EQ(map.sweep(TimePoint{std::chrono::seconds(4000)}, 100), 0U);
 }
 
 TEST_P(L1Contract, ClearAndWalkSeeEveryEntry) {
@@ -361,7 +370,9 @@ TEST_P(L1Contract, ALargeValueGetsItsRoomAmongSmallOnesInTheEnd) {
   const std::string value(500'000, 'v');
   std::size_t inserted = 0;
   for (int tries = 0; tries < 60 && evicts(); ++tries) {
+    const auto evictions = map.stats().evictions;
     const auto outcome = map.put(entry(fmt::format("large{}", tries), value));
+    ASSERT_LE(map.stats().evictions - evictions, kEvictionsPerCall);
     ASSERT_LE(map.stats().bytes, 4 * kMiB + 530'000) << "over by one entry at most";
     inserted += outcome == PutOutcome::inserted ? 1 : 0;
     ASSERT_NE(outcome, PutOutcome::replaced);
@@ -399,6 +410,26 @@ TEST_P(L1Contract, RetiredBytesCountAgainstTheBudget) {
   for (unsigned i = 0; i < 2000; ++i) map.put(entry(name(i), value));
   EXPECT_LT(map.stats().bytes, usual - kMiB / 8) << "it makes room for what waits to be freed";
   EXPECT_GE(map.stats().bytes, kMiB / 2) << "but not without end";
+}
+
+TEST_P(L1Contract, TheArraysOfFormerEntriesCountAgainstTheBudget) {
+  if (!evicts()) return;
+  auto& map = make(kMiB);
+  const auto fill = [&](std::size_t bytes) {
+    const std::string value(bytes, 'v');
+    for (unsigned i = 0; i < 20 * kMiB / (bytes + 200); ++i) {
+      if (i % 64 == 0) epoch::collect();
+      map.put(entry(name(i), value));
+    }
+    epoch::drain();
+    map.put(entry("last", value));
+    return map.stats().bytes;
+  };
+  const auto usual = fill(2000);
+  fill(1);
+  for (unsigned i = 0; i < 20 * kMiB / 200; ++i) map.erase(KeyRef(0, name(i)));
+  epoch::drain();
+  EXPECT_LT(fill(2000), usual - kMiB / 20);
 }
 
 std::string test_name(const testing::TestParamInfo<MapAndPolicy>& info) {

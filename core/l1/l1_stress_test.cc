@@ -76,9 +76,19 @@ class Scene {
         found = EntryPtr::pin(map_->find(ref(key)));
       }
       if (!found) continue;
+      if (random() % 4 == 0) end_early(key);
       std::this_thread::yield();
       map_->replace_if(found.get(), build(key, check(key, *found), 50));
     }
+  }
+
+  /// A deadline moves to now, as a touch may move it, while others put, erase, evict and clear.
+  void end_early(unsigned key) {
+    const epoch::Guard guard;
+    const Entry* found = map_->find(ref(key));
+    if (found == nullptr) return;
+    found->set_deadline(TimePoint(Duration(1)));
+    map_->reschedule(*found);
   }
 
   void keep_house() {

@@ -323,7 +323,7 @@ TEST_F(PolicyGolden, AHotSetSurvivesAScanUnlessThePolicyIsLru) {
   constexpr std::uint32_t kCapacity = 1000;
   constexpr std::uint32_t kHot = 500;
   EXPECT_EQ(hot_after_scan("lru", kCapacity, kHot), 0U);
-  for (const std::string_view policy : {"sieve", "s3fifo", "wtinylfu"}) {
+  for (const std::string_view policy : {"adaptive", "sieve", "s3fifo", "wtinylfu"}) {
     EXPECT_GE(hot_after_scan(policy, kCapacity, kHot), kHot * 99 / 100) << policy;
   }
 }

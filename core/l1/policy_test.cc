@@ -3,13 +3,17 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core/l1/bit_tree.h"
+#include "core/l1/cells.h"
 #include "core/l1/ghost.h"
+#include "core/l1/policy/adaptive.h"
 #include "core/l1/policy/clock.h"
 #include "core/l1/policy/s3fifo.h"
 #include "core/l1/policy/sieve.h"
@@ -87,6 +91,82 @@ TYPED_TEST(MarkingPolicy, AnEmptyShardHasNoVictim) {
   Held<TypeParam> held(3);
   for (const auto& entry : held.entries) held.policy.erase(entry->cell(), *entry);
   EXPECT_EQ(held.policy.victim(held.cells), kNoCell);
+}
+
+TEST(BitTree, FindsTheNextOneAsAStandardSetDoes) {
+  std::mt19937_64 random(3);
+  for (const std::uint32_t most : {1U, 63U, 64U, 65U, 4096U, 4097U, 300'000U}) {
+    BitTree tree;
+    std::set<std::uint32_t> model;
+    EXPECT_EQ(tree.next(0), BitTree::kNone);
+    for (int step = 0; step < 3000; ++step) {
+      // Now many, now few.
+      const bool filling = step / 500 % 2 == 0;
+      const auto number = static_cast<std::uint32_t>(random() % most);
+      if (random() % 8 < (filling ? 7 : 1)) {
+        if (model.insert(number).second) tree.insert(number);
+      } else if (!model.empty()) {
+        auto leaving = model.lower_bound(number);
+        if (leaving == model.end()) leaving = model.begin();
+        tree.erase(*leaving);
+        model.erase(leaving);
+      }
+      const auto from = static_cast<std::uint32_t>(random() % (most + 100));
+      const auto next = model.lower_bound(from);
+      ASSERT_EQ(tree.next(from), next == model.end() ? BitTree::kNone : *next) << from;
+    }
+  }
+}
+
+TEST(Cells, FindTheFewThatAreLeft) {
+  Cells cells;
+  std::vector<EntryPtr> entries;
+  for (int i = 0; i < 10000; ++i) {
+    entries.push_back(Entry::build(KeyRef(0, fmt::format("k{}", i)), "v", kForever, 0));
+    ASSERT_EQ(cells.take(entries.back().get()), static_cast<CellId>(i));
+  }
+  for (CellId cell = 0; cell < 10000; ++cell) {
+    if (cell != 70 && cell != 8000) cells.give_back(cell);
+  }
+  EXPECT_EQ(cells.next(0), 70U);
+  EXPECT_EQ(cells.next(70), 70U);
+  EXPECT_EQ(cells.next(71), 8000U);
+  EXPECT_EQ(cells.next(8001), 70U) << "it begins again";
+  EXPECT_EQ(cells.next(20000), 70U);
+  cells.give_back(70);
+  cells.give_back(8000);
+  EXPECT_EQ(cells.next(0), kNoCell);
+}
+
+// Large values take the place of many small ones: then nearly all cells are free, and looking for an entry
+// must not become a walk over all of them.
+TEST(Adaptive, FindsAVictimAmongFewEntriesInManyCells) {
+  constexpr std::size_t kMany = 50'000;
+  Adaptive::Shared shared(Room{.bytes = 0, .entries = kMany});
+  Adaptive policy(Room{.bytes = 0, .entries = kMany}, shared, 1);
+  Cells cells;
+  std::vector<EntryPtr> entries;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    entries.push_back(Entry::build(KeyRef(0, fmt::format("k{}", i)), "v", kForever, 0));
+    const Entry& entry = *entries.back();
+    policy.insert(cells.take(&entry), entry, entry.key().hash);
+  }
+  std::set<CellId> left;
+  for (CellId cell = 0; cell < kMany; ++cell) {
+    if (cell % 1000 == 0) {
+      left.insert(cell);
+    } else {
+      policy.erase(cell, *entries[cell]);
+      cells.give_back(cell);
+    }
+  }
+  while (!left.empty()) {
+    const CellId victim = policy.victim(cells);
+    ASSERT_EQ(left.erase(victim), 1U);
+    policy.erase(victim, *entries[victim]);
+    cells.give_back(victim);
+  }
+  EXPECT_EQ(policy.victim(cells), kNoCell);
 }
 
 TEST(Queues, KnowWhatEachWeighs) {

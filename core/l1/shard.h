@@ -1,8 +1,9 @@
 // Shard: a table, a policy, a wheel and a byte budget under one lock. A map is one of these, or many.
 //
 // Budget.  An entry costs what the allocator gave for it and is likely to lose beside it, plus what table,
-// cells, policy and wheel take for one on average. What was retired and not yet freed counts too: it lowers the limit, by a quarter of the
-// share at most, because evicting more only retires more. A put makes room first and evicts at most
+// cells, policy and wheel take for one on average. What was retired and not yet freed counts too: it lowers the
+// limit, by a quarter of the share at most, because evicting more only retires more. And so do the arrays of a
+// time with more and smaller entries, by a third at most, because they do not shrink. A put makes room first and evicts at most
 // kEvictionsPerCall entries; what that leaves over the limit the next puts go on with. An entry larger
 // than kPromptBytes, for which one call's evictions may not make room, is let in only when no such
 // backlog is there, so a shard is never over its share by more than one entry, and an entry may be
@@ -47,6 +48,8 @@ inline constexpr std::uint64_t kNegativePart = 16;
 inline constexpr std::uint64_t kLostPart = 32;
 /// Retired bytes may take this part of a share from the living.
 inline constexpr std::uint64_t kRetiredPart = 4;
+/// And the arrays, which never shrink, of entries that are there no more this part.
+inline constexpr std::uint64_t kIdlePart = 3;
 /// Entries that a sweep looks at before it lets others at the lock.
 inline constexpr std::size_t kSweepChunk = 256;
 
@@ -193,8 +196,7 @@ class alignas(128) Shard {
 
   /// What `entry` takes from the budget.
   [[nodiscard]] static std::uint64_t cost(const Entry& entry) noexcept {
-    return entry.charge() + entry.charge() / kLostPart + T::kBytesPerEntry + Cells::kBytesPerEntry +
-           P::kBytesPerEntry + Wheel::kBytesPerEntry;
+    return entry.charge() + entry.charge() / kLostPart + kArrays;
   }
 
  private:
@@ -211,6 +213,13 @@ class alignas(128) Shard {
     }
   }
 
+  /// What one entry takes beside itself.
+  static constexpr std::uint64_t kArrays =
+      T::kBytesPerEntry + Cells::kBytesPerEntry + P::kBytesPerEntry + Wheel::kBytesPerEntry;
+  /// What the arrays keep of a time with more entries, which were smaller.
+  [[nodiscard]] std::uint64_t idle() const noexcept {
+    return (cells_.end() - table_.size()) * kArrays;
+  }
   /// Whether `entry` may take the place of `old`, or a new one, as far as its being negative goes.
   [[nodiscard]] bool within_quota(const Entry& entry, const Entry* old) const noexcept {
     if (!entry.negative()) return true;
@@ -239,7 +248,8 @@ class alignas(128) Shard {
   [[nodiscard]] bool make_room(std::uint64_t needed, const Entry*& old, std::uint64_t hash,
                                std::uint64_t retired, Departed& gone) noexcept {
     if (needed > largest()) return false;
-    const std::uint64_t limit = room_.bytes - std::min(retired, room_.bytes / kRetiredPart);
+    const std::uint64_t limit = room_.bytes - std::min(room_.bytes / kRetiredPart, retired) -
+                                std::min(room_.bytes / kIdlePart, idle());
     std::uint64_t freed = 0;  // once the old one has gone
     if (old != nullptr) {
       freed = cost(*old);
@@ -264,7 +274,8 @@ class alignas(128) Shard {
     return true;
   }
 
-  void insert(EntryPtr entry, std::uint64_t hash) {
+  // No memory for the arrays ends the process: half an entry would be worse.
+  void insert(EntryPtr entry, std::uint64_t hash) noexcept {
     entry->set_mark(0);
     const CellId cell = cells_.take(entry.get());
     policy_.insert(cell, *entry, hash);

@@ -198,6 +198,28 @@ TEST(NativeTable, AFindBesideWholeGrowthsMissesNothingThatIsThere) {
   EXPECT_EQ(misses, 0U);
 }
 
+TEST(NativeTable, AnInsertMovesNoMoreThanItsBuckets) {
+  NativeTable table;
+  std::vector<EntryPtr> entries;
+  entries.reserve(50000);
+  std::uint64_t growths = 0;
+  for (int i = 0; i < 50000; ++i) {
+    entries.push_back(entry(fmt::format("key{}", i)));
+    const std::uint64_t before = table.left_to_move();
+    table.insert(entries.back().get(), entries.back()->key().hash);
+    const std::uint64_t after = table.left_to_move();
+    if (after > before) {
+      ++growths;
+      ASSERT_EQ(before, 0U) << "it grew before it had moved what there was";
+    } else {
+      ASSERT_LE(before - after, NativeTable::kMoved);
+    }
+  }
+  EXPECT_GT(growths, 8U);
+  table.clear();
+  epoch::drain();
+}
+
 // What passes a bucket is uncounted when it leaves, or every find would walk on for ever after a while.
 TEST(NativeTable, ChurnLeavesNoLongWays) {
   NativeTable table;

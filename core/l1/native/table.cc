@@ -207,6 +207,11 @@ void NativeTable::clear() {
   give_up(current);
 }
 
+std::uint64_t NativeTable::left_to_move() const noexcept {
+  const Buckets older{older_.load(std::memory_order_relaxed)};
+  return older ? older.count() - next_to_move_ : 0;
+}
+
 double NativeTable::mean_way() const noexcept {
   const Buckets current{current_.load(std::memory_order_relaxed)};
   std::uint64_t looked = 0;

@@ -58,6 +58,8 @@ class NativeTable {
   static constexpr bool kFindsUnlocked = true;
   static constexpr bool kShards = true;
   static constexpr std::size_t kBytesPerEntry = 14;
+  /// Buckets that an insert moves.
+  static constexpr std::uint64_t kMoved = 2;
 
   NativeTable();
   NativeTable(const NativeTable&) = delete;
@@ -99,6 +101,8 @@ class NativeTable {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   void clear();
 
+  /// Buckets of a growth that are not moved yet. For tests.
+  [[nodiscard]] std::uint64_t left_to_move() const noexcept;
   /// Buckets that a find of a random absent key looks at, on average over the homes. For tests.
   [[nodiscard]] double mean_way() const noexcept;
 
@@ -110,7 +114,6 @@ class NativeTable {
   static constexpr std::uint64_t kPassed = 0xF;
   static constexpr std::uint64_t kAddress = (std::uint64_t{1} << kTagShift) - 1 - kPassed;
   static constexpr unsigned kSmallest = 4;  // log2 of the buckets of an empty table
-  static constexpr std::uint64_t kMoved = 2;
   static constexpr std::uint64_t kTidied = 64;
 
   struct alignas(kLine) Bucket {

@@ -85,11 +85,7 @@ class Adaptive {
       draw(cells);
       cell = next_drawn(cells);
     }
-    // A shard that is nearly empty: the next one there is.
-    for (CellId looked = 0; cell == kNoCell && looked < cells.end(); ++looked) {
-      hand_ = hand_ + 1 < cells.end() ? hand_ + 1 : 0;
-      if (cells.at(hand_) != nullptr) cell = hand_;
-    }
+    if (cell == kNoCell) cell = cells.next(hand_);  // readers were faster than every draw
     if (cell != kNoCell) {
       remember(*cells.at(cell));
       leaving_ = cell;
@@ -111,6 +107,8 @@ class Adaptive {
   /// takes eight from the horizon to the end of its field.
   static constexpr int kRefreshed = 2;
   static constexpr std::size_t kGhostsPerEntry = 2;
+  /// A mark and the running tick are read one after the other, and other threads move both.
+  static constexpr unsigned kUnordered = 8;
 
   struct Ghost {
     std::uint16_t tag = 0;
@@ -141,7 +139,7 @@ class Adaptive {
   static std::uint16_t tag_of(std::uint64_t hash) noexcept {
     return static_cast<std::uint16_t>(std::max<std::uint64_t>(1, hash >> 16U & 0xFFFFU));
   }
-  Bucket& bucket_of(std::uint64_t hash) noexcept {
+  [[nodiscard]] Bucket& bucket_of(std::uint64_t hash) const noexcept {
     return ghosts_.buckets[(hash >> 32U) * ghosts_.count >> 32U];
   }
   Ghost* ghost_of(std::uint64_t hash) noexcept {
@@ -175,6 +173,8 @@ class Adaptive {
   /// Out of line: within a tick a hit does nothing, and should be no longer than that.
   [[gnu::noinline]] void note(const Entry& entry, std::uint64_t hash, Use before,
                               unsigned age) noexcept {
+    if (age > Use::kTicks - kUnordered)
+      return;  // used in a later tick than the one that this thread has seen
     const Use after = model_->used(before, age);
     if (entry.replace_mark(before.bits(), after.bits()) && model_->measured(hash)) {
       model_->use(before, after);
@@ -184,9 +184,10 @@ class Adaptive {
     return model_->rank(Use(entry.mark())) / static_cast<float>(room_.weight(entry));
   }
   void refresh_one(const Cells& cells) noexcept {
-    hand_ = hand_ + 1 < cells.end() ? hand_ + 1 : 0;
-    const Entry* entry = hand_ < cells.end() ? cells.at(hand_) : nullptr;
-    if (entry == nullptr) return;
+    const CellId next = cells.next(hand_ + 1);
+    if (next == kNoCell) return;
+    hand_ = next;
+    const Entry* entry = cells.at(hand_);
     const Use use(entry->mark());
     if (use.age(model_->now()) < ReuseModel::kHorizon) return;
     const Use oldest(use.uses(), use.interval(), model_->now() - (ReuseModel::kHorizon - 1));
@@ -203,21 +204,22 @@ class Adaptive {
   /// Looks at random cells and keeps those with the lowest scores, sorted. A small shard gives one victim a
   /// draw.
   void draw(const Cells& cells) noexcept {
-    const unsigned batch = std::clamp<unsigned>(cells.end() / 64, 1, kBatch);
+    const auto batch = static_cast<unsigned>(std::clamp<std::size_t>(entries_ / 64, 1, kBatch));
     const unsigned draws = batch == 1 ? 2 : batch;
     drawn_ = next_ = 0;
-    for (unsigned round = 0; round < draws && cells.end() != 0; ++round) {
+    for (unsigned round = 0; round < draws && entries_ != 0; ++round) {
       // The entries of a round are fetched side by side.
       std::array<CellId, kDrawsPerVictim> at;
       std::array<const Entry*, kDrawsPerVictim> entries;
       for (unsigned i = 0; i < kDrawsPerVictim; ++i) {
         random_ = random_ * 6364136223846793005U + 1442695040888963407U;
         at[i] = static_cast<CellId>((random_ >> 32U) * cells.end() >> 32U);
+        if (cells.at(at[i]) == nullptr) at[i] = cells.next(at[i]);
         entries[i] = cells.at(at[i]);
         __builtin_prefetch(entries[i]);
       }
       for (unsigned i = 0; i < kDrawsPerVictim; ++i) {
-        if (entries[i] != nullptr) consider(at[i], *entries[i], batch);
+        consider(at[i], *entries[i], batch);
       }
     }
   }
