@@ -63,6 +63,11 @@ void fill(l1::L1Map& map, std::uint64_t keys, Histogram* puts, Histogram& reads,
   crew.go();
 }
 
+void add(Times& times, const Histogram& round) {
+  times.all.merge(round);
+  times.longest.push_back(round.max());
+}
+
 std::unique_ptr<l1::L1Map> make(std::string_view map, std::string_view policy,
                                 std::uint64_t entries) {
   l1::L1Config config{.map = map, .policy = policy, .entries = entries};
@@ -72,26 +77,30 @@ std::unique_ptr<l1::L1Map> make(std::string_view map, std::string_view policy,
 
 }  // namespace
 
-Pauses measure_pauses(std::string_view map, std::string_view policy, std::uint64_t keys) {
-  Pauses pauses{.map = std::string(map)};
+void measure_pauses(std::string_view policy, std::uint64_t keys, Pauses& pauses) {
+  Histogram puts;
+  Histogram finds;
+  Histogram nothing;
   {
-    const auto filled = make(map, policy, keys);
-    fill(*filled, 2 * keys, &pauses.puts, pauses.finds, [&](const Name& name) {
+    const auto filled = make(pauses.map, policy, keys);
+    fill(*filled, 2 * keys, &puts, finds, [&](const Name& name) {
       const epoch::Guard guard;
       touch(filled->find(KeyRef(0, name.text())));
     });
   }
   epoch::drain();
   {
-    const auto filled = make(map, policy, keys);
-    const auto usual = static_cast<double>(pauses.finds.quantile(0.5).count()) / ticks_to_ns();
-    fill(*filled, 2 * keys, nullptr, pauses.nothing, [usual](const Name&) {
+    const auto filled = make(pauses.map, policy, keys);
+    const auto usual = static_cast<double>(finds.quantile(0.5).count()) / ticks_to_ns();
+    fill(*filled, 2 * keys, nullptr, nothing, [usual](const Name&) {
       const std::uint64_t begin = ticks_begin();
       while (static_cast<double>(ticks_end() - begin) < usual) continue;
     });
   }
   epoch::drain();
-  return pauses;
+  add(pauses.puts, puts);
+  add(pauses.finds, finds);
+  add(pauses.nothing, nothing);
 }
 
 }  // namespace nearlane::micro

@@ -12,20 +12,27 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "core/base/clock.h"
 #include "core/base/histogram.h"
 
 namespace nearlane::micro {
 
-struct Pauses {
-  std::string map;
-  Histogram puts = {};
-  Histogram finds = {};
-  Histogram nothing = {};
+/// Times of one kind.
+struct Times {
+  Histogram all = {};
+  std::vector<Duration> longest = {};  // of each round: a machine's own pauses come now and then
 };
 
-/// Puts 2 × `keys` values of 64 B into a map with room for `keys`.
-[[nodiscard]] Pauses measure_pauses(std::string_view map, std::string_view policy,
-                                    std::uint64_t keys);
+struct Pauses {
+  std::string map;
+  Times puts = {};
+  Times finds = {};
+  Times nothing = {};
+};
+
+/// A round more: puts 2 × `keys` values of 64 B into a new map with room for `keys`.
+void measure_pauses(std::string_view policy, std::uint64_t keys, Pauses& pauses);
 
 }  // namespace nearlane::micro

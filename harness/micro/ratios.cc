@@ -84,7 +84,8 @@ constexpr std::array kTable{
 };
 
 /// Keys that there is room for when pauses are measured.
-constexpr std::uint64_t kPausesKeys = 1000000;
+constexpr std::uint64_t kPausesKeys = 250'000;
+constexpr unsigned kPausesRounds = 5;
 
 /// Fewer keys, for a run that only shows that it works.
 constexpr std::uint64_t kQuickKeys = 5000;
@@ -323,10 +324,12 @@ int run_ratios(const RatioOptions& options) {
   }
   std::vector<std::string> maps = table.others;
   maps.insert(maps.begin(), options.map);
-  for (const std::string& map : maps) {
-    std::fprintf(stderr, "nearlane-micro: pauses of %s\n", map.c_str());
-    table.pauses.push_back(
-        measure_pauses(map, options.policy, options.quick ? kQuickKeys : kPausesKeys));
+  for (const std::string& map : maps) table.pauses.push_back({.map = map});
+  for (unsigned round = 0; round < (options.quick ? 1 : kPausesRounds); ++round) {
+    std::fprintf(stderr, "nearlane-micro: pauses, round %u of %u\n", round + 1, kPausesRounds);
+    for (Pauses& pauses : table.pauses) {
+      measure_pauses(options.policy, options.quick ? kQuickKeys : kPausesKeys, pauses);
+    }
   }
   const std::string page = ratios_markdown(table);
   if (!write(options.out, ratios_json(table)) || !write(page_beside(options.out), page)) return 2;
