@@ -9,6 +9,7 @@
 
 #include <bit>
 #include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -36,6 +37,7 @@ class Cells {
       free_ = static_cast<CellId>(words_[cell] >> 1U);
     }
     live_.insert(cell);
+    ++size_;
     set(cell, entry);
     return cell;
   }
@@ -43,6 +45,7 @@ class Cells {
     words_[cell] = Word{free_} << 1U | 1U;
     free_ = cell;
     live_.erase(cell);
+    --size_;
   }
   void set(CellId cell, const Entry* entry) noexcept {
     words_[cell] = std::bit_cast<Word>(entry);
@@ -64,6 +67,8 @@ class Cells {
     const CellId cell = live_.next(from);
     return cell != kNoCell ? cell : live_.next(0);
   }
+  /// Entries.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
   /// One past the largest number ever given.
   [[nodiscard]] CellId end() const noexcept { return static_cast<CellId>(words_.size()); }
 
@@ -74,6 +79,7 @@ class Cells {
 
   Chunks<Word> words_;
   BitTree live_;
+  std::size_t size_ = 0;
   CellId free_ = kNoCell;
 };
 

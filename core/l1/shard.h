@@ -185,7 +185,7 @@ class alignas(128) Shard {
 
   void add_stats(L1Stats& to) const noexcept {
     const ReadLock lock(mutex_);
-    to.entries += table_.size();
+    to.entries += cells_.size();
     to.bytes += bytes_;
     to.capacity += room_.bytes;
     to.evictions += evictions_;
@@ -218,7 +218,7 @@ class alignas(128) Shard {
       T::kBytesPerEntry + Cells::kBytesPerEntry + P::kBytesPerEntry + Wheel::kBytesPerEntry;
   /// What the arrays keep of a time with more entries, which were smaller.
   [[nodiscard]] std::uint64_t idle() const noexcept {
-    return (cells_.end() - table_.size()) * kArrays;
+    return (cells_.end() - cells_.size()) * kArrays;
   }
   /// Whether `entry` may take the place of `old`, or a new one, as far as its being negative goes.
   [[nodiscard]] bool within_quota(const Entry& entry, const Entry* old) const noexcept {
@@ -257,7 +257,7 @@ class alignas(128) Shard {
     }
     const auto full = [&] {
       return bytes_ - freed + needed > limit ||
-             (room_.entries != 0 && table_.size() + (old == nullptr ? 1 : 0) > room_.entries);
+             (room_.entries != 0 && cells_.size() + (old == nullptr ? 1 : 0) > room_.entries);
     };
     for (std::size_t evicted = 0; full(); ++evicted) {
       if (evicted == kEvictionsPerCall) return needed <= kPromptBytes || bytes_ - freed <= limit;
