@@ -27,6 +27,22 @@ class ScenarioFiles : public testing::Test {
     std::ofstream(directory_ / "family/one.toml") << text;
   }
 
+  /// The only scenario there is.
+  [[nodiscard]] ScenarioResult run_quick() const {
+    const auto scenarios = load_scenarios(directory_.string());
+    if (!scenarios) return {.failures = {scenarios.error().detail}};
+    Meter meter;
+    return run_scenario(scenarios->front(), {.suite = "standard", .quick = true}, "label", "",
+                        meter);
+  }
+  /// -1 where there is no such measure or no value.
+  static double last(const ScenarioResult& result, std::string_view id, const std::string& metric) {
+    for (const auto& measure : result.measures) {
+      if (measure.id == id) return measure.repetitions.back().values.at(metric).value_or(-1);
+    }
+    return -1;
+  }
+
   std::filesystem::path directory_;
 };
 
@@ -102,23 +118,37 @@ keys = 5
 operations = 5000
 keys = 50
 )");
-  const auto scenarios = load_scenarios(directory_.string());
-  ASSERT_TRUE(scenarios.has_value()) << scenarios.error().detail;
-  Meter meter;
-  const auto result =
-      run_scenario(scenarios->front(), {.suite = "standard", .quick = true}, "label", "", meter);
+  const auto result = run_quick();
   EXPECT_EQ(result.failures, std::vector<std::string>{});
   const auto of = [&](const std::string& id, const std::string& metric) {
-    for (const auto& measure : result.measures) {
-      if (measure.id == id) return measure.repetitions.back().values.at(metric).value_or(-1);
-    }
-    return -1.0;
+    return last(result, id, metric);
   };
   EXPECT_GE(of("checked", "operations_count"), 5000);
   EXPECT_EQ(of("checked", "violations_count"), 0);
   EXPECT_EQ(of("settled", "compared_count"), 2 * 2 * 50);
   EXPECT_EQ(of("settled", "different_count"), 0);
   EXPECT_GE(of("stale/direct", "invalidations_per_write_count"), 1);
+}
+
+TEST_F(ScenarioFiles, FindWhatCoherenceCosts) {
+  write(R"(
+kind = "coherence_costs"
+title = "small"
+[writes]
+each = 200
+value_bytes = ["100B"]
+[loss]
+entries = 20_000
+[barrier]
+each = 5
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_GT(last(result, "write/lane/100", "of_bare_share"), 0);
+  EXPECT_EQ(last(result, "loss", "entries_count"), 20'000);
+  EXPECT_GT(last(result, "commands/warm", "rate_per_s"), 0);
+  EXPECT_EQ(last(result, "commands/idle", "rate_per_s"), 0);
+  EXPECT_EQ(last(result, "barrier/instance", "count"), 5);
 }
 
 TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {

@@ -1,0 +1,83 @@
+#include "harness/bench/polled_lane.h"
+
+#include <memory>
+#include <utility>
+
+#include <poll.h>
+
+namespace nearlane::harness {
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(5);
+constexpr std::size_t kReceive = std::size_t{64} * 1024;
+
+/// Leaves its answer with whoever waits for it.
+class Awaited final : public cohere::Call {
+ public:
+  Awaited(cohere::Command what, std::optional<cohere::Answer>& answer)
+      : Call(std::move(what)), answer_(answer) {}
+  void settle(const cohere::Answer&) noexcept override {}
+  void complete(cohere::Answer answer) noexcept override { answer_ = std::move(answer); }
+
+ private:
+  std::optional<cohere::Answer>& answer_;
+};
+
+}  // namespace
+
+PolledLane::PolledLane() : lane_({}, view_, *this), in_(kReceive) {}
+
+template <class Done>
+Result<void> PolledLane::pump(Done done) {
+  const TimePoint until = Clock::now() + kPatience;
+  while (!done()) {
+    const auto sent = socket_.send(lane_.output());
+    lane_.output().erase(0, sent.bytes);
+    const auto received = socket_.receive(in_);
+    const TimePoint now = Clock::now();
+    if (received.bytes != 0) lane_.received({in_.data(), received.bytes}, now);
+    if (received.bytes == 0 && !received.would_block) {
+      return Error{Errc::connection_lost, "the lane's connection ended"};
+    }
+    if (lane_.broken()) return *lane_.broken();
+    if (now > until) return Error{Errc::timeout, "the lane got no answer"};
+  }
+  return {};
+}
+
+Result<void> PolledLane::connect(const Endpoint& peer) {
+  if (const auto begun = socket_.connect(peer); !begun) return begun.error();
+  while (socket_.state() == Socket::State::connecting) {
+    pollfd waiting{.fd = socket_.fd(), .events = POLLOUT, .revents = 0};
+    if (poll(&waiting, 1, 1000) <= 0) return Error{Errc::timeout, "not connected in time"};
+    if (const auto done = socket_.finish_connect(); !done) return done.error();
+  }
+  lane_.connect();
+  lane_.connected(Clock::now());
+  return pump([this] { return lane_.state() == cohere::Lane::State::ready; });
+}
+
+Result<void> PolledLane::set(std::string_view key, std::string_view value) {
+  std::optional<cohere::Answer> answer;
+  cohere::Command command{.op = cohere::Op::transact,
+                          .key = Key(0, std::string(key)),
+                          .args = {"SET", std::string(key)},
+                          .value = Entry::build(KeyRef(0, key), value, TimePoint{}, 0)};
+  lane_.submit(std::make_unique<Awaited>(std::move(command), answer), Clock::now());
+  if (const auto done = pump([&answer] { return answer.has_value(); }); !done) {
+    lose();  // the answer has no place to go to any more
+    return done.error();
+  }
+  if (answer->error) return *answer->error;
+  if (!answer->reply.is_ok()) return Error{Errc::l2_error, answer->reply.text};
+  return {};
+}
+
+Duration PolledLane::lose() {
+  socket_.close();
+  const TimePoint begin = Clock::now();
+  lane_.closed({Errc::connection_lost, "given up"}, begin);
+  return Clock::now() - begin;
+}
+
+}  // namespace nearlane::harness
