@@ -30,7 +30,11 @@ class ScenarioFiles : public testing::Test {
   /// The only scenario there is.
   [[nodiscard]] ScenarioResult run_quick() const {
     const auto scenarios = load_scenarios(directory_.string());
-    if (!scenarios) return {.failures = {scenarios.error().detail}};
+    if (!scenarios) {
+      ScenarioResult none;
+      none.failures.push_back(scenarios.error().detail);
+      return none;
+    }
     Meter meter;
     return run_scenario(scenarios->front(), {.suite = "standard", .quick = true}, "label", "",
                         meter);
