@@ -1,7 +1,14 @@
 // DashMap (dashmap/src/lib.rs) as a target.
+//
+// Huge pages are something that a program asks for, and ours does (core/base/allocator.h). A program with a DashMap
+// and without such a request has pages of 4 KiB, so that is what the peer is measured in; and in huge ones too, so that
+// it can be told what they are worth to it.
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
+
+#include <sys/prctl.h>
 
 #include "harness/micro/order.h"
 #include "harness/micro/parts.h"
@@ -20,16 +27,40 @@ void nearlane_dashmap_free(void* table);
 
 namespace {
 
-constexpr std::string_view kDefault = "dashmap";
-constexpr std::string_view kFast = "dashmap-fast";
+struct Form {
+  std::string_view name;
+  bool fast;
+  bool huge_pages;
+};
+constexpr std::array kForms = {Form{"dashmap", false, false}, Form{"dashmap-fast", true, false},
+                               Form{"dashmap-huge", false, true},
+                               Form{"dashmap-fast-huge", true, true}};
 /// Names that are handed over at a time while filling.
 constexpr std::uint64_t kChunk = 1 << 16U;
 
+/// While it lives, memory that the process touches for the first time comes in pages of 4 KiB. The kernel may
+/// still make huge ones of them later, a few MiB a second.
+class OrdinaryPages {
+ public:
+  explicit OrdinaryPages(bool wanted) : wanted_(wanted) {
+    if (wanted_) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  }
+  ~OrdinaryPages() {
+    if (wanted_) prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+  }
+  OrdinaryPages(const OrdinaryPages&) = delete;
+  OrdinaryPages& operator=(const OrdinaryPages&) = delete;
+
+ private:
+  const bool wanted_;
+};
+
 class DashMapTarget final : public Target {
  public:
-  DashMapTarget(bool fast, const Fill& fill) {
+  DashMapTarget(const Form& form, const Fill& fill) {
+    const OrdinaryPages pages(!form.huge_pages);
     const std::string value(fill.value_bytes, 'v');
-    table_ = nearlane_dashmap_new(fast, fill.keys, value.data(), value.size());
+    table_ = nearlane_dashmap_new(form.fast, fill.keys, value.data(), value.size());
     std::vector<Name> names;
     for (std::uint64_t key = 0; key < fill.keys; key += names.size()) {
       names.clear();
@@ -62,11 +93,18 @@ class DashMapTarget final : public Target {
 
 }  // namespace
 
-std::vector<std::string_view> dashmap_names() { return {kDefault, kFast}; }
+std::vector<std::string_view> dashmap_names() {
+  std::vector<std::string_view> names;
+  names.reserve(kForms.size());
+  for (const Form& form : kForms) names.push_back(form.name);
+  return names;
+}
 std::string_view dashmap_build() { return NEARLANE_DASHMAP; }
 
 std::unique_ptr<Target> make_dashmap_target(std::string_view name, const Fill& fill) {
-  auto target = std::make_unique<DashMapTarget>(name == kFast, fill);
+  const auto* const form = std::ranges::find(kForms, name, &Form::name);
+  if (form == kForms.end()) return nullptr;
+  auto target = std::make_unique<DashMapTarget>(*form, fill);
   if (target->entries() != fill.keys) return nullptr;
   return target;
 }

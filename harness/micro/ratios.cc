@@ -21,7 +21,6 @@
 #include <string>
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -159,7 +158,6 @@ class Run {
         if (wrong_) return false;
       }
       filled.resize(1);
-      malloc_trim(0);
     }
     return true;
   }

@@ -2,6 +2,8 @@
 #include <fstream>
 #include <string>
 
+#include <malloc.h>
+
 #include "core/l1/l1_map.h"
 #include "harness/micro/parts.h"
 #include "harness/micro/target.h"
@@ -36,6 +38,8 @@ std::string_view peer_build() { return dashmap_build(); }
 
 std::unique_ptr<Target> make_target(std::string_view name, std::string_view policy,
                                     const Fill& fill) {
+  // What an earlier map has left free goes back to the kernel: the pages of this one are of its own kind.
+  malloc_trim(0);
   const auto peers = peer_names();
   if (std::ranges::find(peers, name) != peers.end()) return make_dashmap_target(name, fill);
   return make_l1_target(name, policy, fill);
