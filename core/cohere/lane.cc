@@ -36,6 +36,17 @@ std::string_view decimal(std::uint64_t value, std::array<char, 20>& buffer) noex
   return {buffer.data(), static_cast<std::size_t>(end - buffer.data())};
 }
 
+/// Of what INFO says; empty where there is no such field.
+std::string_view field_of(std::string_view info, std::string_view name) noexcept {
+  for (std::size_t end = 0; (end = info.find('\n')) != info.npos;) {
+    info.remove_prefix(end + 1);
+    if (!info.starts_with(name) || !info.substr(name.size()).starts_with(':')) continue;
+    const std::string_view value = info.substr(name.size() + 1);
+    return value.substr(0, value.find_first_of("\r\n"));
+  }
+  return {};
+}
+
 void append_args(std::string& out, const Command& command) {
   const bool with_value = static_cast<bool>(command.value);
   protocol::append_array_header(out, command.args.size() + (with_value ? 1 : 0));
@@ -213,7 +224,7 @@ void Lane::connected(TimePoint now) {
   } else if (config_.tracked) {
     write_own({"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}, Step::tracking, now);
   }
-  write_own({"ROLE"}, Step::role, now);
+  write_own({"INFO", "replication"}, Step::replication, now);
 }
 
 void Lane::begin_probe(TimePoint now) {
@@ -285,18 +296,14 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
       probe_.take_reply(reply);
       trusted_ = probe_.proven();
       return true;
-    case Step::role:
-      if (reply.type != Type::array || reply.elements.empty() ||
-          reply.elements[0].text != "master") {
-        fail(Errc::unavailable, reply.is_error() ? "ROLE: " + reply.text : "L2 is not a master");
-        return false;
-      }
+    case Step::replication:
+      if (!take_replication(reply)) return false;
       if (state_ == State::handshake) {
         // Before anything is read on the new connection, what was read on the old one is disowned.
         view_.bump();
         state_ = State::ready;
         trouble_.clear();
-        last_role_ = now;
+        last_replication_ = now;
         extend_lease(pending.answer.sent_at);
         flush_waiting(now);
       }
@@ -328,6 +335,22 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
       return true;
   }
   return true;
+}
+
+/// A node that was a replica for a moment may have taken another's data, and is a master like before: its
+/// replication id tells.
+bool Lane::take_replication(const Reply& reply) {
+  if (reply.is_error()) {
+    fail(Errc::unavailable, "INFO replication: " + reply.text);
+  } else if (field_of(reply.text, "role") != "master") {
+    fail(Errc::unavailable, "L2 is not a master");
+  } else {
+    const std::string_view id = field_of(reply.text, "master_replid");
+    if (state_ == State::handshake) replication_id_ = id;
+    if (replication_id_ == id) return true;
+    fail(Errc::unavailable, "L2 has another history than before: its replication id has changed");
+  }
+  return false;
 }
 
 void Lane::take_exec(Pending& pending, Reply& reply) {
@@ -469,9 +492,9 @@ void Lane::tick(TimePoint now) {
 void Lane::heartbeat(TimePoint now) {
   if (view_.take_hit()) last_hit_ = now;
   if (last_hit_ == TimePoint::min() || now - last_hit_ > config_.stay_warm) return;
-  if (now - last_role_ >= std::chrono::seconds(1)) {
-    last_role_ = now;
-    write_own({"ROLE"}, Step::role, now);
+  if (now - last_replication_ >= std::chrono::seconds(1)) {
+    last_replication_ = now;
+    write_own({"INFO", "replication"}, Step::replication, now);
   } else if (now - last_sent_ >= config_.lease / 5) {
     write_own({"PING"}, Step::pong, now);
   }

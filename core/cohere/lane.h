@@ -5,7 +5,7 @@
 // CLIENT CACHING YES, MULTI, …, PTTL, EXEC), matches replies to them in order, tells its listener
 // of invalidations at their place in that order, and keeps its LaneView's epoch and lease.
 //
-//      connect()          connected()          ROLE says master
+//      connect()          connected()        L2 says master
 //  down ───────► connecting ───────► handshake ───────► ready
 //    ▲               │ closed()          │ closed()        │ closed(): epoch bumped, in flight fails
 //    └───────────────┴───────────────────┴─────────────────┘
@@ -97,7 +97,7 @@ class Lane {
     tracking,
     table,  // of tracked keys, asked to have no limit: a refusal is no error
     probe,
-    role,        // of the handshake or of a heartbeat: L2 must be a master
+    replication,  // of the handshake or of a heartbeat: L2 must be a master, with the history that it had
     select,      // into a database that is known to exist
     try_select,  // into one that is not: nothing follows before its reply
     caching,
@@ -128,6 +128,7 @@ class Lane {
   void take_reply(protocol::Reply reply, TimePoint now);
   void take_push(const protocol::Reply& push);
   bool take_step(Pending& pending, Step step, protocol::Reply& reply, TimePoint now);
+  [[nodiscard]] bool take_replication(const protocol::Reply& reply);
   void take_exec(Pending& pending, protocol::Reply& reply);
   void take_try_select(const Pending& pending, const protocol::Reply& reply, TimePoint now);
   void note_error(std::string_view text);
@@ -164,7 +165,8 @@ class Lane {
   TimePoint probed_at_ = TimePoint::min();
   TimePoint lease_until_ = TimePoint::min();
   TimePoint last_sent_ = TimePoint::min();
-  TimePoint last_role_ = TimePoint::min();
+  std::string replication_id_;  // of this connection's L2: names the history that its data have
+  TimePoint last_replication_ = TimePoint::min();
   TimePoint last_hit_ = TimePoint::min();
   TimePoint next_deadline_ = kForever;  // no call is overdue before
 };

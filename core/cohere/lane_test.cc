@@ -18,8 +18,11 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr TimePoint kStart{seconds(1000)};
+constexpr std::string_view kMaster =
+    "=51\r\ntxt:# Replication\r\nrole:master\r\nmaster_replid:one\r\n\r\n";
 constexpr std::string_view kHandshake =
-    "%1\r\n+server\r\n+redis\r\n+OK\r\n+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+    "%1\r\n+server\r\n+redis\r\n+OK\r\n+OK\r\n=51\r\ntxt:# "
+    "Replication\r\nrole:master\r\nmaster_replid:one\r\n\r\n";
 
 /// Records in which order a lane settled calls and announced invalidations.
 struct Journal final : Listener {
@@ -95,13 +98,13 @@ TEST_F(LaneTest, ShakesHandsBeforeItIsReadable) {
   lane.connect();
   lane.connected(now);
   EXPECT_EQ(sent(), (Words{"HELLO 3 SETNAME nearlane", "CONFIG SET tracking-table-max-keys 0",
-                           "CLIENT TRACKING ON OPTIN NOLOOP", "ROLE"}));
+                           "CLIENT TRACKING ON OPTIN NOLOOP", "INFO replication"}));
   EXPECT_EQ(view.lease_until(), TimePoint::min());
   lane.received(kHandshake, now + milliseconds(3));
   EXPECT_EQ(lane.state(), Lane::State::ready);
   EXPECT_GT(view.epoch(), before);
   EXPECT_EQ(view.lease_until(), now + milliseconds(250))
-      << "the lease counts from when ROLE was sent";
+      << "the lease counts from when INFO was sent";
 }
 
 TEST_F(LaneTest, AsksForNoAnnouncementOfWhatL1WillNotHold) {
@@ -132,7 +135,7 @@ TEST_F(LaneTest, LivesWithAnL2ThatKeepsItsTableOfTrackedKeysLimited) {
   lane.connected(now);
   lane.received(
       "%0\r\n-NOPERM this user has no permissions to run the 'config|set' command\r\n+OK\r\n"
-      "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
+      "=51\r\ntxt:# Replication\r\nrole:master\r\nmaster_replid:one\r\n\r\n",
       now);
   EXPECT_EQ(lane.state(), Lane::State::ready);
 }
@@ -232,7 +235,8 @@ TEST_F(LaneTest, KeepsAWarmLanesLeaseAliveAndLeavesAnIdleOneAlone) {
   EXPECT_EQ(view.lease_until(), now + milliseconds(250));
   now += seconds(1);
   lane.tick(now);
-  EXPECT_EQ(sent(), Words{"ROLE"}) << "once a second the heartbeat also asks who is master";
+  EXPECT_EQ(sent(), Words{"INFO replication"})
+      << "once a second the heartbeat also asks who is master";
   lane.tick(now + seconds(6));
   EXPECT_EQ(sent(), Words{}) << "seconds after the last hit it falls silent";
 }
@@ -241,9 +245,40 @@ TEST_F(LaneTest, GivesUpOnAMasterThatWasDemoted) {
   make_ready();
   view.note_hit();
   lane.tick(now + seconds(1));
-  EXPECT_EQ(sent(), Words{"ROLE"});
-  lane.received("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n+connected\r\n:0\r\n", now);
-  EXPECT_TRUE(lane.broken());
+  EXPECT_EQ(sent(), Words{"INFO replication"});
+  lane.received("=36\r\ntxt:# Replication\r\nrole:slave\r\nx:y\r\n\r\n", now);
+  ASSERT_TRUE(lane.broken());
+  EXPECT_EQ(lane.broken()->detail, "L2 is not a master");
+}
+
+// It was a replica between two heartbeats, and may have taken another's data.
+TEST_F(LaneTest, GivesUpOnAMasterThatHasAnotherHistory) {
+  make_ready();
+  view.note_hit();
+  lane.tick(now + seconds(1));
+  std::string same(kMaster);
+  lane.received(same, now + seconds(1));
+  EXPECT_FALSE(lane.broken()) << "the same as in the handshake";
+  lane.tick(now + seconds(2));
+  lane.received(same.replace(same.find("one"), 3, "two"), now + seconds(2));
+  ASSERT_TRUE(lane.broken());
+  EXPECT_THAT(lane.broken()->detail, testing::HasSubstr("replication id"));
+  lane.closed(*lane.broken(), now + seconds(2));
+  EXPECT_EQ(view.lease_until(), TimePoint::min());
+  lane.connect();
+  lane.connected(now + seconds(2));
+  std::string handshake(kHandshake);
+  lane.received(handshake.replace(handshake.find("one"), 3, "two"), now + seconds(2));
+  EXPECT_EQ(lane.state(), Lane::State::ready) << "a new connection takes the new history";
+}
+
+TEST_F(LaneTest, SaysSoWhereItMayNotAskWhoIsMaster) {
+  lane.connect();
+  lane.connected(now);
+  lane.received("%1\r\n+server\r\n+redis\r\n+OK\r\n+OK\r\n-NOPERM no permission for 'info'\r\n",
+                now);
+  ASSERT_TRUE(lane.broken());
+  EXPECT_EQ(lane.broken()->detail, "INFO replication: NOPERM no permission for 'info'");
 }
 
 TEST_F(LaneTest, GivesUpAfterAnErrorThatDeniesAuthorityButHandsItOn) {
@@ -395,7 +430,6 @@ TEST_F(LaneTest, AnswersWithL2sErrorForADatabaseThatDoesNotExist) {
 class ProbedLane : public LaneTest {
  protected:
   static constexpr std::string_view kHello = "%1\r\n+server\r\n+redis\r\n";
-  static constexpr std::string_view kRole = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
   static constexpr std::string_view kPush = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\np\r\n";
 
   ProbedLane() : LaneTest({.probe_key = "p"}) {}
@@ -410,8 +444,9 @@ class ProbedLane : public LaneTest {
   void shake_hands(std::string_view push) {
     lane.connect();
     lane.connected(now);
-    EXPECT_EQ(sent().size(), 17U) << "HELLO, CONFIG, the probe, ROLE";
-    lane.received(std::string(kHello) + "+OK\r\n" + probe_replies(push) + std::string(kRole), now);
+    EXPECT_EQ(sent().size(), 17U) << "HELLO, CONFIG, the probe, INFO";
+    lane.received(std::string(kHello) + "+OK\r\n" + probe_replies(push) + std::string(kMaster),
+                  now);
     ASSERT_EQ(lane.state(), Lane::State::ready);
   }
 };
@@ -448,7 +483,7 @@ TEST_F(ProbedLane, TriesAgainUntilChangesAreAnnounced) {
   (void)sent();
   std::string refused = std::string(kHello) + "+OK\r\n";
   for (int i = 0; i < 14; ++i) refused += "-NOPERM no\r\n";
-  lane.received(refused + std::string(kRole), now);
+  lane.received(refused + std::string(kMaster), now);
   ASSERT_EQ(lane.state(), Lane::State::ready);
   EXPECT_THAT(lane.probe().trouble(), testing::HasSubstr("NOPERM no"));
   fetch("before", "k");

@@ -284,6 +284,21 @@ TEST_F(Coherence, KilledConnectionsComeBackAndNothingOldSurvives) {
   EXPECT_TRUE(a->set("k", "again")->stored);
 }
 
+// It was a replica and is a master again, all between two looks at it.
+TEST_F(Coherence, AMasterWithAnotherHistoryIsNotBelieved) {
+  auto started = RedisServer::start({.config = {"--enable-debug-command", "local"}});
+  ASSERT_TRUE(started) << started.error().detail;
+  auto other = started->client();
+  CacheNode node(started->url());
+  ASSERT_TRUE(node.ready_within(5s));
+  ASSERT_TRUE(node.set("k", "v")->stored);
+  ASSERT_EQ(node.find("k"), "v");
+  ASSERT_TRUE(other.command({"DEBUG", "CHANGE-REPL-ID"}));
+  EXPECT_TRUE(eventually([&] { return !node.find("k"); })) << "its lane has disowned it";
+  ASSERT_TRUE(eventually([&] { return node.get("k").has_value(); }));
+  EXPECT_EQ(node.find("k"), "v") << "and takes the new history for its own";
+}
+
 TEST_F(Coherence, ReadsUnderWayOutliveAKilledConnection) {
   direct({"SET", "k", "v"});
   for (int round = 0; round < 20; ++round) {

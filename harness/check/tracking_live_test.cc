@@ -153,7 +153,7 @@ TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
                          "+multi",
                          "+exec",
                          "+ping",
-                         "+role",
+                         "+info",
                          "+client|tracking",
                          "+client|caching",
                          "+config|get",
@@ -169,7 +169,7 @@ TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
   EXPECT_EQ(web.exchange("DELETE", "/cache/app:k").status, "204");
   RedisClient resp(server.resp());
   EXPECT_EQ(ask(resp, {"SET", "app:k", "v"}), "OK");
-  // Lanes that serve hits send PING and, once a second, ROLE.
+  // Lanes that serve hits send PING and, once a second, INFO.
   for (const TimePoint end = Clock::now() + 1500ms; Clock::now() < end;) {
     ASSERT_EQ(ask(resp, {"GET", "app:k"}), "v");
   }

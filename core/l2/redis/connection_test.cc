@@ -14,7 +14,8 @@ using asio::ip::tcp;
 using Verdict = Connection::Verdict;
 
 constexpr std::string_view kHello = "%1\r\n+server\r\n+redis\r\n+OK\r\n";
-constexpr std::string_view kRole = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+constexpr std::string_view kMaster =
+    "=51\r\ntxt:# Replication\r\nrole:master\r\nmaster_replid:one\r\n\r\n";
 constexpr std::string_view kPush = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\np\r\n";
 
 struct Deaf final : cohere::Listener {
@@ -74,7 +75,7 @@ class ConnectionTest : public testing::Test {
   }
   void shake_hands(const std::string& probe) {
     connect();
-    say(std::string(kHello) + probe + std::string(kRole));
+    say(std::string(kHello) + probe + std::string(kMaster));
     run_until([this] { return connection->up(); });
   }
   void lose() {

@@ -79,7 +79,7 @@ std::string_view ModelRedis::refusal(const Peer& peer, std::string_view command,
                                      TimePoint now) const noexcept {
   if (peer.replica && writes(command))
     return "READONLY You can't write against a read only replica.";
-  if (now < loading_until_ && !is_any(command, {"HELLO", "CLIENT", "ROLE", "SELECT", "MULTI"}))
+  if (now < loading_until_ && !is_any(command, {"HELLO", "CLIENT", "INFO", "SELECT", "MULTI"}))
     return "LOADING Redis is loading the dataset in memory";
   return {};
 }
@@ -185,9 +185,9 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
     flush(client, args, now);
   } else if (command == "PING") {
     protocol::append_simple(peer.output, "PONG");
-  } else if (command == "ROLE") {
-    peer.output += peer.replica ? "*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:0\r\n"
-                                : "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+  } else if (command == "INFO") {
+    protocol::append_bulk(peer.output, peer.replica ? "# Replication\r\nrole:slave\r\n"
+                                                    : "# Replication\r\nrole:master\r\n");
   } else if (command == "SELECT") {
     peer.db = number_in<std::uint32_t>(args[1]);
     protocol::append_simple(peer.output, "OK");

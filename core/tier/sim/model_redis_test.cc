@@ -132,7 +132,7 @@ TEST_F(ModelRedisTest, RefusesWritesOnceItIsAReplica) {
   say("MULTI");
   EXPECT_EQ(say("SET", "a", "1").substr(0, 9), "-READONLY");
   EXPECT_EQ(say("EXEC").substr(0, 10), "-EXECABORT");
-  EXPECT_EQ(say("ROLE").substr(0, 15), "*5\r\n$5\r\nslave\r\n");
+  EXPECT_NE(say("INFO", "replication").find("role:slave"), std::string::npos);
 }
 
 TEST_F(ModelRedisTest, LosesTheLastWriteInAFailoverThatLosesOne) {
