@@ -1,0 +1,123 @@
+// TieredCache::Impl: what the tier's own files share: the state, and what its calls to L2 do with it.
+//
+// Threads:   as core/tier/tiered_cache.h says; invalidate() comes in the key's order, like a settle.
+// Lifetime:  outlives the calls that it has submitted.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/cohere/flights.h"
+#include "core/cohere/install_rules.h"
+#include "core/cohere/lane_view.h"
+#include "core/tier/tiered_cache.h"
+
+namespace nearlane::tier {
+
+using Flights = cohere::Flights<TieredCache::GetHandler>;
+
+class TieredCache::Impl final : public cohere::Listener {
+ public:
+  Impl(TierConfig config, std::unique_ptr<l1::L1Map> l1, std::unique_ptr<l2::L2Backend> l2)
+      : config_(std::move(config)),
+        prefixes_({.l1_ttl = config_.l1_ttl,
+                   .negative_ttl = config_.negative_ttl,
+                   .max_stale = config_.max_stale},
+                  config_.prefixes),
+        l1_(std::move(l1)),
+        l2_(std::move(l2)),
+        lanes_(l2_->lanes()) {}
+
+  const cohere::LaneView& lane(std::uint64_t hash) const noexcept {
+    return lanes_[cohere::lane_of(hash, lanes_.size())];
+  }
+
+  /// The entry, a negative one too, if it may be served as fresh.
+  const Entry* fresh(const KeyRef& key, TimePoint now) noexcept {
+    return vouched(key, l1_->find(key), now);
+  }
+  const Entry* vouched(const KeyRef& key, const Entry* entry, TimePoint now) const noexcept {
+    if (entry == nullptr) return nullptr;
+    const cohere::LaneView& view = lane(key.hash);
+    if (!view.vouches(*entry, now)) return nullptr;
+    view.note_hit();
+    return entry;
+  }
+
+  /// How long L1 may keep what was read or written at `sent_at`.
+  static Duration keep_for(const KeyRef& key, TimePoint sent_at, Duration l1_ttl) noexcept {
+    if (l1_ttl == Duration::max()) return l1_ttl;
+    // 24 bits that differ by key and from one fill to the next.
+    const auto seed = key.hash ^ static_cast<std::uint64_t>(sent_at.time_since_epoch().count());
+    constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15U;  // 2^64 / golden ratio
+    const auto drawn = static_cast<double>(seed * kGolden >> 40U) / (1U << 24U);
+    return std::chrono::duration_cast<Duration>(l1_ttl * (1 - kL1TtlSpread * drawn));
+  }
+
+  /// The key may have changed: nothing under way installs what it was, and L1 forgets it.
+  void forget(const KeyRef& key) noexcept {
+    flights_.revoke(key, [&] { l1_->erase(key); });
+  }
+
+  /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before
+  /// it, and whose reply is still to come, must not be installed either.
+  void forget_after(const Error& error, const KeyRef& key) noexcept {
+    if (cohere::after_failed_write(error.code).action == cohere::Decision::Action::erase)
+      forget(key);
+  }
+
+  void invalidate(std::string_view name) noexcept override {
+    Counts::add(Count::invalidations);
+    // The push does not say in which database.
+    forget(name, dbs_.load(std::memory_order_relaxed));
+  }
+
+  /// A command of ours that is no transaction may have dropped L2's registration of the key's name, if it
+  /// wrote, or if it found that the key had ended. L2 registers a name for all databases at once and tells us
+  /// nothing, so what we have under it in the others would never be announced again.
+  void forget_in_other_dbs(const KeyRef& key) noexcept {
+    const std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
+    forget(key.name, dbs & ~bit_of(key.db));
+  }
+
+  /// `dbs`: a bit for each database.
+  void forget(std::string_view name, std::uint64_t dbs) noexcept {
+    for (std::uint32_t db = 0; dbs != 0; ++db, dbs >>= 1U) {
+      if ((dbs & 1U) != 0) forget(KeyRef(db, name));
+    }
+  }
+  static std::uint64_t bit_of(std::uint32_t db) noexcept { return std::uint64_t{1} << (db % 64); }
+
+  /// Remembers the database, before anything of it can be installed.
+  void note_db(std::uint32_t db) noexcept {
+    const std::uint64_t bit = bit_of(db);
+    if ((dbs_.load(std::memory_order_relaxed) & bit) == 0)
+      dbs_.fetch_or(bit, std::memory_order_seq_cst);
+  }
+
+  void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
+  void fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
+  void touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
+             ReplyHandler done);
+  void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
+
+  const TierConfig config_;
+  const PrefixTable prefixes_;
+  const std::unique_ptr<l1::L1Map> l1_;
+  const std::unique_ptr<l2::L2Backend> l2_;
+  const std::span<const cohere::LaneView> lanes_;
+  Flights flights_;
+  std::atomic<std::uint64_t> dbs_{1};
+  std::atomic<std::size_t> revoking_{0};
+};
+
+}  // namespace nearlane::tier
