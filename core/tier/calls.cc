@@ -5,6 +5,7 @@
 
 namespace nearlane::tier {
 
+using audit::Event;
 using cohere::Answer;
 using cohere::Decision;
 
@@ -49,15 +50,18 @@ void Fetch::settle(const Answer& answer) noexcept {
       entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
     }
   }
+  bool installed = false;
   auto joined = tier_.flights_.settle(flight, [&](bool revoked) {
     if (revoked) {
       Counts::add(Count::fills_revoked);
     } else if (decision.action == Decision::Action::install) {
+      installed = true;
       tier_.l1_->put(entry_);
     } else if (decision.action == Decision::Action::erase) {
       tier_.l1_->erase(key);
     }
   });
+  if (!answer.error) tier_.note(installed ? Event::fill : Event::fill_dropped, key, answer.epoch);
   for (auto& waiter : joined) waiters.push_back(std::move(waiter));
   // GET found the key and PTTL did not: it was PTTL that ended it. What PTTL will find after nobody waits
   // for it any more, nobody will say.
@@ -86,14 +90,17 @@ void Store::settle(const Answer& answer) noexcept {
     command.value->set_deadline(decision.deadline);
     command.value->set_epoch(answer.epoch);
   }
+  bool installed = false;
   tier_.flights_.settle(flight, [&](bool revoked) {
     if (decision.action == Decision::Action::leave) return;
     if (decision.action == Decision::Action::install && !revoked) {
+      installed = true;
       tier_.l1_->put(command.value);
     } else {
       tier_.l1_->erase(command.key.ref());
     }
   });
+  tier_.note(installed ? Event::write : Event::write_dropped, command.key.ref(), answer.epoch);
   if (answer.error) tier_.forget_after(*answer.error, command.key.ref());
 }
 
@@ -125,6 +132,7 @@ void Touch::settle(const Answer& answer) noexcept {
       tier_.l1_->erase(key);
     }
   });
+  tier_.note(Event::touch, key, answer.epoch);
   if (answer.error) tier_.forget_after(*answer.error, key);
 }
 

@@ -26,7 +26,10 @@ TieredCache::TieredCache(TierConfig config, std::unique_ptr<l1::L1Map> l1,
 TieredCache::~TieredCache() = default;
 
 void TieredCache::start() { impl_->l2_->start(*impl_); }
-void TieredCache::stop() noexcept { impl_->l2_->stop(); }
+void TieredCache::stop() noexcept {
+  impl_->l2_->stop();
+  impl_->auditor_.stop();
+}
 
 const Entry* TieredCache::find(const KeyRef& key, TimePoint now) noexcept {
   const Entry* entry = value_of(impl_->fresh(key, now));
@@ -171,6 +174,13 @@ bool TieredCache::lease_lapsed(const KeyRef& key, TimePoint now) const noexcept 
 std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
 
 void TieredCache::sweep(TimePoint now, std::size_t max) noexcept { impl_->l1_->sweep(now, max); }
+
+void TieredCache::audit(TimePoint now) { impl_->audit(now); }
+const audit::Auditor& TieredCache::auditor() const noexcept { return impl_->auditor_; }
+void TieredCache::explain(const KeyRef& key, TimePoint deadline,
+                          std::function<void(Explanation)> done) {
+  impl_->explain(key, deadline, std::move(done));
+}
 
 l1::L1Stats TieredCache::l1_stats() const noexcept { return impl_->l1_->stats(); }
 std::string_view TieredCache::l1_name() const noexcept { return impl_->l1_->name(); }

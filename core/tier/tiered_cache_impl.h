@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/audit/auditor.h"
+#include "core/audit/recorder.h"
 #include "core/cohere/flights.h"
 #include "core/cohere/install_rules.h"
 #include "core/cohere/lane_view.h"
@@ -35,7 +37,13 @@ class TieredCache::Impl final : public cohere::Listener {
                   config_.prefixes),
         l1_(std::move(l1)),
         l2_(std::move(l2)),
-        lanes_(l2_->lanes()) {}
+        lanes_(l2_->lanes()),
+        auditor_(audit_config(config_, *l2_)),
+        recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
+        epochs_(lanes_.size()),
+        audited_hits_(hits()) {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) epochs_[i] = lanes_[i].epoch();
+  }
 
   const cohere::LaneView& lane(std::uint64_t hash) const noexcept {
     return lanes_[cohere::lane_of(hash, lanes_.size())];
@@ -45,11 +53,14 @@ class TieredCache::Impl final : public cohere::Listener {
   const Entry* fresh(const KeyRef& key, TimePoint now) noexcept {
     return vouched(key, l1_->find(key), now);
   }
-  const Entry* vouched(const KeyRef& key, const Entry* entry, TimePoint now) const noexcept {
+  const Entry* vouched(const KeyRef& key, const Entry* entry, TimePoint now) noexcept {
     if (entry == nullptr) return nullptr;
     const cohere::LaneView& view = lane(key.hash);
     if (!view.vouches(*entry, now)) return nullptr;
     view.note_hit();
+    if (auditor_.sampled(key.hash)) [[unlikely]] {
+      auditor_.observe(*entry, key.hash, now);
+    }
     return entry;
   }
 
@@ -65,7 +76,9 @@ class TieredCache::Impl final : public cohere::Listener {
 
   /// The key may have changed: nothing under way installs what it was, and L1 forgets it.
   void forget(const KeyRef& key) noexcept {
-    flights_.revoke(key, [&] { l1_->erase(key); });
+    bool was_there = false;
+    flights_.revoke(key, [&] { was_there = l1_->erase(key); });
+    if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
   }
 
   /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before
@@ -78,7 +91,11 @@ class TieredCache::Impl final : public cohere::Listener {
   void invalidate(std::string_view name) noexcept override {
     Counts::add(Count::invalidations);
     // The push does not say in which database.
-    forget(name, dbs_.load(std::memory_order_relaxed));
+    const std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
+    for_each_db(dbs, name, [this](const KeyRef& key) {
+      note(audit::Event::push, key, cohere::kNoEpoch);
+      forget(key);
+    });
   }
 
   /// A command of ours that is no transaction may have dropped L2's registration of the key's name, if it
@@ -86,13 +103,14 @@ class TieredCache::Impl final : public cohere::Listener {
   /// nothing, so what we have under it in the others would never be announced again.
   void forget_in_other_dbs(const KeyRef& key) noexcept {
     const std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
-    forget(key.name, dbs & ~bit_of(key.db));
+    for_each_db(dbs & ~bit_of(key.db), key.name, [this](const KeyRef& other) { forget(other); });
   }
 
   /// `dbs`: a bit for each database.
-  void forget(std::string_view name, std::uint64_t dbs) noexcept {
+  template <class Visit>
+  static void for_each_db(std::uint64_t dbs, std::string_view name, Visit&& visit) noexcept {
     for (std::uint32_t db = 0; dbs != 0; ++db, dbs >>= 1U) {
-      if ((dbs & 1U) != 0) forget(KeyRef(db, name));
+      if ((dbs & 1U) != 0) visit(KeyRef(db, name));
     }
   }
   static std::uint64_t bit_of(std::uint32_t db) noexcept { return std::uint64_t{1} << (db % 64); }
@@ -110,6 +128,15 @@ class TieredCache::Impl final : public cohere::Listener {
              ReplyHandler done);
   void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
 
+  // core/tier/audits.cc
+  /// The auditor's next questions; by one thread.
+  void audit(TimePoint now);
+  [[nodiscard]] audit::Present peek(const KeyRef& key) noexcept;
+  void judge(const audit::Question& question, const cohere::Answer& answer);
+  /// For the flight recorder, if there is one.
+  void note(audit::Event event, const KeyRef& key, Epoch epoch) noexcept;
+  void explain(const KeyRef& key, TimePoint deadline, std::function<void(Explanation)> done);
+
   const TierConfig config_;
   const PrefixTable prefixes_;
   const std::unique_ptr<l1::L1Map> l1_;
@@ -118,6 +145,25 @@ class TieredCache::Impl final : public cohere::Listener {
   Flights flights_;
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
+  audit::Auditor auditor_;
+  const std::unique_ptr<audit::Recorder> recorder_;
+
+ private:
+  static audit::AuditConfig audit_config(const TierConfig& config, const l2::L2Backend& l2) {
+    audit::AuditConfig audit = config.audit;
+    audit.lease = l2.capabilities().lease;
+    return audit;
+  }
+  /// What the recorder knows a lane by.
+  static std::uint64_t lane_name(std::size_t lane) noexcept { return lane; }
+
+  static std::uint64_t hits() {
+    return Counts::sum(Count::l1_hits) + Counts::sum(Count::l1_negatives);
+  }
+
+  // audit()'s own.
+  std::vector<Epoch> epochs_;  // of the lanes, when they were last looked at
+  std::uint64_t audited_hits_;
 };
 
 }  // namespace nearlane::tier
