@@ -140,15 +140,16 @@ bool Auditor::look(Audits::iterator audit, const Present& present) {
 }
 
 Question Auditor::ask(Audit& audit, bool on_lane, TimePoint now) const {
+  if (!on_lane) {
+    // The lane is asked about the same part: where the first answer differed.
+    constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15U;  // 2^64 / golden ratio
+    const auto draw =
+        (audit.key.hash ^ static_cast<std::uint64_t>(now.time_since_epoch().count())) * kGolden;
+    const std::size_t windows = audit.entry->value().size() / kWindow + 1;
+    audit.window = {.from = kWindow * static_cast<std::size_t>((draw >> 32U) % windows)};
+  }
   audit.stage = on_lane ? Audit::Stage::asked_on_lane : Audit::Stage::asked;
-  constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15U;  // 2^64 / golden ratio
-  const auto draw =
-      (audit.key.hash ^ static_cast<std::uint64_t>(now.time_since_epoch().count())) * kGolden;
-  const std::size_t windows = audit.entry->value().size() / kWindow + 1;
-  return {.id = audit.id,
-          .entry = audit.entry,
-          .window = {.from = kWindow * static_cast<std::size_t>((draw >> 32U) % windows)},
-          .on_lane = on_lane};
+  return {.id = audit.id, .entry = audit.entry, .window = audit.window, .on_lane = on_lane};
 }
 
 std::optional<Finding> Auditor::answered(std::uint64_t id, const L2Answer& answer,

@@ -180,6 +180,7 @@ class Auditor {
     std::uint64_t id = 0;
     Key key;
     EntryPtr entry;  // null: it was evicted, whatever comes next is looked at
+    Window window = {};
     Stage stage = Stage::observed;
     Verdict suspected = Verdict::stale;
     bool judged = false;      // a verdict was given

@@ -291,6 +291,23 @@ TEST_F(Audits, MoveNoMoreThanAWindowAndReachEveryPart) {
   EXPECT_THAT(seen, testing::Each(testing::Gt(0)));
 }
 
+TEST_F(Audits, AskTheLaneAboutThePartThatDiffered) {
+  in_l1.entry = entry_of(std::string(50 * kWindow, 'x'));
+  for (int i = 0; i < 20; ++i) {
+    now += 100s;
+    auditor.earn(1000, now);
+    hit();
+    const auto first = due();
+    (void)auditor.answered(first.at(0).id, kOther, in_l1, now);
+    now += kLease + 10ms;
+    const auto last = due();
+    EXPECT_EQ(last.at(0).window.from, first[0].window.from);
+    in_l1.standing = Standing::gone;
+    (void)auditor.answered(last[0].id, kOther, in_l1, now);
+    in_l1.standing = Standing::vouched;
+  }
+}
+
 TEST_F(Audits, ThatAreStoppedHoldNothing) {
   (void)suspect(kOther);
   auditor.stop();
