@@ -26,6 +26,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/audit/auditor.h"
 #include "core/base/clock.h"
 #include "core/base/counters.h"
 #include "core/base/key.h"
@@ -34,6 +35,7 @@
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
 #include "core/protocol/reply.h"
+#include "core/tier/explanation.h"
 #include "core/tier/prefix_table.h"
 
 namespace nearlane::tier {
@@ -126,6 +128,10 @@ struct TierConfig {
   /// it would have to wait.
   std::function<void(Duration, std::function<void()>)> after = {};
   std::size_t max_revocations = 4096;  // under way at once
+  audit::AuditConfig audit = {};       // its lease is L2's
+  /// Of each verdict, at the place in the lane's order where it was given: short, and calls nothing here.
+  std::function<void(const audit::Finding&)> on_finding = {};
+  bool record_events = false;  // for explain(): 1.3 MiB
 };
 
 class TieredCache {
@@ -181,6 +187,13 @@ class TieredCache {
   /// Housekeeping, to be called a few times a second by one loop: drops expired entries, at most
   /// `max`.
   void sweep(TimePoint now, std::size_t max) noexcept;
+
+  /// Housekeeping as well, by the same loop: L2 is asked about hits that were sampled (core/audit/auditor.h).
+  void audit(TimePoint now);
+  [[nodiscard]] const audit::Auditor& auditor() const noexcept;
+  /// Why the key is answered as it is. Asks L2, over an untracked connection, and installs nothing. What L2 could
+  /// not say is said in the explanation.
+  void explain(const KeyRef& key, TimePoint deadline, std::function<void(Explanation)> done);
 
   [[nodiscard]] l1::L1Stats l1_stats() const noexcept;
   [[nodiscard]] std::string_view l1_name() const noexcept;

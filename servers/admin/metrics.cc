@@ -108,6 +108,28 @@ void add_latency(Page& page, const Sources& sources) {
   }
 }
 
+void add_audits(Page& page, const audit::Auditor& auditor) {
+  page.counter("nearlane_audits_total", "Hits of L1 that were compared with L2, by how that ended");
+  for (std::size_t i = 0; i < static_cast<std::size_t>(audit::Outcome::count); ++i) {
+    const auto outcome = static_cast<audit::Outcome>(i);
+    page.add({{"outcome", std::string(name_of(outcome))}}, auditor.ended(outcome));
+  }
+  page.gauge("nearlane_audits_under_way", "Audits that wait for L2 or for their next look")
+      .add({}, auditor.under_way());
+  page.counter("nearlane_inconsistency_total",
+               "Differences that audits found, by verdict and by how long after the first; "
+               "in_flight and late are in order, all others are not");
+  for (std::size_t v = 0; v < static_cast<std::size_t>(audit::Verdict::count); ++v) {
+    for (std::size_t a = 0; a < static_cast<std::size_t>(audit::Age::count); ++a) {
+      const auto verdict = static_cast<audit::Verdict>(v);
+      const auto age = static_cast<audit::Age>(a);
+      if (!possible(verdict, age)) continue;
+      page.add({{"verdict", std::string(name_of(verdict))}, {"age", std::string(name_of(age))}},
+               auditor.found(verdict, age));
+    }
+  }
+}
+
 void add_tiers(Page& page, const Sources& sources) {
   using tier::Count;
   const auto sum = [](Count id) { return tier::Counts::sum(id); };
@@ -156,6 +178,7 @@ std::string metrics_page(const Sources& sources) {
   add_requests(page, sources);
   add_latency(page, sources);
   add_tiers(page, sources);
+  add_audits(page, sources.tier.auditor());
   const l2::Health health = sources.tier.l2_health();
   page.gauge("nearlane_l2_connections", "Connections to L2, by state")
       .add({{"state", "up"}}, health.lanes_up)

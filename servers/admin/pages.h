@@ -25,6 +25,10 @@ struct Readiness {
 };
 [[nodiscard]] Readiness readiness(const Sources& sources);
 
+/// JSON: why a key is answered as it is. Holds no byte of its value.
+[[nodiscard]] std::string why_page(const Sources& sources, const KeyRef& key,
+                                   const tier::Explanation& seen);
+
 /// One section of INFO, or "default", "all" and "everything" for every one.
 [[nodiscard]] std::string info_text(const Sources& sources, std::string_view section);
 

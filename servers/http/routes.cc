@@ -68,6 +68,10 @@ Response not_allowed(std::string_view allow) {
   return response;
 }
 
+bool reads(const Request& request) {
+  return request.method() == beast_http::verb::get || request.method() == beast_http::verb::head;
+}
+
 /// IMF-fixdate, made once a second.
 const std::string& http_date() {
   struct Cached {
@@ -132,6 +136,8 @@ Plan Routes::plan(const Request& request, TimePoint now) const {
       default:
         plan_write(request, plan);
     }
+  } else if (route == Route::why) {
+    if (!reads(request)) plan.response = not_allowed("GET, HEAD");
   } else {
     plan.response = admin_page(request, route);
     plan.outcome = Outcome::ok;
@@ -140,10 +146,10 @@ Plan Routes::plan(const Request& request, TimePoint now) const {
 }
 
 Response Routes::admin_page(const Request& request, Route route) const {
-  if (request.method() != beast_http::verb::get && request.method() != beast_http::verb::head) {
-    return not_allowed("GET, HEAD");
-  }
-  AdminPage page = config_.admin(route);
+  return reads(request) ? page(config_.admin(route)) : not_allowed("GET, HEAD");
+}
+
+Response Routes::page(AdminPage page) {
   Response response = empty(static_cast<Status>(page.status));
   response.head.set(Field::content_type, page.content_type);
   response.head.set(Field::cache_control, "no-store");
@@ -269,6 +275,8 @@ net::awaitable<void> Routes::finish(const Request& request, Plan& plan) const {
       co_await touch(plan);
       break;
     case Command::other:
+      co_await why(plan);
+      break;
     case Command::count:
       plan.response = problem(Status::internal_server_error, "");
   }
@@ -350,6 +358,15 @@ net::awaitable<void> Routes::touch(Plan& plan) const {
   }
   plan.response =
       *touched ? empty(Status::no_content) : problem(Status::not_found, "there is no such key");
+  plan.outcome = Outcome::ok;
+}
+
+net::awaitable<void> Routes::why(Plan& plan) const {
+  const auto seen = co_await answer_of<tier::Explanation>([this, &plan](auto done) {
+    tier_.explain(KeyRef(plan.target.db.value_or(db_), plan.target.key), deadline(),
+                  std::move(done));
+  });
+  plan.response = page(config_.why(KeyRef(plan.target.db.value_or(db_), plan.target.key), *seen));
   plan.outcome = Outcome::ok;
 }
 

@@ -40,6 +40,8 @@ struct RoutesConfig {
   bool cors = false;      // answer preflights
   std::vector<Stage> stages = {};
   std::function<AdminPage(Route)> admin = {};
+  /// The page that tells people why a key is answered as it is.
+  std::function<AdminPage(const KeyRef&, const tier::Explanation&)> why = {};
 };
 
 /// A request that was understood: its answer, or what is left to do for it.
@@ -68,6 +70,7 @@ class Routes {
 
  private:
   [[nodiscard]] Response admin_page(const Request& request, Route route) const;
+  [[nodiscard]] static Response page(AdminPage page);
   void plan_read(const Request& request, Plan& plan, TimePoint now) const;
   void plan_write(const Request& request, Plan& plan) const;
   [[nodiscard]] Response found(const Request& request, const Plan& plan, const Entry& entry,
@@ -76,6 +79,7 @@ class Routes {
   boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> remove(Plan& plan) const;
   boost::asio::awaitable<void> touch(Plan& plan) const;
+  boost::asio::awaitable<void> why(Plan& plan) const;
   void fail(Plan& plan, const Error& error, bool writes) const;
   [[nodiscard]] TimePoint deadline() const { return Clock::now() + config_.l2_timeout; }
 

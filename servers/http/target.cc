@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::string_view kEntryPrefix = "/cache/";
 constexpr std::string_view kTouchSuffix = "/touch";
+constexpr std::string_view kWhyPrefix = "/why/";
+
+/// No door selects a larger one. Which of them there are, L2 says.
+constexpr std::uint32_t kLargestDb = 63;
 
 /// The longest TTL taken: still a number in nanoseconds.
 constexpr std::int64_t kLongestMs = std::int64_t{100} * 365 * 24 * 60 * 60 * 1000;
@@ -68,6 +72,30 @@ Result<void> parse_query(std::string_view query, Target& target) {
   return {};
 }
 
+Result<void> parse_why_query(std::string_view query, Target& target) {
+  if (query.empty()) return {};
+  static constexpr std::string_view kDb = "db=";
+  const std::string_view text = query.substr(std::min(kDb.size(), query.size()));
+  std::uint32_t db = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), db);
+  if (!query.starts_with(kDb) || failed != std::errc() || end != text.data() + text.size() ||
+      db > kLargestDb) {
+    return bad("the only parameter is db, the number of a database");
+  }
+  target.db = db;
+  return {};
+}
+
+/// One path segment.
+Result<void> parse_key(std::string_view segment, Target& target) {
+  auto key = percent_decode(segment);
+  if (key.has_error()) return key.error();
+  if (key->empty()) return bad("the key is empty");
+  if (key->size() > kMaxKeyBytes) return Error{Errc::too_large, "the key is longer than 64 KiB"};
+  target.key = std::move(*key);
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> percent_decode(std::string_view text) {
@@ -110,20 +138,17 @@ Result<Target> parse_target(std::string_view text) {
       return target;
     }
   }
-  if (!path.starts_with(kEntryPrefix)) return target;
-  path.remove_prefix(kEntryPrefix.size());
-  target.route = Route::entry;
-  if (path.ends_with(kTouchSuffix)) {
+  const bool why = path.starts_with(kWhyPrefix);
+  if (!why && !path.starts_with(kEntryPrefix)) return target;
+  path.remove_prefix(why ? kWhyPrefix.size() : kEntryPrefix.size());
+  target.route = why ? Route::why : Route::entry;
+  if (!why && path.ends_with(kTouchSuffix)) {
     target.route = Route::touch;
     path.remove_suffix(kTouchSuffix.size());
   }
   if (path.find('/') != std::string_view::npos) return Target{};  // a key is one segment
-  auto key = percent_decode(path);
-  if (key.has_error()) return key.error();
-  if (key->empty()) return bad("the key is empty");
-  if (key->size() > kMaxKeyBytes) return Error{Errc::too_large, "the key is longer than 64 KiB"};
-  target.key = std::move(*key);
-  const auto read = parse_query(query, target);
+  if (const auto key = parse_key(path, target); key.has_error()) return key.error();
+  const auto read = why ? parse_why_query(query, target) : parse_query(query, target);
   if (read.has_error()) return read.error();
   return target;
 }

@@ -16,13 +16,14 @@
 
 namespace nearlane::http {
 
-enum class Route : std::uint8_t { entry, touch, healthz, readyz, metrics, stats, unknown };
+enum class Route : std::uint8_t { entry, touch, why, healthz, readyz, metrics, stats, unknown };
 
 struct Target {
   Route route = Route::unknown;
   std::string key = {};
   std::optional<std::chrono::milliseconds> ttl = {};  // ?ttl=seconds or ?px=milliseconds
   bool strict = false;                                // ?strict
+  std::optional<std::uint32_t> db = {};               // why: ?db=number
 };
 
 [[nodiscard]] Result<Target> parse_target(std::string_view target);

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::string& target : {std::string(text), "/cache/" + std::string(text)}) {
     const auto parsed = parse_target(target);
     if (parsed.has_error()) continue;
-    const bool keyed = parsed->route == Route::entry || parsed->route == Route::touch;
+    const bool keyed = parsed->route == Route::entry || parsed->route == Route::touch ||
+                       parsed->route == Route::why;
     if (keyed && (parsed->key.empty() || parsed->key.size() > nearlane::kMaxKeyBytes)) std::abort();
     if (parsed->ttl && parsed->ttl->count() <= 0) std::abort();
   }

@@ -20,6 +20,20 @@ TEST(Target, FindsEachRoute) {
   }
 }
 
+TEST(Target, OfWhyIsAKeyAndADatabase) {
+  EXPECT_EQ(parse_target("/why/a%2Fb")->route, Route::why);
+  EXPECT_EQ(parse_target("/why/a%2Fb")->key, "a/b");
+  EXPECT_EQ(parse_target("/why/a")->db, std::nullopt);
+  EXPECT_EQ(parse_target("/why/a?db=7")->db, 7);
+  EXPECT_EQ(parse_target("/why/touch")->key, "touch");
+  EXPECT_EQ(parse_target("/why/a/touch")->route, Route::unknown);
+  for (const char* text : {"/why/", "/why/a?db=", "/why/a?db=x", "/why/a?db=1x", "/why/a?db=-1",
+                           "/why/a?ttl=1", "/why/a?strict", "/why/a?db=64"}) {
+    EXPECT_TRUE(parse_target(text).has_error()) << text;
+  }
+  EXPECT_TRUE(parse_target("/cache/a?db=1").has_error());
+}
+
 TEST(Target, DecodesTheKeyOnce) {
   EXPECT_EQ(parse_target("/cache/a%2Fb")->key, "a/b");
   EXPECT_EQ(parse_target("/cache/%2541")->key, "%41");

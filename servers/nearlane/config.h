@@ -52,6 +52,7 @@ struct Config {
   unsigned pool = 32;
   std::chrono::milliseconds l2_timeout{500};
   unsigned max_revocations = 4096;
+  unsigned audit_rate = 100;  // a second; 0: none
   std::uint64_t max_value = std::uint64_t{64} << 20U;
   unsigned max_connections = 10'000;
   std::chrono::milliseconds drain_timeout{10'000};

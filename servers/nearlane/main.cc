@@ -16,17 +16,22 @@
 #include "servers/nearlane/config.h"
 #include "servers/nearlane/server.h"
 #include "servers/nearlane/version.h"
+#include "servers/nearlane/why.h"
 
 namespace {
 
 constexpr int kBadConfiguration = 2;
 
-int serve(const std::vector<std::string>& args) {
+int run(const std::vector<std::string>& args) {
   using namespace nearlane::server;
   // There is one thread yet, and nobody sets the environment.
-  const auto invocation = read_config(args, [](const char* name) -> const char* {
+  const Environment environment = [](const char* name) -> const char* {
     return std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-  });
+  };
+  if (!args.empty() && args.front() == "why") {
+    return why({args.begin() + 1, args.end()}, environment);
+  }
+  const auto invocation = read_config(args, environment);
   if (invocation.has_error()) {
     fmt::print(stderr, "nearlane: {}\n", invocation.error().detail);
     return kBadConfiguration;
@@ -54,9 +59,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   try {
     spdlog::set_default_logger(spdlog::stderr_color_mt("nearlane"));
-    return serve({argv + 1, argv + argc});
+    return run({argv + 1, argv + argc});
   } catch (const std::exception& failed) {
-    fmt::print(stderr, "nearlane: cannot start: {}\n", failed.what());
+    fmt::print(stderr, "nearlane: {}\n", failed.what());
     return 1;
   }
 }

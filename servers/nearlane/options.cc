@@ -172,6 +172,10 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_number(c.max_connections, t, 1); }},
     Option{"max-revocations", "N", "strict revocations that wait at once [4096]",
            [](Config& c, std::string_view t) { return set_number(c.max_revocations, t, 1); }},
+    Option{"audit-rate", "N",
+           "hits that are compared with L2, a second at most, and never more than one in a "
+           "thousand; 0: none [100]",
+           [](Config& c, std::string_view t) { return set_number(c.audit_rate, t, 0, 100'000); }},
     Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
            [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
     Option{"api-key-file", "FILE", "HTTP asks for the key in this file's first line",

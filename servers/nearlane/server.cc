@@ -16,6 +16,7 @@
 #include "servers/admin/pages.h"
 #include "servers/http/door.h"
 #include "servers/loop/loop_group.h"
+#include "servers/nearlane/secret_file.h"
 #include "servers/nearlane/version.h"
 #include "servers/resp/door.h"
 
@@ -28,19 +29,6 @@ constexpr std::size_t kSweepEntries = 2000;  // a sweep's share of a core stays 
 constexpr unsigned kSpareDescriptors = 128;  // files and L2 connections, beside the clients'
 
 Error bad(std::string text) { return {Errc::invalid_argument, std::move(text)}; }
-
-/// The first line of a file; empty when no file is named.
-Result<std::string> read_secret(const char* option, const std::string& path) {
-  if (path.empty()) return std::string();
-  std::ifstream file(path);
-  std::string secret;
-  if (!file || !std::getline(file, secret)) {
-    return bad(fmt::format("{}: cannot read a line from {}", option, path));
-  }
-  if (secret.ends_with('\r')) secret.pop_back();
-  if (secret.empty()) return bad(fmt::format("{}: the first line of {} is empty", option, path));
-  return secret;
-}
 
 std::uint64_t memory_of_machine() {
   const auto pages = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 1L));
@@ -88,11 +76,27 @@ std::optional<Error> refuse_open_doors(const Config& config) {
   return {};
 }
 
+/// The key stands there by its hash: names are secrets where they are session ids, and `nearlane why` tells the
+/// hash of a name.
+void log_finding(const audit::Finding& finding) {
+  if (audit::in_order(finding.verdict)) return;
+  const char* what = finding.verdict == audit::Verdict::split
+                         ? "two connections to L2 disagree about the key"
+                         : "L1 and L2 differ, and no change was announced, of the key";
+  spdlog::error(
+      "audit: {}, {} after it was first seen: {} with hash {:016x} in database {}. L1 has "
+      "forgotten it; nearlane why KEY tells more",
+      name_of(finding.verdict), name_of(finding.age), what, finding.hash, finding.db);
+}
+
 tier::TierConfig tier_config(const Config& config) {
   tier::TierConfig tier{.negative_ttl = config.negative_ttl,
                         .max_stale = config.max_stale,
                         .lease = config.lease,
-                        .max_revocations = config.max_revocations};
+                        .max_revocations = config.max_revocations,
+                        .audit = {.rate = config.audit_rate},
+                        .on_finding = log_finding,
+                        .record_events = true};
   const auto cap = [](std::chrono::milliseconds l1_ttl) {
     return l1_ttl.count() == 0 ? Duration::max() : Duration(l1_ttl);
   };
@@ -200,7 +204,11 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
       .l2_timeout = config.l2_timeout,
       .compress = config.compress_per_request,
       .cors = config.full_middleware,
-      .admin = [&sources = *p.sources](http::Route route) { return admin_page(sources, route); }};
+      .admin = [&sources = *p.sources](http::Route route) { return admin_page(sources, route); },
+      .why =
+          [&sources = *p.sources](const KeyRef& key, const tier::Explanation& seen) {
+            return http::AdminPage{200, "application/json", admin::why_page(sources, key, seen)};
+          }};
   if (config.full_middleware) routes.stages = http::full_middleware();
   p.http = std::make_unique<http::Door>(p.loops, *p.tier, std::move(routes),
                                         http::ConnectionLimits{.max_body = config.max_value});
@@ -223,7 +231,10 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
     if (bound.has_error()) return bound.error();
     p.http_address = *bound;
   }
-  p.loops.every(kSweepEvery, [&tier = *p.tier] { tier.sweep(Clock::now(), kSweepEntries); });
+  p.loops.every(kSweepEvery, [&tier = *p.tier] {
+    tier.sweep(Clock::now(), kSweepEntries);
+    tier.audit(Clock::now());
+  });
   p.tier->start();
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }

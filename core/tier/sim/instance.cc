@@ -22,6 +22,9 @@ Version version_of(const Entry* entry) noexcept {
   return version;
 }
 
+/// Every hit, as far as the auditor can.
+constexpr audit::AuditConfig kAudited{.one_in = 1, .hits_per_audit = 1, .rate = 1'000'000};
+
 std::unique_ptr<l1::L1Map> make_map(std::string_view name) {
   if (name == "small") return std::make_unique<SmallMap>();
   return *l1::make_l1({.map = name, .policy = "lru", .bytes = std::uint64_t{1} << 16U});
@@ -30,7 +33,7 @@ std::unique_ptr<l1::L1Map> make_map(std::string_view name) {
 }  // namespace
 
 Instance::Instance(World& world, Judge& judge, const std::array<ModelRedis::Name, kKeys>& keys,
-                   std::string_view map, bool outside)
+                   std::string_view map, bool outside, bool audited)
     : world_(world),
       judge_(judge),
       refs_{KeyRef(keys[0].db, keys[0].name), KeyRef(keys[1].db, keys[1].name)} {
@@ -46,7 +49,9 @@ Instance::Instance(World& world, Judge& judge, const std::array<ModelRedis::Name
       tier::TierConfig{.l1_ttl = capped ? kLease : Duration::max(),
                        .negative_ttl = negative ? kLease * 20 : Duration::zero(),
                        .lease = joinable,
-                       .now = [&world] { return world.now; }},
+                       .now = [&world] { return world.now; },
+                       .audit = audited ? kAudited : audit::AuditConfig{},
+                       .on_finding = [this](const auto& found) { take_finding(found); }},
       std::move(l1), std::move(l2));
   cache_->start();
 }
@@ -192,6 +197,13 @@ void Instance::judge_rest() {
                                     follower.behind.key, follower.shown));
     }
   }
+}
+
+void Instance::take_finding(const audit::Finding& finding) {
+  const std::string what(audit::name_of(finding.verdict));
+  if (judge_.tracing()) judge_.say("the auditor says " + what);
+  if (!audit::in_order(finding.verdict)) return judge_.violate(6, "the auditor says " + what);
+  ++judge_.coverage().in_order;
 }
 
 void Instance::begin_write(std::size_t session, std::initializer_list<Written> written) {

@@ -41,7 +41,7 @@ class Judge {
 class Instance {
  public:
   Instance(World& world, Judge& judge, const std::array<ModelRedis::Name, kKeys>& keys,
-           std::string_view map, bool outside);
+           std::string_view map, bool outside, bool audited);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -59,6 +59,11 @@ class Instance {
 
   /// Clients that read all the time, so that the lane is kept warm.
   void look();
+  /// The auditor's turn.
+  void audit() { cache_->audit(world_.now); }
+  [[nodiscard]] std::uint64_t agreed() const {
+    return cache_->auditor().ended(audit::Outcome::agreed);
+  }
   /// Judges what L1 would serve up to, but not including, `until`.
   void judge_served(TimePoint until);
   /// One more read of every key, when nothing else happens.
@@ -106,6 +111,7 @@ class Instance {
   void ask(std::size_t session, std::size_t key, TimePoint deadline, bool last);
   void take_answer(Question& question, const Result<tier::Lookup>& found);
   void judge_answer(const Question& question, Version shown);
+  void take_finding(const audit::Finding& finding);
   void begin_write(std::size_t session, std::initializer_list<Written> written);
   /// `done`: it was acknowledged, and wrote.
   void end_write(std::size_t session, std::initializer_list<Written> written, bool known,

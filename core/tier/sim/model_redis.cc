@@ -153,6 +153,14 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
       protocol::append_bulk(peer.output, std::to_string(slot->value));
     }
     if (slot != nullptr) note_read(client, *slot);
+  } else if (command == "GETRANGE") {
+    Slot* slot = find(client, args[1], now);
+    const bool there = slot != nullptr && slot->value != kNone;
+    const std::string value = there ? std::to_string(slot->value) : "";
+    const auto from = std::min(number_in<std::size_t>(args[2]), value.size());
+    const auto last = number_in<std::size_t>(args[3]);
+    protocol::append_bulk(peer.output, std::string_view(value).substr(from, last - from + 1));
+    if (slot != nullptr) note_read(client, *slot);
   } else if (command == "PTTL" || command == "EXISTS") {
     Slot* slot = find(client, args[1], now);
     const bool there = slot != nullptr && slot->value != kNone;

@@ -32,7 +32,8 @@ class Schedule final : private Judge {
         world_(seed, keys_, options.mutant) {
     outside_ = world_.random.once_in(2);
     for (auto& instance : instances_)
-      instance.emplace(world_, static_cast<Judge&>(*this), keys_, options.map, outside_);
+      instance.emplace(world_, static_cast<Judge&>(*this), keys_, options.map,
+                       outside_ || options.audit, options.audit);
     hot_ = world_.random.once_in(2);
     tick_at_ = world_.now + world_.random.between(microseconds(1), kLease / 5);
     keys_used_ = world_.random.once_in(2) ? 1 : kKeys;
@@ -52,7 +53,10 @@ class Schedule final : private Judge {
     if (!violation_) come_to_rest();
     Outcome outcome{.violation = violation_, .digest = world_.digest, .coverage = coverage_};
     outcome.coverage.pushes = world_.redis.pushes();
-    for (auto& instance : instances_) outcome.coverage.losses += instance->backend().losses();
+    for (auto& instance : instances_) {
+      outcome.coverage.losses += instance->backend().losses();
+      outcome.coverage.agreed += instance->agreed();
+    }
     ended_ = true;
     outcome.trace = std::move(trace_);
     return outcome;
@@ -61,7 +65,7 @@ class Schedule final : private Judge {
  private:
   /// Ends the schedule.
   void violate(int invariant, const std::string& what) override {
-    if (violation_ || ended_) return;
+    if (violation_ || ended_ || (options_.only != 0 && invariant != options_.only)) return;
     note([&] { return "violates S" + std::to_string(invariant) + ": " + what; });
     violation_ = Violation{invariant, what};
   }
@@ -112,6 +116,7 @@ class Schedule final : private Judge {
       tick_at_ = world_.now + instances_[0]->backend().tick_period();
       for (auto& instance : instances_) {
         if (hot_) instance->look();
+        if (options_.audit) instance->audit();
         instance->backend().tick();
       }
     }
@@ -320,6 +325,8 @@ Coverage& Coverage::operator+=(const Coverage& other) noexcept {
   pushes += other.pushes;
   losses += other.losses;
   failovers += other.failovers;
+  agreed += other.agreed;
+  in_order += other.in_order;
   events += other.events;
   return *this;
 }

@@ -26,7 +26,7 @@
 namespace nearlane::sim {
 
 struct Violation {
-  int invariant;  // 1 to 5
+  int invariant;  // 1 to 5; 6: the auditor gave a verdict against L1
   std::string what;
 };
 
@@ -40,6 +40,8 @@ struct Coverage {
   std::uint64_t pushes = 0;
   std::uint64_t losses = 0;  // connections closed by the instances
   std::uint64_t failovers = 0;
+  std::uint64_t agreed = 0;    // audits that found no difference
+  std::uint64_t in_order = 0;  // verdicts that L1 was allowed to be behind
   std::uint64_t events = 0;
 
   Coverage& operator+=(const Coverage& other) noexcept;
@@ -55,6 +57,8 @@ struct Outcome {
 struct Options {
   Mutant mutant = Mutant::none;
   std::string_view map = "small";  // or one of l1::map_names()
+  bool audit = false;              // every hit is audited, as far as the auditor can
+  int only = 0;                    // the one invariant that is judged; 0: all
   bool trace = false;              // say what happened, for people
 };
 

@@ -75,6 +75,13 @@ TEST(Simulation, ReplaysASeedExactly) {
   }
 }
 
+TEST(Simulation, TheAuditorRaisesNoFalseAlarm) {
+  const std::uint64_t schedules = number("NEARLANE_SCHEDULES", kSchedules) / 10;
+  const Coverage coverage = expect_holds(schedules, {.audit = true});
+  EXPECT_GT(coverage.agreed, schedules);
+  EXPECT_GT(coverage.in_order, schedules / 30);
+}
+
 struct Planted {
   Mutant mutant;
   const char* name;
@@ -106,6 +113,32 @@ TEST_P(PlantedError, IsCaughtAndItsSeedReplaysIt) {
   }
   FAIL() << name << " is not caught in " << kEnough << " schedules";
 }
+
+class NoticedError : public testing::TestWithParam<Planted> {};
+
+TEST_P(NoticedError, IsNoticedByTheAuditor) {
+  constexpr std::uint64_t kEnough = 200'000;
+  const auto [mutant, name, invariant] = GetParam();
+  for (std::uint64_t seed = 1; seed <= kEnough; ++seed) {
+    const Options options{.mutant = mutant, .audit = true, .only = invariant};
+    const Outcome noticed = simulate(seed, options);
+    if (!noticed.violation) continue;
+    const Outcome proper = simulate(seed, {.audit = true});
+    EXPECT_FALSE(proper.violation) << proper.violation->what;
+    std::cout << name << ": seed " << seed << ": " << noticed.violation->what << "\n";
+    return;
+  }
+  FAIL() << name << " is not noticed in " << kEnough << " schedules";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, NoticedError,
+    testing::Values(Planted{Mutant::no_multi, "NoMulti", 6},
+                    Planted{Mutant::naive_install, "NaiveInstall", 6},
+                    Planted{Mutant::evict_without_cancel, "EvictWithoutCancel", 6},
+                    Planted{Mutant::install_despite_later, "InstallDespiteLater", 6},
+                    Planted{Mutant::late_put, "LatePut", 6}),
+    [](const auto& noticed) { return noticed.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     All, PlantedError,

@@ -1,0 +1,172 @@
+#include "core/tier/calls.h"
+
+#include "core/base/epoch.h"
+#include "core/cohere/install_rules.h"
+
+namespace nearlane::tier {
+
+using audit::Event;
+using cohere::Answer;
+using cohere::Decision;
+
+namespace {
+
+/// An error of ours, or the error that L2 answered, as the caller gets it.
+std::optional<Error> error_of(const Answer& answer) {
+  if (answer.error) {
+    Counts::add(Count::l2_errors);
+    return answer.error;
+  }
+  if (answer.reply.is_error()) return Error{Errc::l2_error, answer.reply.text};
+  return std::nullopt;
+}
+
+/// What a fetch's waiters are told.
+Result<Lookup> lookup_of(const Answer& answer, const EntryPtr& entry) {
+  if (auto error = error_of(answer)) return *error;
+  if (!entry || entry->negative()) return Lookup{};
+  return Lookup{entry, Source::l2};
+}
+
+/// What L1 holds no copy of, whatever L2 answered: keys that are not to be in it, and what nobody vouches for.
+void restrict(Decision& decision, const KeyRules& rules, const Answer& answer) noexcept {
+  if (!rules.l1) decision.action = Decision::Action::leave;
+  if (answer.epoch == cohere::kNoEpoch) decision.action = Decision::Action::erase;
+}
+
+}  // namespace
+
+void Fetch::settle(const Answer& answer) noexcept {
+  const KeyRef key = command.key.ref();
+  Decision decision;
+  if (!answer.error) {
+    decision = cohere::after_fetch(answer.reply, answer.pttl, answer.sent_at,
+                                   TieredCache::Impl::keep_for(key, answer.sent_at, rules_.l1_ttl),
+                                   rules_.negative_ttl);
+    restrict(decision, rules_, answer);
+    if (answer.reply.type == protocol::Type::bulk_string) {
+      entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
+    } else if (decision.action == Decision::Action::install) {
+      entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
+    }
+  }
+  bool installed = false;
+  auto joined = tier_.flights_.settle(flight, [&](bool revoked) {
+    if (revoked) {
+      Counts::add(Count::fills_revoked);
+    } else if (decision.action == Decision::Action::install) {
+      installed = true;
+      tier_.l1_->put(entry_);
+    } else if (decision.action == Decision::Action::erase) {
+      tier_.l1_->erase(key);
+    }
+  });
+  if (!answer.error) tier_.note(installed ? Event::fill : Event::fill_dropped, key, answer.epoch);
+  for (auto& waiter : joined) waiters.push_back(std::move(waiter));
+  // GET found the key and PTTL did not: it was PTTL that ended it. What PTTL will find after nobody waits
+  // for it any more, nobody will say.
+  const bool ended_by_pttl = answer.pttl == -2 && !answer.reply.is_null();
+  const bool unheard = answer.error && cohere::after_failed_write(answer.error->code).action ==
+                                           Decision::Action::erase;
+  if (ended_by_pttl || unheard) tier_.forget_in_other_dbs(key);
+}
+
+void Fetch::complete(Answer answer) noexcept {
+  const Result<Lookup> result = lookup_of(answer, entry_);
+  for (auto& waiter : waiters) {
+    if (result) Counts::add(result->entry ? Count::l2_hits : Count::l2_misses);
+    waiter(result);
+  }
+}
+
+void Store::settle(const Answer& answer) noexcept {
+  Decision decision =
+      answer.error ? cohere::after_failed_write(answer.error->code)
+                   : cohere::after_store(answer.reply, answer.pttl, answer.sent_at,
+                                         TieredCache::Impl::keep_for(
+                                             command.key.ref(), answer.sent_at, rules_.l1_ttl));
+  if (!answer.error) restrict(decision, rules_, answer);
+  if (decision.action == Decision::Action::install) {
+    command.value->set_deadline(decision.deadline);
+    command.value->set_epoch(answer.epoch);
+  }
+  bool installed = false;
+  tier_.flights_.settle(flight, [&](bool revoked) {
+    if (decision.action == Decision::Action::leave) return;
+    if (decision.action == Decision::Action::install && !revoked) {
+      installed = true;
+      tier_.l1_->put(command.value);
+    } else {
+      tier_.l1_->erase(command.key.ref());
+    }
+  });
+  tier_.note(installed ? Event::write : Event::write_dropped, command.key.ref(), answer.epoch);
+  if (answer.error) tier_.forget_after(*answer.error, command.key.ref());
+}
+
+void Store::complete(Answer answer) noexcept {
+  if (auto error = error_of(answer)) return done_(*error);
+  done_(StoreOutcome{.stored = answer.reply.is_ok(), .existed = answer.existed});
+}
+
+void Touch::settle(const Answer& answer) noexcept {
+  const Decision decision =
+      answer.error ? cohere::after_failed_write(answer.error->code)
+                   : cohere::after_touch(answer.reply, answer.pttl, answer.sent_at, rules_.l1_ttl);
+  const epoch::Guard guard;
+  const KeyRef key = command.key.ref();
+  tier_.flights_.settle(flight, [&](bool revoked) {
+    if (decision.action == Decision::Action::leave) return;
+    const Entry* entry = tier_.l1_->find(key);
+    // Only what has not expired by our own clock is known to be the value that L2 still has: past
+    // the deadline the key may have ended and been made anew, unannounced if it was our own
+    // command that found it expired.
+    if (entry != nullptr && decision.action == Decision::Action::install && !revoked &&
+        !entry->negative() && entry->epoch() == answer.epoch &&
+        tier_.config_.now() < entry->deadline()) {
+      const bool earlier = decision.deadline < entry->deadline();
+      // Where the age is capped, the first deadline stands for it: no touch moves it later.
+      if (earlier || rules_.l1_ttl == Duration::max()) entry->set_deadline(decision.deadline);
+      if (earlier) tier_.l1_->reschedule(*entry);
+    } else {
+      tier_.l1_->erase(key);
+    }
+  });
+  tier_.note(Event::touch, key, answer.epoch);
+  if (answer.error) tier_.forget_after(*answer.error, key);
+}
+
+void Touch::complete(Answer answer) noexcept {
+  if (auto error = error_of(answer)) return done_(*error);
+  done_(std::move(answer.reply));
+}
+
+void Raw::settle(const Answer&) noexcept {
+  forget_all();
+  if (!command.wide) tier_.forget_in_other_dbs(command.key.ref());
+}
+
+void Raw::forget_all() noexcept {
+  for (const Key& key : written_) tier_.forget(key.ref());
+}
+
+void Raw::complete(Answer answer) noexcept {
+  if (command.undeclared && !answer.error) {
+    // Which keys it wrote nobody knows, but every lane has heard of it once it has answered a
+    // command sent now.
+    tier_.barrier(command.deadline, [answer = std::move(answer),
+                                     done = std::move(done_)](std::optional<Error> error) mutable {
+      if (error) return done(*std::move(error));
+      answer_with(std::move(answer), done);
+    });
+    return;
+  }
+  answer_with(std::move(answer), done_);
+}
+
+void Raw::answer_with(Answer answer, const TieredCache::ReplyHandler& done) {
+  if (auto error = error_of(answer)) return done(*error);
+  done(std::move(answer.reply));
+}
+
+}  // namespace nearlane::tier

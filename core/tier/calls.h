@@ -1,0 +1,121 @@
+// The tier's calls to L2: what each command, once answered, does to L1 and tells its asker.
+//
+// settle() is in the key's order and does what the install rules say; complete() answers
+// (core/cohere/call.h). Those that may install carry a flight, which whoever submits them registers first.
+//
+// Threads:   the carrier's.
+// Lifetime:  the tier outlives them, and so do the rules, which are its own.
+// Source:    docs/decisions/0003-settle-then-complete.md.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/cohere/call.h"
+#include "core/tier/tiered_cache_impl.h"
+
+namespace nearlane::tier {
+
+/// GET from L2: installs, and answers all who joined.
+class Fetch final : public cohere::Call {
+ public:
+  Fetch(TieredCache::Impl& tier, const KeyRules& rules, Key key, TimePoint deadline)
+      : Call({.op = cohere::Op::fetch,
+              .key = std::move(key),
+              .announced = rules.l1,
+              .deadline = deadline}),
+        flight(command.key),
+        tier_(tier),
+        rules_(rules) {}
+
+  void settle(const cohere::Answer& answer) noexcept override;
+  void complete(cohere::Answer answer) noexcept override;
+
+  Flights::Flight flight;
+  std::vector<TieredCache::GetHandler> waiters;  // those who did not join by way of the flight
+
+ private:
+  TieredCache::Impl& tier_;
+  const KeyRules& rules_;
+  EntryPtr entry_;
+};
+
+/// Renews a lapsed lease, then looks again.
+class Confirm final : public cohere::Call {
+ public:
+  Confirm(cohere::Command what, std::function<void(std::optional<Error>)> done)
+      : Call(std::move(what)), done_(std::move(done)) {}
+  void settle(const cohere::Answer&) noexcept override {}
+  void complete(cohere::Answer answer) noexcept override { done_(std::move(answer.error)); }
+
+ private:
+  std::function<void(std::optional<Error>)> done_;
+};
+
+/// SET whose value we know: L1 takes it when L2 has written it and will announce the next change.
+class Store final : public cohere::Call {
+ public:
+  Store(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what,
+        TieredCache::SetHandler done)
+      : Call(std::move(what)),
+        flight(command.key),
+        tier_(tier),
+        rules_(rules),
+        done_(std::move(done)) {}
+
+  void settle(const cohere::Answer& answer) noexcept override;
+  void complete(cohere::Answer answer) noexcept override;
+
+  Flights::Flight flight;
+
+ private:
+  TieredCache::Impl& tier_;
+  const KeyRules& rules_;
+  TieredCache::SetHandler done_;
+};
+
+/// EXPIRE and its kin: L1 keeps its copy and moves the deadline.
+class Touch final : public cohere::Call {
+ public:
+  Touch(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what,
+        TieredCache::ReplyHandler done)
+      : Call(std::move(what)),
+        flight(command.key),
+        tier_(tier),
+        rules_(rules),
+        done_(std::move(done)) {}
+
+  void settle(const cohere::Answer& answer) noexcept override;
+  void complete(cohere::Answer answer) noexcept override;
+
+  Flights::Flight flight;
+
+ private:
+  TieredCache::Impl& tier_;
+  const KeyRules& rules_;
+  TieredCache::ReplyHandler done_;
+};
+
+/// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has
+/// settled.
+class Raw final : public cohere::Call {
+ public:
+  Raw(TieredCache::Impl& tier, cohere::Command what, std::vector<Key> written,
+      TieredCache::ReplyHandler done)
+      : Call(std::move(what)), tier_(tier), written_(std::move(written)), done_(std::move(done)) {}
+
+  void settle(const cohere::Answer& answer) noexcept override;
+  void complete(cohere::Answer answer) noexcept override;
+  void forget_all() noexcept;
+
+ private:
+  static void answer_with(cohere::Answer answer, const TieredCache::ReplyHandler& done);
+
+  TieredCache::Impl& tier_;
+  std::vector<Key> written_;
+  TieredCache::ReplyHandler done_;
+};
+
+}  // namespace nearlane::tier

@@ -1,0 +1,131 @@
+#include "core/tier/tiered_cache_impl.h"
+
+#include "core/base/epoch.h"
+#include "core/tier/calls.h"
+
+namespace nearlane::tier {
+
+using cohere::Command;
+using cohere::Op;
+
+namespace {
+
+/// What L1 answers with an entry that is fresh.
+Lookup lookup_of(EntryPtr entry) {
+  if (!entry->negative()) return {std::move(entry), Source::l1};
+  Counts::add(Count::l1_negatives);
+  return {nullptr, Source::l1};
+}
+
+}  // namespace
+
+void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done,
+                            bool may_confirm) {
+  note_db(key.db);
+  if (from == ReadFrom::l1_first && may_confirm) {
+    const epoch::Guard guard;
+    const TimePoint now = config_.now();
+    const KeyRef ref = key.ref();
+    const Entry* entry = l1_->find(ref);
+    if (entry != nullptr && lane(key.hash).vouches_but_for_lease(*entry, now)) {
+      if (vouched(ref, entry, now) != nullptr) return done(lookup_of(EntryPtr::pin(entry)));
+      // Only the lease has run out: one small command instead of fetching the body again.
+      Counts::add(Count::confirmations);
+      Command ping{.op = Op::confirm, .key = key, .deadline = deadline};
+      auto again = [this, key = std::move(key), deadline,
+                    done = std::move(done)](std::optional<Error> error) mutable {
+        if (error) {
+          Counts::add(Count::l2_errors);
+          return done(*std::move(error));
+        }
+        get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
+      };
+      return l2_->submit(std::make_unique<Confirm>(std::move(ping), std::move(again)));
+    }
+  }
+  fetch(std::move(key), from, deadline, std::move(done));
+}
+
+void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
+  const TimePoint now = config_.now();
+  if (from == ReadFrom::through_l2) {
+    const KeyRules& rules = prefixes_.of(key.name);
+    auto call = std::make_unique<Fetch>(*this, rules, std::move(key), deadline);
+    call->waiters.push_back(std::move(done));
+    flights_.begin(call->flight, now);
+    Counts::add(Count::fills);
+    return l2_->submit(std::move(call));
+  }
+  std::unique_ptr<Fetch> call;
+  EntryPtr found;
+  const KeyRef ref = key.ref();
+  bool joined = false;
+  {
+    const epoch::Guard guard;
+    joined = flights_.join_or_begin(
+        ref, now, config_.lease, done,
+        [&] {
+          // A fill may have settled between the miss and this lock.
+          if (const Entry* entry = fresh(ref, now)) found = EntryPtr::pin(entry);
+          return static_cast<bool>(found);
+        },
+        [&]() -> Flights::Flight& {
+          call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref), deadline);
+          return call->flight;
+        });
+  }
+  if (found) return done(lookup_of(std::move(found)));
+  if (joined) {
+    Counts::add(Count::fills_coalesced);
+    return;
+  }
+  Counts::add(Count::fills);
+  l2_->submit(std::move(call));
+}
+
+void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
+                              ReplyHandler done) {
+  note_db(key.db);
+  Counts::add(Count::writes);
+  const KeyRules& rules = prefixes_.of(key.name);
+  Command command{.op = Op::transact,
+                  .key = Key(key),
+                  .args = std::move(args),
+                  .announced = rules.l1,
+                  .deadline = deadline};
+  auto call = std::make_unique<Touch>(*this, rules, std::move(command), std::move(done));
+  flights_.begin(call->flight, config_.now());
+  l2_->submit(std::move(call));
+}
+
+void TieredCache::Impl::barrier(TimePoint deadline,
+                                std::function<void(std::optional<Error>)> done) {
+  struct Round {
+    std::atomic<std::size_t> left;
+    std::atomic<bool> failed{false};
+    std::function<void(std::optional<Error>)> done;
+  };
+  auto round = std::make_shared<Round>();
+  round->left = lanes_.size();
+  round->done = std::move(done);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    Command ping{.op = Op::confirm, .key = Key(0, std::string()), .lane = i, .deadline = deadline};
+    l2_->submit(
+        std::make_unique<Confirm>(std::move(ping), [round](const std::optional<Error>& error) {
+          // A lane whose connection is gone has bumped its epoch: it serves nothing that it had.
+          const bool gone =
+              error && (error->code == Errc::unavailable || error->code == Errc::connection_lost ||
+                        error->code == Errc::shutting_down);
+          if (error && !gone) round->failed = true;
+          if (round->left.fetch_sub(1) != 1) return;
+          if (round->failed) {
+            round->done(
+                Error{Errc::timeout, "executed, but not every lane has confirmed that it knows"});
+          } else {
+            round->done(std::nullopt);
+          }
+        }));
+  }
+}
+
+}  // namespace nearlane::tier

@@ -1,0 +1,169 @@
+// TieredCache::Impl: what the tier's own files share: the state, and what its calls to L2 do with it.
+//
+// Threads:   as core/tier/tiered_cache.h says; invalidate() comes in the key's order, like a settle.
+// Lifetime:  outlives the calls that it has submitted.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/audit/auditor.h"
+#include "core/audit/recorder.h"
+#include "core/cohere/flights.h"
+#include "core/cohere/install_rules.h"
+#include "core/cohere/lane_view.h"
+#include "core/tier/tiered_cache.h"
+
+namespace nearlane::tier {
+
+using Flights = cohere::Flights<TieredCache::GetHandler>;
+
+class TieredCache::Impl final : public cohere::Listener {
+ public:
+  Impl(TierConfig config, std::unique_ptr<l1::L1Map> l1, std::unique_ptr<l2::L2Backend> l2)
+      : config_(std::move(config)),
+        prefixes_({.l1_ttl = config_.l1_ttl,
+                   .negative_ttl = config_.negative_ttl,
+                   .max_stale = config_.max_stale},
+                  config_.prefixes),
+        l1_(std::move(l1)),
+        l2_(std::move(l2)),
+        lanes_(l2_->lanes()),
+        auditor_(audit_config(config_, *l2_)),
+        recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
+        epochs_(lanes_.size()),
+        audited_hits_(hits()) {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) epochs_[i] = lanes_[i].epoch();
+  }
+
+  const cohere::LaneView& lane(std::uint64_t hash) const noexcept {
+    return lanes_[cohere::lane_of(hash, lanes_.size())];
+  }
+
+  /// The entry, a negative one too, if it may be served as fresh.
+  const Entry* fresh(const KeyRef& key, TimePoint now) noexcept {
+    return vouched(key, l1_->find(key), now);
+  }
+  const Entry* vouched(const KeyRef& key, const Entry* entry, TimePoint now) noexcept {
+    if (entry == nullptr) return nullptr;
+    const cohere::LaneView& view = lane(key.hash);
+    if (!view.vouches(*entry, now)) return nullptr;
+    view.note_hit();
+    if (auditor_.sampled(key.hash)) [[unlikely]] {
+      auditor_.observe(*entry, key.hash, now);
+    }
+    return entry;
+  }
+
+  /// How long L1 may keep what was read or written at `sent_at`.
+  static Duration keep_for(const KeyRef& key, TimePoint sent_at, Duration l1_ttl) noexcept {
+    if (l1_ttl == Duration::max()) return l1_ttl;
+    // 24 bits that differ by key and from one fill to the next.
+    const auto seed = key.hash ^ static_cast<std::uint64_t>(sent_at.time_since_epoch().count());
+    constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15U;  // 2^64 / golden ratio
+    const auto drawn = static_cast<double>(seed * kGolden >> 40U) / (1U << 24U);
+    return std::chrono::duration_cast<Duration>(l1_ttl * (1 - kL1TtlSpread * drawn));
+  }
+
+  /// The key may have changed: nothing under way installs what it was, and L1 forgets it.
+  void forget(const KeyRef& key) noexcept {
+    bool was_there = false;
+    flights_.revoke(key, [&] { was_there = l1_->erase(key); });
+    if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
+  }
+
+  /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before
+  /// it, and whose reply is still to come, must not be installed either.
+  void forget_after(const Error& error, const KeyRef& key) noexcept {
+    if (cohere::after_failed_write(error.code).action == cohere::Decision::Action::erase)
+      forget(key);
+  }
+
+  void invalidate(std::string_view name) noexcept override {
+    Counts::add(Count::invalidations);
+    // The push does not say in which database.
+    const std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
+    for_each_db(dbs, name, [this](const KeyRef& key) {
+      note(audit::Event::push, key, cohere::kNoEpoch);
+      forget(key);
+    });
+  }
+
+  /// A command of ours that is no transaction may have dropped L2's registration of the key's name, if it
+  /// wrote, or if it found that the key had ended. L2 registers a name for all databases at once and tells us
+  /// nothing, so what we have under it in the others would never be announced again.
+  void forget_in_other_dbs(const KeyRef& key) noexcept {
+    const std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
+    for_each_db(dbs & ~bit_of(key.db), key.name, [this](const KeyRef& other) { forget(other); });
+  }
+
+  /// `dbs`: a bit for each database.
+  template <class Visit>
+  static void for_each_db(std::uint64_t dbs, std::string_view name, Visit&& visit) noexcept {
+    for (std::uint32_t db = 0; dbs != 0; ++db, dbs >>= 1U) {
+      if ((dbs & 1U) != 0) visit(KeyRef(db, name));
+    }
+  }
+  static std::uint64_t bit_of(std::uint32_t db) noexcept { return std::uint64_t{1} << (db % 64); }
+
+  /// Remembers the database, before anything of it can be installed.
+  void note_db(std::uint32_t db) noexcept {
+    const std::uint64_t bit = bit_of(db);
+    if ((dbs_.load(std::memory_order_relaxed) & bit) == 0)
+      dbs_.fetch_or(bit, std::memory_order_seq_cst);
+  }
+
+  void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
+  void fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
+  void touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
+             ReplyHandler done);
+  void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
+
+  // core/tier/audits.cc
+  /// The auditor's next questions; by one thread.
+  void audit(TimePoint now);
+  [[nodiscard]] audit::Present peek(const KeyRef& key) noexcept;
+  void judge(const audit::Question& question, const cohere::Answer& answer);
+  /// For the flight recorder, if there is one.
+  void note(audit::Event event, const KeyRef& key, Epoch epoch) noexcept;
+  void explain(const KeyRef& key, TimePoint deadline, std::function<void(Explanation)> done);
+
+  const TierConfig config_;
+  const PrefixTable prefixes_;
+  const std::unique_ptr<l1::L1Map> l1_;
+  const std::unique_ptr<l2::L2Backend> l2_;
+  const std::span<const cohere::LaneView> lanes_;
+  Flights flights_;
+  std::atomic<std::uint64_t> dbs_{1};
+  std::atomic<std::size_t> revoking_{0};
+  audit::Auditor auditor_;
+  const std::unique_ptr<audit::Recorder> recorder_;
+
+ private:
+  static audit::AuditConfig audit_config(const TierConfig& config, const l2::L2Backend& l2) {
+    audit::AuditConfig audit = config.audit;
+    audit.lease = l2.capabilities().lease;
+    return audit;
+  }
+  /// What the recorder knows a lane by.
+  static std::uint64_t lane_name(std::size_t lane) noexcept { return lane; }
+
+  static std::uint64_t hits() {
+    return Counts::sum(Count::l1_hits) + Counts::sum(Count::l1_negatives);
+  }
+
+  // audit()'s own.
+  std::vector<Epoch> epochs_;  // of the lanes, when they were last looked at
+  std::uint64_t audited_hits_;
+};
+
+}  // namespace nearlane::tier
