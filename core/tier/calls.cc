@@ -49,6 +49,10 @@ void Fetch::settle(const Answer& answer) noexcept {
       entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
     }
   }
+  if (unused != 0) {
+    if (entry_) entry_->set_unused(unused);
+    tier_.queue_.charge(answer.reply.text.size());
+  }
   auto joined = tier_.flights_.settle(flight, [&](bool revoked) {
     if (revoked) {
       Counts::add(Count::fills_revoked);
@@ -99,6 +103,7 @@ void Store::settle(const Answer& answer) noexcept {
 
 void Store::complete(Answer answer) noexcept {
   if (auto error = error_of(answer)) return done_(*error);
+  if (new_here && answer.reply.is_ok()) tier_.hint_at(command.key.ref());
   done_(StoreOutcome{.stored = answer.reply.is_ok(), .existed = answer.existed});
 }
 

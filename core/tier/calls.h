@@ -8,6 +8,7 @@
 // Source:    docs/decisions/0003-settle-then-complete.md.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -35,6 +36,8 @@ class Fetch final : public cohere::Call {
 
   Flights::Flight flight;
   std::vector<TieredCache::GetHandler> waiters;  // those who did not join by way of the flight
+  /// What the entry begins with: over 0 for a fetch that nobody asked for.
+  std::uint8_t unused = 0;
 
  private:
   TieredCache::Impl& tier_;
@@ -69,6 +72,7 @@ class Store final : public cohere::Call {
   void complete(cohere::Answer answer) noexcept override;
 
   Flights::Flight flight;
+  bool new_here = false;  // L1 knew nothing of the key, so the others are told of it
 
  private:
   TieredCache::Impl& tier_;

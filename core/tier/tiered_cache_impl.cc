@@ -98,6 +98,21 @@ void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
   l2_->submit(std::move(call));
 }
 
+bool TieredCache::Impl::slide(const KeyRef& key, Duration ttl, TimePoint now) noexcept {
+  const KeyRules& rules = prefixes_.of(key.name);
+  if (!rules.touch_coalescing || rules.l1_ttl != Duration::max()) return false;
+  const Duration slack = slide_slack(ttl, config_.least_slack);
+  if (ttl < 2 * slack) return false;
+  const Entry* entry = fresh(key, now);
+  if (entry == nullptr || entry->negative()) return false;
+  // Earlier than what is asked for, since a touch may also bring the end nearer, and not by more than the slack.
+  const TimePoint end = entry->deadline();
+  const TimePoint asked = saturating_add(now, ttl);
+  if (end > asked || end < asked - slack) return false;
+  Counts::add(Count::touches_coalesced);
+  return true;
+}
+
 void TieredCache::Impl::barrier(TimePoint deadline,
                                 std::function<void(std::optional<Error>)> done) {
   struct Round {

@@ -35,7 +35,8 @@ class TieredCache::Impl final : public cohere::Listener {
                   config_.prefixes),
         l1_(std::move(l1)),
         l2_(std::move(l2)),
-        lanes_(l2_->lanes()) {}
+        lanes_(l2_->lanes()),
+        queue_(config_.refresh) {}
 
   const cohere::LaneView& lane(std::uint64_t hash) const noexcept {
     return lanes_[cohere::lane_of(hash, lanes_.size())];
@@ -50,7 +51,15 @@ class TieredCache::Impl final : public cohere::Listener {
     const cohere::LaneView& view = lane(key.hash);
     if (!view.vouches(*entry, now)) return nullptr;
     view.note_hit();
+    if (entry->unused() != 0) [[unlikely]] {
+      note_first_use(*entry);
+    }
     return entry;
+  }
+  /// Of what was fetched in the background.
+  [[gnu::noinline]] static void note_first_use(const Entry& entry) noexcept {
+    Counts::add(Count::background_uses);
+    entry.set_unused(0);
   }
 
   /// How long L1 may keep what was read or written at `sent_at`.
@@ -63,9 +72,11 @@ class TieredCache::Impl final : public cohere::Listener {
     return std::chrono::duration_cast<Duration>(l1_ttl * (1 - kL1TtlSpread * drawn));
   }
 
-  /// The key may have changed: nothing under way installs what it was, and L1 forgets it.
+  /// The key may have changed: nothing under way installs what it was, L1 forgets it, and nobody reads it again
+  /// unasked.
   void forget(const KeyRef& key) noexcept {
     flights_.revoke(key, [&] { l1_->erase(key); });
+    queue_.cancel(key);
   }
 
   /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before
@@ -75,11 +86,8 @@ class TieredCache::Impl final : public cohere::Listener {
       forget(key);
   }
 
-  void invalidate(std::string_view name) noexcept override {
-    Counts::add(Count::invalidations);
-    // The push does not say in which database.
-    forget(name, dbs_.load(std::memory_order_relaxed));
-  }
+  void invalidate(std::string_view name) noexcept override;
+  void hinted(std::string_view hint) noexcept override;
 
   /// A command of ours that is no transaction may have dropped L2's registration of the key's name, if it
   /// wrote, or if it found that the key had ended. L2 registers a name for all databases at once and tells us
@@ -108,7 +116,22 @@ class TieredCache::Impl final : public cohere::Listener {
   void fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   void touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
              ReplyHandler done);
+  bool slide(const KeyRef& key, Duration ttl, TimePoint now) noexcept;
   void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
+
+  // Reading in the background: refresh.cc.
+
+  /// Whether what is read unasked can be of use.
+  [[nodiscard]] bool reads_unasked() const noexcept {
+    return config_.after && config_.refresh.reads_per_s != 0;
+  }
+  /// L1 holds nothing of the key, so whoever stores it may be the first who knows of it.
+  [[nodiscard]] bool is_new_here(const KeyRef& key) noexcept;
+  void hint_at(const KeyRef& key) noexcept;
+  void want(const KeyRef& key, std::uint8_t unused, Unasked why) noexcept;
+  void pump();
+  void arm(Duration delay);
+  void read_unasked(Wanted wanted);
 
   const TierConfig config_;
   const PrefixTable prefixes_;
@@ -118,6 +141,8 @@ class TieredCache::Impl final : public cohere::Listener {
   Flights flights_;
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
+  RefreshQueue queue_;
+  std::atomic<bool> armed_{false};  // pump() will run
 };
 
 }  // namespace nearlane::tier

@@ -50,7 +50,7 @@ class ModelRedisDifferential : public testing::Test {
     const bool two_dbs = random.once_in(2);
     sim::History history;
     ModelRedis model(history,
-                     {{{0, "a"}, two_dbs ? ModelRedis::Name{1, "a"} : ModelRedis::Name{0, "b"}}},
+                     {{0, "a"}, two_dbs ? ModelRedis::Name{1, "a"} : ModelRedis::Name{0, "b"}},
                      ModelRedis::Form::proper);
     std::vector<RawClient> real;
     std::array<Stream, kPeers> theirs;

@@ -40,8 +40,9 @@ class Judge {
 
 class Instance {
  public:
-  Instance(World& world, Judge& judge, const std::array<ModelRedis::Name, kKeys>& keys,
-           std::string_view map, bool outside);
+  /// `hints`: this schedule's instances hear of each other.
+  Instance(World& world, Judge& judge, const std::vector<ModelRedis::Name>& keys,
+           std::string_view map, bool outside, bool hints);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -65,6 +66,7 @@ class Instance {
   void ask_everything();
   void judge_rest();
 
+  [[nodiscard]] std::uint64_t questions() const noexcept { return questions_; }
   [[nodiscard]] bool quiet() const noexcept { return unanswered_ == 0 && backend_->quiet(); }
   [[nodiscard]] SimulatedBackend& backend() noexcept { return *backend_; }
   [[nodiscard]] const SimulatedBackend& backend() const noexcept { return *backend_; }
@@ -100,6 +102,9 @@ class Instance {
     bool answered = false;
   };
 
+  [[nodiscard]] std::chrono::milliseconds ttl_for(std::size_t key);
+  /// Touches answered from L1; false: this one has to be sent.
+  bool slide(std::size_t session, std::size_t key, std::chrono::milliseconds ttl);
   [[nodiscard]] const KeyRef& ref(std::size_t key) const noexcept { return refs_[key]; }
   [[nodiscard]] bool may_write(std::size_t session) const noexcept;
   [[nodiscard]] int floor(std::size_t key) const noexcept;
