@@ -128,7 +128,10 @@ std::size_t TieredCache::revoking() const noexcept {
 }
 
 bool TieredCache::slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint now) noexcept {
-  return impl_->slide(key, ttl, now);
+  // What would overflow the clock is no sliding expiry.
+  constexpr auto kLongest =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Duration::max() / 4);
+  return ttl <= kLongest && impl_->slide(key, ttl, now);
 }
 
 void TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
