@@ -17,6 +17,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"generations", read_generations},
     {"invalidation", read_invalidation},
     {"coherence_faults", read_coherence_faults},
+    {"routing", read_routing},
 };
 
 std::vector<std::string> kind_names() {
