@@ -130,12 +130,22 @@ void Touch::settle(const Answer& answer) noexcept {
       tier_.l1_->erase(key);
     }
   });
+  if (slide_) {
+    for (auto& waiter : tier_.slides_.settle(*slide_, [](bool) {}))
+      waiters.push_back(std::move(waiter));
+  }
   if (answer.error) tier_.forget_after(*answer.error, key);
 }
 
 void Touch::complete(Answer answer) noexcept {
-  if (auto error = error_of(answer)) return done_(*error);
-  done_(std::move(answer.reply));
+  const auto error = error_of(answer);
+  for (const auto& waiter : waiters) {
+    if (error) {
+      waiter(*error);
+    } else {
+      waiter(answer.reply);
+    }
+  }
 }
 
 void Raw::settle(const Answer&) noexcept {

@@ -83,23 +83,31 @@ class Store final : public cohere::Call {
 /// EXPIRE and its kin: L1 keeps its copy and moves the deadline.
 class Touch final : public cohere::Call {
  public:
-  Touch(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what,
-        TieredCache::ReplyHandler done)
-      : Call(std::move(what)),
-        flight(command.key),
-        tier_(tier),
-        rules_(rules),
-        done_(std::move(done)) {}
+  Touch(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what)
+      : Call(std::move(what)), flight(command.key), tier_(tier), rules_(rules) {}
+
+  /// Touches of one key to one time are one flight among slides.
+  static Key slide_key(const KeyRef& key, std::chrono::milliseconds ttl) {
+    Key joint(key);
+    joint.hash ^= static_cast<std::uint64_t>(ttl.count()) * 0x9E37'79B9'7F4A'7C15U;
+    return joint;
+  }
+  Slides::Flight& slide(Key joint) {
+    joint_.emplace(std::move(joint));
+    return slide_.emplace(*joint_);
+  }
 
   void settle(const cohere::Answer& answer) noexcept override;
   void complete(cohere::Answer answer) noexcept override;
 
   Flights::Flight flight;
+  std::vector<TieredCache::ReplyHandler> waiters;  // those who did not join by way of the slide
 
  private:
   TieredCache::Impl& tier_;
   const KeyRules& rules_;
-  TieredCache::ReplyHandler done_;
+  std::optional<Key> joint_;
+  std::optional<Slides::Flight> slide_;
 };
 
 /// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has

@@ -227,6 +227,42 @@ TEST_F(RefreshTest, AnswersATouchThatMovesTheEndByLittle) {
   EXPECT_TRUE(slide("s:1", seconds(106)));
 }
 
+TEST_F(RefreshTest, SendsEqualTouchesOfOneTimeOnce) {
+  set("s:1", "v", seconds(100));
+  store->transactions = 0;
+  store->held.emplace();
+  int answers = 0;
+  const auto slide_to = [&](milliseconds ttl) {
+    tier->touch(KeyRef(0, "s:1"), ttl, kForever, [&](const Result<bool>& there) {
+      ASSERT_TRUE(there);
+      EXPECT_TRUE(*there);
+      ++answers;
+    });
+  };
+  for (int i = 0; i < 5; ++i) slide_to(seconds(200));
+  EXPECT_EQ(store->transactions, 1);
+  EXPECT_EQ(answers, 0) << "not before L2 knows";
+  slide_to(seconds(201));
+  EXPECT_EQ(store->transactions, 2) << "to another time";
+  tier->touch(KeyRef(0, "s:1"), {"PEXPIRE", "s:1", "200000"}, kForever,
+              [&](const Result<protocol::Reply>&) { ++answers; });
+  EXPECT_EQ(store->transactions, 3) << "behind a write of its own connection it goes by itself";
+  store->release();
+  EXPECT_EQ(answers, 7);
+}
+
+TEST_F(RefreshTest, JoinsNoTouchWhenL1LostTheCopyMeanwhile) {
+  set("s:1", "v", seconds(100));
+  store->transactions = 0;
+  store->held.emplace();
+  const auto ignore = [](const Result<bool>&) {};
+  tier->touch(KeyRef(0, "s:1"), seconds(200), kForever, ignore);
+  others_change("s:1");
+  tier->touch(KeyRef(0, "s:1"), seconds(200), kForever, ignore);
+  EXPECT_EQ(store->transactions, 2) << "the change may have taken the expiry away";
+  store->release();
+}
+
 TEST_F(RefreshTest, NeverServesLongerForATouchThatL2HasNotSeen) {
   set("s:1", "v", seconds(100));
   ASSERT_TRUE(slide("s:1", seconds(104)));

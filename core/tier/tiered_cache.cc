@@ -128,25 +128,24 @@ std::size_t TieredCache::revoking() const noexcept {
 }
 
 bool TieredCache::slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint now) noexcept {
-  // What would overflow the clock is no sliding expiry.
-  constexpr auto kLongest =
-      std::chrono::duration_cast<std::chrono::milliseconds>(Duration::max() / 4);
-  return ttl <= kLongest && impl_->slide(key, ttl, now);
+  return impl_->slide(key, ttl, now);
 }
 
 void TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
                         BoolHandler done) {
   std::vector<std::string> args = {"PEXPIRE", std::string(key.name), std::to_string(ttl.count())};
-  impl_->touch(key, std::move(args), deadline,
-               [done = std::move(done)](Result<protocol::Reply> reply) {
-                 if (!reply) return done(reply.error());
-                 done(reply->integer != 0);
-               });
+  impl_->touch(
+      key, std::move(args), deadline,
+      [done = std::move(done)](Result<protocol::Reply> reply) {
+        if (!reply) return done(reply.error());
+        done(reply->integer != 0);
+      },
+      ttl);
 }
 
 void TieredCache::touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
-                        ReplyHandler done) {
-  impl_->touch(key, std::move(command), deadline, std::move(done));
+                        ReplyHandler done, std::optional<std::chrono::milliseconds> slide) {
+  impl_->touch(key, std::move(command), deadline, std::move(done), slide);
 }
 
 void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler done) {

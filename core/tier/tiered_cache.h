@@ -188,13 +188,15 @@ class TieredCache {
   /// Under an epoch::Guard. L1 serves no longer for it: the copy's end stays L2's.
   [[nodiscard]] bool slide(const KeyRef& key, std::chrono::milliseconds ttl,
                            TimePoint now) noexcept;
-  /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there.
+  /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there. Where touches are
+  /// coalesced it may join an equal one under way, so it is only for a caller who may call slide().
   void touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
              BoolHandler done);
   /// The same for a client's own EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT or PERSIST with whatever
   /// options; its reply.
+  /// `slide`: the command is a plain EXPIRE or PEXPIRE of so long, and this caller may call slide().
   void touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
-             ReplyHandler done);
+             ReplyHandler done, std::optional<std::chrono::milliseconds> slide = {});
   void execute(RawCommand command, TimePoint deadline, ReplyHandler done);
 
   /// The lane whose order the key's commands share; below lanes(). For a connection's own

@@ -24,6 +24,8 @@
 namespace nearlane::tier {
 
 using Flights = cohere::Flights<TieredCache::GetHandler>;
+/// Touches under way that an equal one may join.
+using Slides = cohere::Flights<TieredCache::ReplyHandler>;
 
 class TieredCache::Impl final : public cohere::Listener {
  public:
@@ -115,8 +117,11 @@ class TieredCache::Impl final : public cohere::Listener {
   void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
   void fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   void touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
-             ReplyHandler done);
-  bool slide(const KeyRef& key, Duration ttl, TimePoint now) noexcept;
+             ReplyHandler done, std::optional<std::chrono::milliseconds> slide);
+  /// By how little a touch may move a key's end and need not go to L2; zero where each has to.
+  [[nodiscard]] Duration slack_of(const KeyRules& rules,
+                                  std::chrono::milliseconds ttl) const noexcept;
+  bool slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint now) noexcept;
   void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
 
   // Reading in the background: refresh.cc.
@@ -139,6 +144,7 @@ class TieredCache::Impl final : public cohere::Listener {
   const std::unique_ptr<l2::L2Backend> l2_;
   const std::span<const cohere::LaneView> lanes_;
   Flights flights_;
+  Slides slides_;
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
   RefreshQueue queue_;

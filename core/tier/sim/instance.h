@@ -123,6 +123,7 @@ class Instance {
   World& world_;
   Judge& judge_;
   const std::array<KeyRef, kKeys> refs_;
+  bool coalesces_ = false;
   l1::L1Map* map_ = nullptr;
   SimulatedBackend* backend_ = nullptr;
   std::unique_ptr<tier::TieredCache> cache_;
