@@ -87,6 +87,9 @@ class Listener {
   virtual ~Listener() = default;
   /// Somebody else changed `name`, in whichever database.
   virtual void invalidate(std::string_view name) noexcept = 0;
+  /// Another instance says something of interest, whoever it is: true or not, once, twice or never, in no order.
+  /// It is a hint: nothing may be served for it.
+  virtual void hinted(std::string_view /*hint*/) noexcept {}
 };
 
 }  // namespace nearlane::cohere

@@ -56,19 +56,29 @@ class Flights {
                      Again&& again, Make&& make) {
     Shard& shard = shard_of(key.hash);
     const std::lock_guard lock(shard.mutex);
-    auto [first, last] = shard.flights.equal_range(key.hash);
-    for (auto it = first; it != last; ++it) {
-      Flight& flight = *it->second;
-      if (flight.joinable_ && now - flight.began_ < max_age && flight.key_.ref() == key) {
-        flight.waiters_.push_back(std::move(waiter));
-        return true;
-      }
+    if (Flight* flight = joinable(shard, key, now, max_age)) {
+      flight->waiters_.push_back(std::move(waiter));
+      return true;
     }
     if (std::forward<Again>(again)()) return true;
     Flight& flight = std::forward<Make>(make)();
     flight.began_ = now;
     flight.joinable_ = true;
     flight.waiters_.push_back(std::move(waiter));
+    shard.flights.emplace(key.hash, &flight);
+    return false;
+  }
+
+  /// Registers a fetch that nobody waits for, unless one is under way that somebody waits for, or `again` says that
+  /// nothing is left to do; then true. Nobody joins it: its deadline and its failures are not those of an asker.
+  template <class Again, class Make>
+  bool begin_if_none(const KeyRef& key, TimePoint now, Duration max_age, Again&& again,
+                     Make&& make) {
+    Shard& shard = shard_of(key.hash);
+    const std::lock_guard lock(shard.mutex);
+    if (joinable(shard, key, now, max_age) != nullptr || std::forward<Again>(again)()) return true;
+    Flight& flight = std::forward<Make>(make)();
+    flight.began_ = now;
     shard.flights.emplace(key.hash, &flight);
     return false;
   }
@@ -119,6 +129,16 @@ class Flights {
     std::unordered_multimap<std::uint64_t, Flight*> flights;
   };
 
+  /// A fetch of the key under way that may be joined, or null.
+  static Flight* joinable(Shard& shard, const KeyRef& key, TimePoint now, Duration max_age) {
+    auto [first, last] = shard.flights.equal_range(key.hash);
+    for (auto it = first; it != last; ++it) {
+      Flight& flight = *it->second;
+      if (flight.joinable_ && now - flight.began_ < max_age && flight.key_.ref() == key)
+        return &flight;
+    }
+    return nullptr;
+  }
   static constexpr std::size_t kShards =
       64;  // far more than threads, so that two misses rarely meet
   Shard& shard_of(std::uint64_t hash) noexcept { return shards_[hash % kShards]; }

@@ -224,6 +224,7 @@ void Lane::connected(TimePoint now) {
   } else if (config_.tracked) {
     write_own({"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}, Step::tracking, now);
   }
+  if (!config_.subscribe.empty()) write_own({"SUBSCRIBE", config_.subscribe}, Step::subscribe, now);
   write_own({"INFO", "replication"}, Step::replication, now);
 }
 
@@ -240,7 +241,8 @@ void Lane::received(std::string_view bytes, TimePoint now) {
     auto next = parser_.next(bytes);
     if (!next) return fail(next.error().code, "L2 sent what is not RESP: " + next.error().detail);
     if (!next->has_value()) return;
-    if ((*next)->type == Type::push) {
+    const bool pushed = (*next)->type == Type::push;
+    if (pushed && !confirms_subscription(**next)) {
       take_push(**next);
     } else {
       take_reply(std::move(**next), now);
@@ -248,7 +250,15 @@ void Lane::received(std::string_view bytes, TimePoint now) {
   }
 }
 
+/// Of our commands only SUBSCRIBE is answered by a push.
+bool Lane::confirms_subscription(const Reply& push) const noexcept {
+  return !pending_.empty() && pending_.front().steps[0] == Step::subscribe &&
+         !push.elements.empty() && push.elements[0].text == "subscribe";
+}
+
 void Lane::take_push(const Reply& push) {
+  if (push.elements.size() == 3 && push.elements[0].text == "message")
+    return listener_.hinted(push.elements[2].text);
   if (push.elements.size() != 2 || push.elements[0].text != "invalidate") return;
   const Reply& names = push.elements[1];
   if (names.is_null()) {  // FLUSHALL, FLUSHDB, or L2 has forgotten what it tracked
@@ -329,6 +339,7 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
     case Step::pttl:
       pending.answer.pttl = reply.type == Type::integer ? reply.integer : -2;
       return true;
+    case Step::subscribe:
     case Step::table:
     case Step::try_select:
     case Step::pong:

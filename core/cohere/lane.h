@@ -51,6 +51,7 @@ struct LaneConfig {
   std::size_t max_calls = 4096;                  // waiting and in flight
   std::size_t max_bytes = std::size_t{256} << 20U;  // of commands not yet taken by the connection
   bool tracked = true;  // false: commands outside the lanes, whose keys L2 shall not announce to us
+  std::string subscribe = {};  // a channel whose messages are the listener's hints; empty: none
   std::string user = {};
   std::string password = {};
   std::string client_name = "nearlane";
@@ -95,7 +96,8 @@ class Lane {
   enum class Step : std::uint8_t {
     hello,
     tracking,
-    table,  // of tracked keys, asked to have no limit: a refusal is no error
+    subscribe,  // answered by a push, unless refused: then there are no hints
+    table,      // of tracked keys, asked to have no limit: a refusal is no error
     probe,
     replication,  // of the handshake or of a heartbeat: L2 must be a master, with the history that it had
     select,      // into a database that is known to exist
@@ -126,6 +128,7 @@ class Lane {
   Pending& push_pending(TimePoint now);
   void flush_waiting(TimePoint now);
   void take_reply(protocol::Reply reply, TimePoint now);
+  [[nodiscard]] bool confirms_subscription(const protocol::Reply& push) const noexcept;
   void take_push(const protocol::Reply& push);
   bool take_step(Pending& pending, Step step, protocol::Reply& reply, TimePoint now);
   [[nodiscard]] bool take_replication(const protocol::Reply& reply);

@@ -29,6 +29,9 @@ struct Journal final : Listener {
   void invalidate(std::string_view name) noexcept override {
     events.push_back("invalidate " + std::string(name));
   }
+  void hinted(std::string_view hint) noexcept override {
+    events.push_back("hinted " + std::string(hint));
+  }
   std::vector<std::string> events;
   std::map<std::string, Answer> answers;
 };
@@ -518,6 +521,39 @@ TEST_F(ProbedLane, BelievesNothingOfAnEarlierConnection) {
   EXPECT_FALSE(lane.probe().trouble().empty());
   lane.closed({Errc::connection_lost, "gone"}, now);
   EXPECT_TRUE(lane.probe().trouble().empty());
+}
+
+class HintLaneTest : public LaneTest {
+ protected:
+  HintLaneTest() : LaneTest({.tracked = false, .subscribe = "ch"}) {}
+  void shake_hands(std::string_view subscribed) {
+    lane.connect();
+    lane.connected(now);
+    EXPECT_EQ(sent(), (Words{"HELLO 3 SETNAME nearlane", "SUBSCRIBE ch", "ROLE"}));
+    lane.received("%0\r\n" + std::string(subscribed) + "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", now);
+    ASSERT_EQ(lane.state(), Lane::State::ready);
+  }
+  static constexpr std::string_view kSubscribed = ">3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n";
+  static constexpr std::string_view kMessage = ">3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$2\r\nhi\r\n";
+};
+
+TEST_F(HintLaneTest, TakesTheConfirmingPushForSubscribesReply) {
+  ASSERT_NO_FATAL_FAILURE(shake_hands(kSubscribed));
+  submit("p", {.op = Op::raw, .key = Key(0, ""), .args = {"PUBLISH", "ch", "hi"}, .wide = true});
+  EXPECT_EQ(sent(), Words{"PUBLISH ch hi"});
+  lane.received(std::string(kMessage) + ":1\r\n" + std::string(kMessage), now);
+  EXPECT_EQ(journal.events, (Words{"hinted hi", "settle p", "hinted hi"}));
+  EXPECT_EQ(journal.answers["p"].reply, protocol::Reply::number(1));
+  EXPECT_FALSE(lane.broken());
+}
+
+TEST_F(HintLaneTest, GoesOnWhereItMayNotSubscribe) {
+  ASSERT_NO_FATAL_FAILURE(shake_hands("-NOPERM this user has no permissions\r\n"));
+  lane.received(kSubscribed, now);  // unasked: of no consequence
+  submit("p", {.op = Op::raw, .key = Key(0, ""), .args = {"PUBLISH", "ch", "hi"}, .wide = true});
+  lane.received("-NOPERM\r\n", now);
+  EXPECT_TRUE(journal.answers["p"].reply.is_error());
+  EXPECT_FALSE(lane.broken());
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoc
       epoch_(epoch),
       value_size_(static_cast<std::uint32_t>(value_size)),
       key_size_(static_cast<std::uint32_t>(key.name.size()) & 0x1FFFFU),
-      db_(static_cast<std::uint16_t>(key.db)) {}
+      db_(static_cast<std::uint8_t>(key.db)) {}
 
 Entry* Entry::make(const KeyRef& key, std::size_t value_size, std::size_t payload,
                    TimePoint deadline, Epoch epoch) {

@@ -5,7 +5,8 @@
 // GET needs ("$5\r\nhello\r\n"), so a hit copies one run of bytes; value() is the middle of it.
 // Deadline and epoch are atomic header fields: a touch or a confirmation changes them in place and
 // copies nothing. Two more belong to the map that holds the entry: its cell, and the mark in which the
-// map's policy notes uses, so that a hit writes, if anything, a line that it has read anyway.
+// map's policy notes uses, so that a hit writes, if anything, a line that it has read anyway. The last one
+// says whether anybody has used what was fetched unasked.
 //
 // Units:     bytes; deadlines on the monotonic clock, kForever for none.
 // Lifetime:  born with one reference, that of the EntryPtr which build() returns. A map holds one;
@@ -116,6 +117,20 @@ class Entry {
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
   void set_epoch(Epoch epoch) const noexcept { epoch_.store(epoch, std::memory_order_relaxed); }
 
+  /// How often the value was fetched in the background since it was last used; 0: it was used, or asked for.
+  [[nodiscard]] std::uint8_t unused() const noexcept {
+    return unused_.load(std::memory_order_relaxed);
+  }
+  void set_unused(std::uint8_t times) const noexcept {
+    unused_.store(times, std::memory_order_relaxed);
+  }
+  /// It was served. Writes only where it was fetched in the background, and then once.
+  void note_use() const noexcept {
+    if (unused() != 0) [[unlikely]] {
+      set_unused(0);
+    }
+  }
+
   // For the map that holds the entry; an entry is in one map at most.
 
   /// What the policy noted of the entry's uses; 0 at first.
@@ -174,7 +189,8 @@ class Entry {
   std::uint32_t key_size_ : 17;         // up to 64 KiB
   std::uint32_t prefix_size_ : 14 = 0;  // length of "$<size>\r\n"
   std::uint32_t negative_ : 1 = 0;
-  std::uint16_t db_;
+  std::uint8_t db_;  // the doors allow 64
+  mutable std::atomic<std::uint8_t> unused_{0};
   mutable std::atomic<std::uint16_t> mark_{0};
 };
 

@@ -55,7 +55,7 @@ TEST(Entry, ANegativeOneHasAKeyAndNothingElse) {
 }
 
 TEST(Entry, TheLargestDatabaseNumberSurvives) {
-  EXPECT_EQ(Entry::build(KeyRef(65535, "k"), "v", kForever, 0)->key().db, 65535U);
+  EXPECT_EQ(Entry::build(KeyRef(63, "k"), "v", kForever, 0)->key().db, 63U);
 }
 
 TEST(Entry, DigestDependsOnTheValueOnly) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -26,6 +27,7 @@ class ForwardingBackend : public L2Backend {
   [[nodiscard]] Health health() const override { return behind_->health(); }
   void start(Listener& listener) override { behind_->start(listener); }
   void submit(std::unique_ptr<Call> call) noexcept override { behind_->submit(std::move(call)); }
+  void hint(std::string what) noexcept override { behind_->hint(std::move(what)); }
   void stop() noexcept override { behind_->stop(); }
 
  protected:

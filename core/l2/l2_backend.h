@@ -67,6 +67,8 @@ class L2Backend {
   /// Starts connecting; `listener` outlives the backend. Called once, before the first submit.
   virtual void start(Listener& listener) = 0;
   virtual void submit(std::unique_ptr<Call> call) noexcept = 0;
+  /// Tells all instances, this one among them, by Listener::hinted. Best effort: lost without notice.
+  virtual void hint(std::string /*what*/) noexcept {}
   /// Refuses new calls and completes the outstanding ones with shutting_down. The loops must still
   /// run, or have ended.
   virtual void stop() noexcept = 0;
@@ -79,6 +81,7 @@ struct L2Config {
   Duration lane_dead = std::chrono::seconds(5);  // no reply for so long: the connection is given up
   Duration connect_timeout = std::chrono::seconds(1);
   std::size_t lane_queue = 4096;  // commands in flight or waiting on one lane
+  bool hints = false;             // a connection for hints between instances
   std::uint64_t memory_bytes = std::uint64_t{1} << 30U;  // of memory:
 };
 

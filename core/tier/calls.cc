@@ -50,6 +50,10 @@ void Fetch::settle(const Answer& answer) noexcept {
       entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
     }
   }
+  if (unused != 0) {
+    if (entry_) entry_->set_unused(unused);
+    tier_.queue_.charge(answer.reply.text.size());
+  }
   bool installed = false;
   auto joined = tier_.flights_.settle(flight, [&](bool revoked) {
     if (revoked) {
@@ -106,6 +110,7 @@ void Store::settle(const Answer& answer) noexcept {
 
 void Store::complete(Answer answer) noexcept {
   if (auto error = error_of(answer)) return done_(*error);
+  if (new_here && answer.reply.is_ok()) tier_.hint_at(command.key.ref());
   done_(StoreOutcome{.stored = answer.reply.is_ok(), .existed = answer.existed});
 }
 
@@ -133,12 +138,22 @@ void Touch::settle(const Answer& answer) noexcept {
     }
   });
   tier_.note(Event::touch, key, answer.epoch);
+  if (slide_) {
+    for (auto& waiter : tier_.slides_.settle(*slide_, [](bool) {}))
+      waiters.push_back(std::move(waiter));
+  }
   if (answer.error) tier_.forget_after(*answer.error, key);
 }
 
 void Touch::complete(Answer answer) noexcept {
-  if (auto error = error_of(answer)) return done_(*error);
-  done_(std::move(answer.reply));
+  const auto error = error_of(answer);
+  for (const auto& waiter : waiters) {
+    if (error) {
+      waiter(*error);
+    } else {
+      waiter(answer.reply);
+    }
+  }
 }
 
 void Raw::settle(const Answer&) noexcept {

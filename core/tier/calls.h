@@ -8,6 +8,7 @@
 // Source:    docs/decisions/0003-settle-then-complete.md.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -35,6 +36,8 @@ class Fetch final : public cohere::Call {
 
   Flights::Flight flight;
   std::vector<TieredCache::GetHandler> waiters;  // those who did not join by way of the flight
+  /// What the entry begins with: over 0 for a fetch that nobody asked for.
+  std::uint8_t unused = 0;
 
  private:
   TieredCache::Impl& tier_;
@@ -69,6 +72,7 @@ class Store final : public cohere::Call {
   void complete(cohere::Answer answer) noexcept override;
 
   Flights::Flight flight;
+  bool new_here = false;  // L1 knew nothing of the key, so the others are told of it
 
  private:
   TieredCache::Impl& tier_;
@@ -79,23 +83,31 @@ class Store final : public cohere::Call {
 /// EXPIRE and its kin: L1 keeps its copy and moves the deadline.
 class Touch final : public cohere::Call {
  public:
-  Touch(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what,
-        TieredCache::ReplyHandler done)
-      : Call(std::move(what)),
-        flight(command.key),
-        tier_(tier),
-        rules_(rules),
-        done_(std::move(done)) {}
+  Touch(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what)
+      : Call(std::move(what)), flight(command.key), tier_(tier), rules_(rules) {}
+
+  /// Touches of one key to one time are one flight among slides.
+  static Key slide_key(const KeyRef& key, std::chrono::milliseconds ttl) {
+    Key joint(key);
+    joint.hash ^= static_cast<std::uint64_t>(ttl.count()) * 0x9E37'79B9'7F4A'7C15U;
+    return joint;
+  }
+  Slides::Flight& slide(Key joint) {
+    joint_.emplace(std::move(joint));
+    return slide_.emplace(*joint_);
+  }
 
   void settle(const cohere::Answer& answer) noexcept override;
   void complete(cohere::Answer answer) noexcept override;
 
   Flights::Flight flight;
+  std::vector<TieredCache::ReplyHandler> waiters;  // those who did not join by way of the slide
 
  private:
   TieredCache::Impl& tier_;
   const KeyRules& rules_;
-  TieredCache::ReplyHandler done_;
+  std::optional<Key> joint_;
+  std::optional<Slides::Flight> slide_;
 };
 
 /// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has

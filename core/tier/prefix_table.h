@@ -33,6 +33,13 @@ struct KeyRules {
   /// How long a copy may be served after L2 was lost; zero: never. Nothing is served so yet: what it
   /// decides today is whether a key can be revoked strictly.
   Duration max_stale = std::chrono::seconds(60);
+  /// A touch that would move the key's end by no more than slide_slack() is answered by a fresh copy and does not
+  /// go to L2. Without l1_ttl only: a copy whose age is capped does not tell when L2 ends the key.
+  bool touch_coalescing = false;
+  /// What was in use when somebody else changed it is read again in the background.
+  bool refresh = false;
+  /// Who stores a key that it had no copy of tells the other instances, and they read it in the background.
+  bool prefetch = false;
 };
 
 struct Prefix {

@@ -82,6 +82,7 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
   if (options.condition == Condition::if_absent) command.args.emplace_back("NX");
   if (options.condition == Condition::if_present) command.args.emplace_back("XX");
   auto call = std::make_unique<Store>(*impl_, rules, std::move(command), std::move(done));
+  call->new_here = rules.prefetch && rules.l1 && impl_->is_new_here(key);
   impl_->flights_.begin(call->flight, impl_->config_.now());
   impl_->l2_->submit(std::move(call));
 }
@@ -129,19 +130,25 @@ std::size_t TieredCache::revoking() const noexcept {
   return impl_->revoking_.load(std::memory_order_relaxed);
 }
 
+bool TieredCache::slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint now) noexcept {
+  return impl_->slide(key, ttl, now);
+}
+
 void TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
                         BoolHandler done) {
   std::vector<std::string> args = {"PEXPIRE", std::string(key.name), std::to_string(ttl.count())};
-  impl_->touch(key, std::move(args), deadline,
-               [done = std::move(done)](Result<protocol::Reply> reply) {
-                 if (!reply) return done(reply.error());
-                 done(reply->integer != 0);
-               });
+  impl_->touch(
+      key, std::move(args), deadline,
+      [done = std::move(done)](Result<protocol::Reply> reply) {
+        if (!reply) return done(reply.error());
+        done(reply->integer != 0);
+      },
+      ttl);
 }
 
 void TieredCache::touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
-                        ReplyHandler done) {
-  impl_->touch(key, std::move(command), deadline, std::move(done));
+                        ReplyHandler done, std::optional<std::chrono::milliseconds> slide) {
+  impl_->touch(key, std::move(command), deadline, std::move(done), slide);
 }
 
 void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler done) {
@@ -168,6 +175,7 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
 std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {
   return cohere::lane_of(key.hash, impl_->lanes_.size());
 }
+std::size_t TieredCache::refreshing() const noexcept { return impl_->queue_.waiting(); }
 bool TieredCache::lease_lapsed(const KeyRef& key, TimePoint now) const noexcept {
   return now >= impl_->lane(key.hash).lease_until();
 }

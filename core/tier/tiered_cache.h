@@ -17,6 +17,7 @@
 // Source:    docs/architecture.md; docs/decisions/0003-settle-then-complete.md.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -37,6 +38,7 @@
 #include "core/protocol/reply.h"
 #include "core/tier/explanation.h"
 #include "core/tier/prefix_table.h"
+#include "core/tier/refresh_queue.h"
 
 namespace nearlane::tier {
 
@@ -104,7 +106,14 @@ enum class Count : std::uint8_t {
   confirmations,    // a lapsed lease renewed with one small command
   invalidations,    // pushes from L2: keys changed by others
   writes,
-  revocations,  // of them strict ones
+  revocations,        // of them strict ones
+  touches_coalesced,  // touches that did not go to L2
+  refreshes,          // fills nobody asked for: of what others had changed
+  prefetches,         // fills nobody asked for: of what others had made
+  refreshes_dropped,  // wanted, and not sent: cold for too long, over a cap, or the lane was lost meanwhile
+  background_uses,  // values fetched so that were served
+  hints_sent,
+  hints_heard,
   count,
 };
 using Counts = ThreadCounters<Count>;
@@ -115,6 +124,12 @@ inline constexpr double kClockDrift = 0.01;
 
 /// The part of l1_ttl over which the ends of copies are spread.
 inline constexpr double kL1TtlSpread = 0.1;
+
+/// How much later a touch to `ttl` would have to end a key before it is worth a write that every other
+/// instance hears of. A session lives for its TTL less this at least, counted from its last touch.
+[[nodiscard]] constexpr Duration slide_slack(Duration ttl, Duration least) noexcept {
+  return std::max<Duration>(least, ttl / 20);
+}
 
 struct TierConfig {
   // What KeyRules says, of all keys that no prefix matches.
@@ -132,6 +147,12 @@ struct TierConfig {
   /// Of each verdict, at the place in the lane's order where it was given: short, and calls nothing here.
   std::function<void(const audit::Finding&)> on_finding = {};
   bool record_events = false;  // for explain(): 1.3 MiB
+  /// slide_slack() is no less; keys touched to less than twice as long are always touched in L2.
+  Duration least_slack = std::chrono::seconds(1);
+  RefreshLimits refresh = {};  // without `after` nothing is read unasked
+  /// A copy that was fetched in the background so often without being used is let go when it changes again.
+  std::uint8_t most_unused = 3;
+  Duration refresh_timeout = std::chrono::milliseconds(500);  // of one read in the background
 };
 
 class TieredCache {
@@ -168,19 +189,28 @@ class TieredCache {
   void revoke(const KeyRef& key, TimePoint deadline, BoolHandler done);
   /// Strict revocations under way.
   [[nodiscard]] std::size_t revoking() const noexcept;
-  /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there.
+  /// Before touch(), as find() before get(): true if the touch may be taken as done, and the key as there, without
+  /// asking L2 (KeyRules::touch_coalescing). Only for a caller none of whose writes of the key's lane is unanswered.
+  /// Under an epoch::Guard. L1 serves no longer for it: the copy's end stays L2's.
+  [[nodiscard]] bool slide(const KeyRef& key, std::chrono::milliseconds ttl,
+                           TimePoint now) noexcept;
+  /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there. Where touches are
+  /// coalesced it may join an equal one under way, so it is only for a caller who may call slide().
   void touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
              BoolHandler done);
   /// The same for a client's own EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT or PERSIST with whatever
   /// options; its reply.
+  /// `slide`: the command is a plain EXPIRE or PEXPIRE of so long, and this caller may call slide().
   void touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
-             ReplyHandler done);
+             ReplyHandler done, std::optional<std::chrono::milliseconds> slide = {});
   void execute(RawCommand command, TimePoint deadline, ReplyHandler done);
 
   /// The lane whose order the key's commands share; below lanes(). For a connection's own
   /// bookkeeping.
   [[nodiscard]] std::size_t lane_of(const KeyRef& key) const noexcept;
   [[nodiscard]] std::size_t lanes() const noexcept;
+  /// Keys that wait to be read in the background.
+  [[nodiscard]] std::size_t refreshing() const noexcept;
   /// Whether the lease of the key's lane has run out, so that a hit would have to be confirmed.
   [[nodiscard]] bool lease_lapsed(const KeyRef& key, TimePoint now) const noexcept;
 

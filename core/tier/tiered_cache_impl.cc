@@ -1,5 +1,7 @@
 #include "core/tier/tiered_cache_impl.h"
 
+#include <algorithm>
+
 #include "core/base/epoch.h"
 #include "core/tier/calls.h"
 
@@ -84,18 +86,69 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
 }
 
 void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
-                              ReplyHandler done) {
+                              ReplyHandler done, std::optional<std::chrono::milliseconds> slide) {
   note_db(key.db);
-  Counts::add(Count::writes);
   const KeyRules& rules = prefixes_.of(key.name);
-  Command command{.op = Op::transact,
-                  .key = Key(key),
-                  .args = std::move(args),
-                  .announced = rules.l1,
-                  .deadline = deadline};
-  auto call = std::make_unique<Touch>(*this, rules, std::move(command), std::move(done));
-  flights_.begin(call->flight, config_.now());
+  const TimePoint now = config_.now();
+  std::unique_ptr<Touch> call;
+  const auto make = [&] {
+    Command command{.op = Op::transact,
+                    .key = Key(key),
+                    .args = std::move(args),
+                    .announced = rules.l1,
+                    .deadline = deadline};
+    call = std::make_unique<Touch>(*this, rules, std::move(command));
+  };
+  const Duration slack = slide ? slack_of(rules, *slide) : Duration::zero();
+  bool may_join = false;
+  if (slack != Duration::zero()) {
+    // While L1 may serve the copy, no write that this caller knows of came between an equal touch under way and
+    // now: it would have taken the copy away, and what brings one back comes down the lane behind that touch.
+    const epoch::Guard guard;
+    const Entry* entry = fresh(key, now);
+    may_join = entry != nullptr && !entry->negative();
+  }
+  if (may_join) {
+    Key joint = Touch::slide_key(key, *slide);
+    const KeyRef ref(joint.db, key.name, joint.hash);
+    const bool joined = slides_.join_or_begin(
+        ref, now, std::min(config_.lease, slack), done, [] { return false; },
+        [&]() -> Slides::Flight& {
+          make();
+          return call->slide(std::move(joint));
+        });
+    if (joined) return Counts::add(Count::touches_coalesced);
+  } else {
+    make();
+    call->waiters.push_back(std::move(done));
+  }
+  Counts::add(Count::writes);
+  flights_.begin(call->flight, now);
   l2_->submit(std::move(call));
+}
+
+Duration TieredCache::Impl::slack_of(const KeyRules& rules,
+                                     std::chrono::milliseconds ttl) const noexcept {
+  // What would overflow the clock is no sliding expiry, and nor is a moment.
+  constexpr auto kLongest =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Duration::max() / 4);
+  if (!rules.touch_coalescing || rules.l1_ttl != Duration::max() || ttl > kLongest) return {};
+  const Duration slack = slide_slack(ttl, config_.least_slack);
+  return ttl < 2 * slack ? Duration::zero() : slack;
+}
+
+bool TieredCache::Impl::slide(const KeyRef& key, std::chrono::milliseconds ttl,
+                              TimePoint now) noexcept {
+  const Duration slack = slack_of(prefixes_.of(key.name), ttl);
+  if (slack == Duration::zero()) return false;
+  const Entry* entry = fresh(key, now);
+  if (entry == nullptr || entry->negative()) return false;
+  // Earlier than what is asked for, since a touch may also bring the end nearer, and not by more than the slack.
+  const TimePoint end = entry->deadline();
+  const TimePoint asked = saturating_add(now, ttl);
+  if (end > asked || end < asked - slack) return false;
+  Counts::add(Count::touches_coalesced);
+  return true;
 }
 
 void TieredCache::Impl::barrier(TimePoint deadline,

@@ -26,6 +26,8 @@
 namespace nearlane::tier {
 
 using Flights = cohere::Flights<TieredCache::GetHandler>;
+/// Touches under way that an equal one may join.
+using Slides = cohere::Flights<TieredCache::ReplyHandler>;
 
 class TieredCache::Impl final : public cohere::Listener {
  public:
@@ -38,6 +40,7 @@ class TieredCache::Impl final : public cohere::Listener {
         l1_(std::move(l1)),
         l2_(std::move(l2)),
         lanes_(l2_->lanes()),
+        queue_(config_.refresh),
         auditor_(audit_config(config_, *l2_)),
         recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
         epochs_(lanes_.size()),
@@ -58,10 +61,18 @@ class TieredCache::Impl final : public cohere::Listener {
     const cohere::LaneView& view = lane(key.hash);
     if (!view.vouches(*entry, now)) return nullptr;
     view.note_hit();
+    if (entry->unused() != 0) [[unlikely]] {
+      note_first_use(*entry);
+    }
     if (auditor_.sampled(key.hash)) [[unlikely]] {
       auditor_.observe(*entry, key.hash, now);
     }
     return entry;
+  }
+  /// Of what was fetched in the background.
+  [[gnu::noinline]] static void note_first_use(const Entry& entry) noexcept {
+    Counts::add(Count::background_uses);
+    entry.set_unused(0);
   }
 
   /// How long L1 may keep what was read or written at `sent_at`.
@@ -74,11 +85,13 @@ class TieredCache::Impl final : public cohere::Listener {
     return std::chrono::duration_cast<Duration>(l1_ttl * (1 - kL1TtlSpread * drawn));
   }
 
-  /// The key may have changed: nothing under way installs what it was, and L1 forgets it.
+  /// The key may have changed: nothing under way installs what it was, L1 forgets it, and nobody reads it again
+  /// unasked.
   void forget(const KeyRef& key) noexcept {
     bool was_there = false;
     flights_.revoke(key, [&] { was_there = l1_->erase(key); });
     if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
+    queue_.cancel(key);
   }
 
   /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before
@@ -88,15 +101,8 @@ class TieredCache::Impl final : public cohere::Listener {
       forget(key);
   }
 
-  void invalidate(std::string_view name) noexcept override {
-    Counts::add(Count::invalidations);
-    // The push does not say in which database.
-    const std::uint64_t dbs = dbs_.load(std::memory_order_relaxed);
-    for_each_db(dbs, name, [this](const KeyRef& key) {
-      note(audit::Event::push, key, cohere::kNoEpoch);
-      forget(key);
-    });
-  }
+  void invalidate(std::string_view name) noexcept override;
+  void hinted(std::string_view hint) noexcept override;
 
   /// A command of ours that is no transaction may have dropped L2's registration of the key's name, if it
   /// wrote, or if it found that the key had ended. L2 registers a name for all databases at once and tells us
@@ -125,9 +131,26 @@ class TieredCache::Impl final : public cohere::Listener {
   void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
   void fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   void touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
-             ReplyHandler done);
+             ReplyHandler done, std::optional<std::chrono::milliseconds> slide);
+  /// By how little a touch may move a key's end and need not go to L2; zero where each has to.
+  [[nodiscard]] Duration slack_of(const KeyRules& rules,
+                                  std::chrono::milliseconds ttl) const noexcept;
+  bool slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint now) noexcept;
   void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
 
+  // Reading in the background: refresh.cc.
+
+  /// Whether what is read unasked can be of use.
+  [[nodiscard]] bool reads_unasked() const noexcept {
+    return config_.after && config_.refresh.reads_per_s != 0;
+  }
+  /// L1 holds nothing of the key, so whoever stores it may be the first who knows of it.
+  [[nodiscard]] bool is_new_here(const KeyRef& key) noexcept;
+  void hint_at(const KeyRef& key) noexcept;
+  void want(const KeyRef& key, std::uint8_t unused, Unasked why) noexcept;
+  void pump();
+  void arm(Duration delay);
+  void read_unasked(Wanted wanted);
   // core/tier/audits.cc
   /// The auditor's next questions; by one thread.
   void audit(TimePoint now);
@@ -143,8 +166,11 @@ class TieredCache::Impl final : public cohere::Listener {
   const std::unique_ptr<l2::L2Backend> l2_;
   const std::span<const cohere::LaneView> lanes_;
   Flights flights_;
+  Slides slides_;
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
+  RefreshQueue queue_;
+  std::atomic<bool> armed_{false};  // pump() will run
   audit::Auditor auditor_;
   const std::unique_ptr<audit::Recorder> recorder_;
 

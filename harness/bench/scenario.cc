@@ -18,6 +18,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"invalidation", read_invalidation},
     {"coherence_faults", read_coherence_faults},
     {"coherence_costs", read_coherence_costs},
+    {"routing", read_routing},
 };
 
 std::vector<std::string> kind_names() {

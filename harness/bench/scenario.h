@@ -50,6 +50,7 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_invalidation(Section& file);
 [[nodiscard]] Body read_coherence_faults(Section& file);
 [[nodiscard]] Body read_coherence_costs(Section& file);
+[[nodiscard]] Body read_routing(Section& file);
 
 struct Scenario {
   std::string name;  // family/name, from its path

@@ -116,7 +116,9 @@ Json table_json(const Table& table) {
     }
     rows.push_back(cells);
   }
-  return {{"title", table.title}, {"columns", table.columns}, {"rows", rows}};
+  Json made = {{"title", table.title}, {"columns", table.columns}, {"rows", rows}};
+  if (!table.plot_x.empty()) made["plot_x"] = table.plot_x;
+  return made;
 }
 
 }  // namespace

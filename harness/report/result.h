@@ -70,6 +70,8 @@ struct Table {
   std::string title;
   std::vector<std::string> columns;
   std::vector<std::vector<std::vector<Cell>>> rows = {};  // a cell may hold several, joined by "; "
+  /// What the columns behind the first are numbers of: then each row, a share, is also drawn as a curve.
+  std::string plot_x = {};
 };
 
 struct Input {

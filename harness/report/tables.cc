@@ -320,13 +320,55 @@ Result<std::string> render_plot(const std::string& text, const std::string& name
   }
 }
 
+Result<std::vector<std::string>> render_curves(const std::string& text, const std::string& name) {
+  auto document = parse_document(text, name);
+  if (!document) return document.error();
+  std::vector<std::string> drawn;
+  try {
+    std::map<std::string, const Json*> measures;
+    for (const auto& measure : document->json.at("measures"))
+      measures[measure.at("id").get<std::string>()] = &measure;
+    for (const auto& table : document->json.at("tables")) {
+      if (!table.contains("plot_x")) continue;
+      const auto& columns = table.at("columns");
+      std::vector<Curve> curves;
+      for (const auto& row : table.at("rows")) {
+        Curve& curve =
+            curves.emplace_back(Curve{row.at(0).at(0).at("text").get<std::string>(), {}});
+        for (std::size_t i = 1; i < row.size(); ++i) {
+          const auto& cell = row.at(i).at(0);
+          const auto& summary = measures.at(cell.at("measure").get<std::string>())->at("summary");
+          const auto& median = summary.at(cell.at("metric").get<std::string>()).at("median");
+          if (median.is_null()) continue;
+          curve.points.emplace_back(std::stod(columns.at(i).get<std::string>()),
+                                    median.get<double>());
+        }
+      }
+      drawn.push_back(plot_curves(table.at("title").get<std::string>(),
+                                  table.at("plot_x").get<std::string>(), "", curves));
+    }
+  } catch (const std::exception& wrong) {  // a field that is missing, or is no number
+    return Error{Errc::protocol, fmt::format("{}: {}", name, wrong.what())};
+  }
+  return drawn;
+}
+
 Result<std::string> write_tables(const std::string& directory) {
   auto page = render_tables(directory);
   if (!page) return page;
   std::string plots;
+  std::string drawings;
   for (const auto& name : find_results(directory)) {
     const auto text = read_file(fs::path(directory) / name);
     if (!text) return text.error();
+    const auto curves = render_curves(*text, name);
+    if (!curves) return curves.error();
+    for (std::size_t i = 0; i < curves->size(); ++i) {
+      const auto image =
+          fs::path(name).replace_extension(fmt::format("{}.svg", i + 1)).generic_string();
+      std::ofstream(fs::path(directory) / image, std::ios::binary) << (*curves)[i];
+      drawings += fmt::format("\n![Table {} of {}]({})\n", i + 1, name, image);
+    }
     const auto drawn = render_plot(*text, name);
     if (!drawn) return drawn.error();
     if (drawn->empty()) continue;
@@ -334,6 +376,7 @@ Result<std::string> write_tables(const std::string& directory) {
     std::ofstream(fs::path(directory) / image, std::ios::binary) << *drawn;
     plots += fmt::format("\n![Latency percentiles of {}]({})\n", name, image);
   }
+  if (!drawings.empty()) *page += "\n## Curves\n" + drawings;
   if (!plots.empty()) *page += "\n## Percentiles\n" + plots;
   const auto path = fs::path(directory) / "TABLES.md";
   std::ofstream out(path, std::ios::binary | std::ios::trunc);

@@ -119,6 +119,37 @@ TEST_F(Tables, PlotEveryMeasureThatHasAHistogram) {
                          HasSubstr("rare (n = 3000)")));
 }
 
+TEST_F(Tables, DrawTheRowsOfATableThatAsksForIt) {
+  auto result = sample();
+  for (const char* id : {"low", "high"}) {
+    for (const char* n : {"1", "4"}) {
+      Measure measure;
+      measure.id = std::string(id) + "/" + n;
+      measure.repetitions.push_back({.values = {{"hit_share", id[0] == 'l' ? 0.25 : 0.75}}});
+      result.measure(measure);
+    }
+  }
+  Table table{.title = "Hits", .columns = {"of", "1", "4"}, .plot_x = "instances"};
+  for (const char* id : {"low", "high"}) {
+    const std::string row(id);
+    table.rows.push_back({{Cell::of(row)},
+                          {Cell::of(row + "/1", "hit_share")},
+                          {Cell::of(row + "/4", "hit_share")}});
+  }
+  result.tables.push_back(table);
+  const auto curves = render_curves(to_json(result), "name");
+  ASSERT_TRUE(curves) << curves.error().detail;
+  ASSERT_EQ(curves->size(), 1U) << "the other table does not ask";
+  EXPECT_THAT(curves->front(), AllOf(HasSubstr("Hits"), HasSubstr("instances"), HasSubstr("low"),
+                                     HasSubstr("high"), HasSubstr("<polyline")));
+  ASSERT_TRUE(write_result(result, directory_.string()).has_value());
+  EXPECT_THAT(*write_tables(directory_.string()), HasSubstr("(family/name.1.svg)"));
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "family/name.1.svg"));
+
+  result.tables.back().columns = {"of", "one", "four"};
+  EXPECT_EQ(render_curves(to_json(result), "name").error().code, Errc::protocol);
+}
+
 TEST_F(Tables, RefuseWhatIsNoResult) {
   EXPECT_THAT(render_tables(directory_.string()).error().detail, HasSubstr("no results"));
   for (const auto* text :

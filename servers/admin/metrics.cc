@@ -167,6 +167,21 @@ void add_tiers(Page& page, const Sources& sources) {
   page.counter("nearlane_writes_total", "Writes sent to L2").add({}, sum(Count::writes));
   page.counter("nearlane_revocations_total", "Strict revocations, of these writes")
       .add({}, sum(Count::revocations));
+  page.counter("nearlane_touch_coalesced_total", "Touches that did not go to L2")
+      .add({}, sum(Count::touches_coalesced));
+  page.counter("nearlane_background_fills_total", "Fetches that nobody asked for, of all fills")
+      .add({{"why", "refresh"}}, sum(Count::refreshes))
+      .add({{"why", "prefetch"}}, sum(Count::prefetches));
+  page.counter("nearlane_background_fills_used_total", "Values fetched so that were then served")
+      .add({}, sum(Count::background_uses));
+  page.counter("nearlane_background_fills_dropped_total",
+               "Fetches wanted and not sent: unused too often, over a cap, or their lane was lost")
+      .add({}, sum(Count::refreshes_dropped));
+  page.gauge("nearlane_background_fills_waiting", "Keys that wait to be fetched so")
+      .add({}, sources.tier.refreshing());
+  page.counter("nearlane_hints_total", "Hints between instances")
+      .add({{"way", "sent"}}, sum(Count::hints_sent))
+      .add({{"way", "heard"}}, sum(Count::hints_heard));
   page.gauge("nearlane_revocations_waiting", "Strict revocations under way")
       .add({}, sources.tier.revoking());
 }

@@ -79,7 +79,13 @@ std::string stats_page(const Sources& sources) {
         {"fills_revoked", sum(Count::fills_revoked)},
         {"confirmations", sum(Count::confirmations)},
         {"invalidations", sum(Count::invalidations)},
-        {"writes", sum(Count::writes)}}},
+        {"writes", sum(Count::writes)},
+        {"touches_coalesced", sum(Count::touches_coalesced)},
+        {"refreshes", sum(Count::refreshes)},
+        {"prefetches", sum(Count::prefetches)},
+        {"background_uses", sum(Count::background_uses)},
+        {"hints_sent", sum(Count::hints_sent)},
+        {"hints_heard", sum(Count::hints_heard)}}},
       {"doors", doors}};
   return page.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }

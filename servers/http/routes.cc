@@ -349,6 +349,15 @@ net::awaitable<void> Routes::remove(Plan& plan) const {
 }
 
 net::awaitable<void> Routes::touch(Plan& plan) const {
+  {
+    const epoch::Guard guard;
+    if (tier_.slide(KeyRef(db_, plan.target.key), *plan.target.ttl, Clock::now())) {
+      plan.answered_by = AnsweredBy::l1;
+      plan.response = empty(Status::no_content);
+      plan.outcome = Outcome::ok;
+    }
+  }
+  if (plan.response) co_return;
   const auto touched = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
     tier_.touch(KeyRef(db_, plan.target.key), *plan.target.ttl, deadline(), std::move(done));
   });

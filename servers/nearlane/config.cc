@@ -55,6 +55,7 @@ Result<PrefixConfig> read_prefix(const toml::table& table, const std::string& pa
     const auto text = to_text(node, where);
     if (text.has_error()) return text.error();
     if (const auto problem = known->set(prefix, *text)) return bad(where + ": " + *problem);
+    if (name == "touch_coalescing") prefix.where = where;
   }
   if (prefix.match.empty()) {
     return bad(fmt::format("{}:{}: prefix.match: missing; which keys are meant?", path,
@@ -195,6 +196,13 @@ Result<Invocation> read_config(const std::vector<std::string>& args,
     if (given == values.end()) continue;
     if (const auto problem = option.set(config, given->second.text)) {
       return bad(given->second.where + ": " + *problem);
+    }
+  }
+  for (const PrefixConfig& prefix : config.prefixes) {
+    if (prefix.touch_coalescing && prefix.l1_ttl.value_or(config.l1_ttl).count() != 0) {
+      return bad(prefix.where +
+                 ": needs l1_ttl = 0, since a copy whose age is capped does not tell when L2 ends "
+                 "the key");
     }
   }
   if (const auto problem = apply_profile(config)) return bad(*problem);

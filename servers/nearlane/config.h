@@ -31,6 +31,10 @@ struct PrefixConfig {
   std::optional<std::chrono::milliseconds> l1_ttl = {};  // 0: no cap, whatever holds for all keys
   std::optional<std::chrono::milliseconds> negative_ttl = {};
   std::optional<std::chrono::milliseconds> max_stale = {};
+  bool touch_coalescing = false;
+  bool refresh = false;
+  bool prefetch = false;
+  std::string where = {};  // of touch_coalescing, for what is wrong with it and something else
 };
 
 struct Config {
@@ -52,7 +56,10 @@ struct Config {
   unsigned pool = 32;
   std::chrono::milliseconds l2_timeout{500};
   unsigned max_revocations = 4096;
-  unsigned audit_rate = 100;  // a second; 0: none
+  unsigned audit_rate = 100;                               // a second; 0: none
+  unsigned refresh_rate = 1000;                            // reads a second; 0: none
+  std::uint64_t refresh_bytes = std::uint64_t{64} << 20U;  // a second
+  unsigned refresh_queue = 16'384;                         // keys
   std::uint64_t max_value = std::uint64_t{64} << 20U;
   unsigned max_connections = 10'000;
   std::chrono::milliseconds drain_timeout{10'000};

@@ -57,7 +57,8 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"l2-timeout", "1s"},      {"max-value", "1MiB"},    {"max-connections", "9"},
       {"drain-timeout", "1s"},   {"api-key-file", "f"},    {"password-file", "f"},
       {"insecure-bind", "true"}, {"l1-ttl", "1h"},         {"negative-ttl", "2s"},
-      {"max-stale", "0"},        {"max-revocations", "7"},
+      {"max-stale", "0"},        {"max-revocations", "7"}, {"refresh-rate", "5"},
+      {"refresh-bytes", "1MiB"}, {"refresh-queue", "9"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;
@@ -141,10 +142,17 @@ TEST_F(ConfigTest, ErrorsOfAPrefixTableNameTheKeyAndWhereItStands) {
   EXPECT_EQ(of(head + "l1 = 1\n"), "4: prefix.l1: \"1\" is not true or false");
   EXPECT_EQ(of(head + "l1 = [true]\n"),
             "4: prefix.l1: must be a string, a whole number or a boolean");
-  for (const char* key : {"content_type", "lanes", "precompress", "secret", "touch_coalescing"}) {
+  for (const char* key : {"content_type", "lanes", "precompress", "secret"}) {
     EXPECT_EQ(of(head + key + " = 1\n"),
               "4: prefix." + std::string(key) + ": does nothing yet, so it is not accepted");
   }
+  EXPECT_EQ(of(head + "refresh = 1\n"), "4: prefix.refresh: \"1\" is not true or false");
+  const std::string needs =
+      "4: prefix.touch_coalescing: needs l1_ttl = 0, since a copy whose age is capped does not "
+      "tell when L2 ends the key";
+  EXPECT_EQ(of(head + "touch_coalescing = true\nl1_ttl = \"1h\"\n"), needs);
+  EXPECT_EQ(error({"--l1-ttl", "1h", "--config", file(head + "touch_coalescing = true\n")}),
+            path_.string() + ":" + needs);
   EXPECT_EQ(of("[[prefix]]\nl1 = false\n"), "1: prefix.match: missing; which keys are meant?");
   EXPECT_EQ(of("[[prefix]]\nmatch = \"\"\n"),
             "2: prefix.match: all keys begin with nothing: say it without a prefix");

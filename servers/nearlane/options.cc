@@ -176,6 +176,18 @@ constexpr std::array kOptions = {
            "hits that are compared with L2, a second at most, and never more than one in a "
            "thousand; 0: none [100]",
            [](Config& c, std::string_view t) { return set_number(c.audit_rate, t, 0, 100'000); }},
+    Option{"refresh-rate", "N",
+           "reads a second that nobody asked for, at most (prefixes with refresh or prefetch); 0: "
+           "none [1000]",
+           [](Config& c, std::string_view t) { return set_number(c.refresh_rate, t, 0); }},
+    Option{"refresh-bytes", "SIZE", "and their bytes a second [64MiB]",
+           [](Config& c, std::string_view t) {
+             Problem problem = set_size(c.refresh_bytes, t);
+             if (!problem && c.refresh_bytes == 0) return Problem("must be more than 0");
+             return problem;
+           }},
+    Option{"refresh-queue", "N", "keys that wait to be read so, at most [16384]",
+           [](Config& c, std::string_view t) { return set_number(c.refresh_queue, t, 1); }},
     Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
            [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
     Option{"api-key-file", "FILE", "HTTP asks for the key in this file's first line",
@@ -215,11 +227,18 @@ constexpr std::array kPrefixSettings = {
                   [](PrefixConfig& p, std::string_view t) {
                     return set_duration_or_none(p.max_stale.emplace(), t);
                   }},
+    PrefixSetting{
+        "touch_coalescing",
+        "true: a touch that moves the end by less than 5 % (at least 1s) stays here",
+        [](PrefixConfig& p, std::string_view t) { return set_switch(p.touch_coalescing, t); }},
+    PrefixSetting{"refresh", "true: what was in use when others changed it is read again unasked",
+                  [](PrefixConfig& p, std::string_view t) { return set_switch(p.refresh, t); }},
+    PrefixSetting{"prefetch", "true: who makes a key tells the others, which read it unasked",
+                  [](PrefixConfig& p, std::string_view t) { return set_switch(p.prefetch, t); }},
     PrefixSetting{"content_type", "", nullptr},
     PrefixSetting{"lanes", "", nullptr},
     PrefixSetting{"precompress", "", nullptr},
     PrefixSetting{"secret", "", nullptr},
-    PrefixSetting{"touch_coalescing", "", nullptr},
 };
 
 std::string translate(std::string_view name, char dash, bool upper) {

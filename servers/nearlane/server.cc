@@ -96,7 +96,11 @@ tier::TierConfig tier_config(const Config& config) {
                         .max_revocations = config.max_revocations,
                         .audit = {.rate = config.audit_rate},
                         .on_finding = log_finding,
-                        .record_events = true};
+                        .record_events = true,
+                        .refresh = {.reads_per_s = config.refresh_rate,
+                                    .bytes_per_s = config.refresh_bytes,
+                                    .most_waiting = config.refresh_queue},
+                        .refresh_timeout = config.l2_timeout};
   const auto cap = [](std::chrono::milliseconds l1_ttl) {
     return l1_ttl.count() == 0 ? Duration::max() : Duration(l1_ttl);
   };
@@ -107,7 +111,10 @@ tier::TierConfig tier_config(const Config& config) {
          .rules = {.l1 = prefix.l1.value_or(true),
                    .l1_ttl = cap(prefix.l1_ttl.value_or(config.l1_ttl)),
                    .negative_ttl = prefix.negative_ttl.value_or(config.negative_ttl),
-                   .max_stale = prefix.max_stale.value_or(config.max_stale)}});
+                   .max_stale = prefix.max_stale.value_or(config.max_stale),
+                   .touch_coalescing = prefix.touch_coalescing,
+                   .refresh = prefix.refresh,
+                   .prefetch = prefix.prefetch}});
   }
   return tier;
 }
@@ -173,8 +180,11 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                          .bytes = bytes_of_l1(config),
                          .entries = config.l1_entries});
   if (l1.has_error()) return bad("--l1-map, --l1-policy: " + l1.error().detail);
-  auto l2 = l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease},
-                        p.loops.contexts());
+  const bool hints = std::any_of(config.prefixes.begin(), config.prefixes.end(),
+                                 [](const PrefixConfig& prefix) { return prefix.prefetch; });
+  auto l2 =
+      l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease, .hints = hints},
+                  p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
   tier::TierConfig tier = tier_config(config);
   tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {

@@ -445,12 +445,33 @@ tier::TieredCache::ReplyHandler CacheSession::reply_handler(std::uint64_t number
 bool CacheSession::touch(const CommandSpec& spec, Args args) {
   const KeyRef key(client_.db, args[1]);
   const std::size_t lane = context_.tier.lane_of(key);
+  const auto slide = slide_of(spec, args);
+  if (slide && context_.tier.slide(key, *slide, now_)) {
+    std::string& out = tail();
+    const std::size_t before = out.size();
+    protocol::append_integer(out, 1);
+    if (!slots_.empty()) held_ += out.size() - before;
+    ++l1_answers_;
+    count(index_of(spec), AnsweredBy::l1, Outcome::ok);
+    return true;
+  }
   if (!order_.may_send(Order::Kind::write, lane)) return false;
   order_.sent(Order::Kind::write, lane);
   const std::uint64_t number = open_slot();
   context_.tier.touch(key, to_strings(args), Clock::now() + context_.l2_timeout,
-                      reply_handler(number, Order::Kind::write, true, index_of(spec)));
+                      reply_handler(number, Order::Kind::write, true, index_of(spec)), slide);
   return true;
+}
+
+/// How far a touch slides the key's end, if L1 may answer it, as it might a read: not where a write of the key's lane
+/// is unanswered.
+std::optional<std::chrono::milliseconds> CacheSession::slide_of(const CommandSpec& spec,
+                                                                Args args) const {
+  const bool milliseconds = spec.name == "pexpire";
+  if (!milliseconds && spec.name != "expire") return {};
+  const std::size_t lane = context_.tier.lane_of({client_.db, args[1]});
+  if (order_.whole_unanswered() || order_.bypasses_l1(lane)) return {};
+  return parse_slide(args, milliseconds);
 }
 
 bool CacheSession::revoke(const CommandSpec& spec, Args args) {

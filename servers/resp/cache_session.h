@@ -95,6 +95,8 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   bool store(const CommandSpec& spec, const KeyRef& key, std::string_view value,
              tier::StoreOptions options);
   bool touch(const CommandSpec& spec, Args args);
+  [[nodiscard]] std::optional<std::chrono::milliseconds> slide_of(const CommandSpec& spec,
+                                                                  Args args) const;
   bool revoke(const CommandSpec& spec, Args args);
   bool execute(const CommandSpec& spec, Args args);
   tier::TieredCache::ReplyHandler reply_handler(std::uint64_t number, Order::Kind kind, bool writes,

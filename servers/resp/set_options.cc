@@ -63,4 +63,12 @@ std::optional<SetCommand> parse_setex(std::span<const std::string_view> args, bo
   return SetCommand{.value = args[3], .options = {.expiry = *expiry}};
 }
 
+std::optional<std::chrono::milliseconds> parse_slide(std::span<const std::string_view> args,
+                                                     bool milliseconds) {
+  if (args.size() != 3) return std::nullopt;
+  const auto expiry = parse_expiry(args[2], !milliseconds, false);
+  if (!expiry) return std::nullopt;
+  return std::chrono::milliseconds(expiry->milliseconds);
+}
+
 }  // namespace nearlane::resp

@@ -9,6 +9,7 @@
 // Cost:      no allocation.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -28,6 +29,10 @@ struct SetCommand {
 /// SETEX key s value, PSETEX key ms value.
 [[nodiscard]] std::optional<SetCommand> parse_setex(std::span<const std::string_view> args,
                                                     bool milliseconds);
+
+/// How long EXPIRE key s or PEXPIRE key ms lets the key live; nullopt with options, and where Redis would not set it.
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_slide(
+    std::span<const std::string_view> args, bool milliseconds);
 
 /// ASCII only, as Redis compares names of commands and options.
 [[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower);

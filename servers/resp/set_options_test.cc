@@ -72,5 +72,19 @@ TEST(SetOptions, ReadsSetexInItsUnit) {
   EXPECT_EQ(parse_setex(args, true)->options.expiry.milliseconds, 7);
 }
 
+TEST(SetOptions, ReadsASlideOnlyWhereItIsPlain) {
+  const auto slide = [](const std::vector<std::string_view>& args, bool milliseconds) {
+    const auto ttl = parse_slide(args, milliseconds);
+    return ttl ? ttl->count() : -1;
+  };
+  EXPECT_EQ(slide({"EXPIRE", "k", "7"}, false), 7000);
+  EXPECT_EQ(slide({"PEXPIRE", "k", "7"}, true), 7);
+  EXPECT_EQ(slide({"EXPIRE", "k", "7", "NX"}, false), -1);
+  EXPECT_EQ(slide({"EXPIRE", "k", "0"}, false), -1);
+  EXPECT_EQ(slide({"EXPIRE", "k", "-7"}, false), -1);
+  EXPECT_EQ(slide({"EXPIRE", "k", "soon"}, false), -1);
+  EXPECT_EQ(slide({"PERSIST", "k"}, false), -1);
+}
+
 }  // namespace
 }  // namespace nearlane::resp

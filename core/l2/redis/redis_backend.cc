@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "core/cohere/hint.h"
 #include "core/l2/redis/connection.h"
 #include "core/l2/redis/tracking_table.h"
 
@@ -27,6 +28,9 @@ constexpr unsigned kWidePerLoop = 2;
 
 /// For the connection to be made, and two commands.
 constexpr Duration kTableTimeout = std::chrono::seconds(5);
+
+/// A hint that comes later than this is of no use: the session was asked for by then, or will not be.
+constexpr Duration kHintTimeout = std::chrono::milliseconds(500);
 
 /// The connections of one loop and the timer that drives them all.
 class LoopShare : public std::enable_shared_from_this<LoopShare> {
@@ -123,6 +127,12 @@ class RedisBackend final : public L2Backend {
     for (std::size_t i = 0; i < wide_views_.size(); ++i) {
       wide_.push_back(connect(i, lane, wide_views_[i], listener));
     }
+    if (config_.hints) {
+      // Alone on its connection: a hint is small, and must not stand behind commands of many keys.
+      lane.client_name = "nearlane-hints";
+      lane.subscribe = cohere::kHintChannel;
+      hints_ = connect(0, lane, hint_view_, listener);
+    }
     for (const auto& share : shares_) share->start();
     spdlog::info("l2: {} lanes to redis at {}:{}, lease {} ms", views_.size(), url_.host, url_.port,
                  config_.lease / std::chrono::milliseconds(1));
@@ -143,6 +153,11 @@ class RedisBackend final : public L2Backend {
           command.lane.value_or(cohere::lane_of(command.key.hash, lanes_.size()));
       lanes_[lane]->submit(std::move(call));
     }
+  }
+
+  void hint(std::string what) noexcept override {
+    if (!hints_ || stopped_.load(std::memory_order_relaxed)) return;
+    hints_->submit(std::make_unique<cohere::Publish>(std::move(what), Clock::now() + kHintTimeout));
   }
 
   void stop() noexcept override {
@@ -195,9 +210,11 @@ class RedisBackend final : public L2Backend {
   const std::vector<asio::io_context*> loops_;
   std::vector<cohere::LaneView> views_;
   std::vector<cohere::LaneView> wide_views_;
+  cohere::LaneView hint_view_;
   std::vector<std::shared_ptr<LoopShare>> shares_;
   std::vector<std::shared_ptr<Connection>> lanes_;
   std::vector<std::shared_ptr<Connection>> wide_;
+  std::shared_ptr<Connection> hints_;  // null: nobody asked for them
   std::atomic<std::size_t> next_wide_{0};
   std::atomic<bool> stopped_{false};
   std::mutex judging_;

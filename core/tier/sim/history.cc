@@ -2,7 +2,7 @@
 
 namespace nearlane::sim {
 
-History::History() {
+History::History(std::size_t keys) : states_(keys) {
   for (auto& states : states_) {
     states.reserve(8);
     states.emplace_back();
@@ -52,6 +52,17 @@ bool History::may_answer(std::size_t key, Version shown, TimePoint asked, TimePo
     if (shown == kNone ? state.gone_by(answered)
                        : shown == state.shown && asked - lease < state.expires)
       return true;
+  }
+  return false;
+}
+
+bool History::may_touch(std::size_t key, TimePoint asked, Duration lease, int floor,
+                        TimePoint end) const noexcept {
+  const auto& states = states_[key];
+  for (std::size_t i = states.size(); i-- > static_cast<std::size_t>(floor);) {
+    const State& state = states[i];
+    if (state.superseded <= asked - lease) return false;
+    if (state.shown != kNone && end <= state.expires) return true;
   }
   return false;
 }

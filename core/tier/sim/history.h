@@ -13,7 +13,6 @@
 //            intervals.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <vector>
 
@@ -24,13 +23,13 @@ namespace nearlane::sim {
 /// Every write of a schedule has a version of its own, a deletion too.
 using Version = int;
 inline constexpr Version kNone = 0;
-inline constexpr std::size_t kKeys = 2;
+inline constexpr std::size_t kKeys = 2;  // of a schedule
 /// The place of what was there at the start.
 inline constexpr int kStartPlace = 0;
 
 class History {
  public:
-  History();
+  explicit History(std::size_t keys = kKeys);
 
   /// The key now shows `shown` until `expires`. `write` is the version of the write that made it
   /// so, or kNone where no single write did.
@@ -46,6 +45,10 @@ class History {
   [[nodiscard]] bool may_answer(std::size_t key, Version shown, TimePoint asked, TimePoint answered,
                                 Duration lease, int floor) const noexcept;
 
+  /// A touch answered with "it is there, and ends at `end` or later" to who had asked at `asked`.
+  [[nodiscard]] bool may_touch(std::size_t key, TimePoint asked, Duration lease, int floor,
+                               TimePoint end) const noexcept;
+
  private:
   struct State {
     Version shown = kNone;
@@ -57,8 +60,8 @@ class History {
       return shown == kNone || (expires <= when && expires < superseded);
     }
   };
-  std::array<std::vector<State>, kKeys> states_;
-  std::vector<int> places_;  // by version
+  std::vector<std::vector<State>> states_;  // by key
+  std::vector<int> places_;                 // by version
 };
 
 }  // namespace nearlane::sim

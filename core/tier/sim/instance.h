@@ -40,8 +40,14 @@ class Judge {
 
 class Instance {
  public:
-  Instance(World& world, Judge& judge, const std::array<ModelRedis::Name, kKeys>& keys,
-           std::string_view map, bool outside, bool audited);
+  /// What this schedule's instances have beside their lanes.
+  struct Means {
+    bool outside = false;  // a way outside the lanes
+    bool hints = false;    // they hear of each other
+    bool audited = false;  // every hit is compared with L2
+  };
+  Instance(World& world, Judge& judge, const std::vector<ModelRedis::Name>& keys,
+           std::string_view map, const Means& means);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -70,6 +76,7 @@ class Instance {
   void ask_everything();
   void judge_rest();
 
+  [[nodiscard]] std::uint64_t questions() const noexcept { return questions_; }
   [[nodiscard]] bool quiet() const noexcept { return unanswered_ == 0 && backend_->quiet(); }
   [[nodiscard]] SimulatedBackend& backend() noexcept { return *backend_; }
   [[nodiscard]] const SimulatedBackend& backend() const noexcept { return *backend_; }
@@ -105,6 +112,9 @@ class Instance {
     bool answered = false;
   };
 
+  [[nodiscard]] std::chrono::milliseconds ttl_for(std::size_t key);
+  /// Touches answered from L1; false: this one has to be sent.
+  bool slide(std::size_t session, std::size_t key, std::chrono::milliseconds ttl);
   [[nodiscard]] const KeyRef& ref(std::size_t key) const noexcept { return refs_[key]; }
   [[nodiscard]] bool may_write(std::size_t session) const noexcept;
   [[nodiscard]] int floor(std::size_t key) const noexcept;
@@ -124,6 +134,7 @@ class Instance {
   World& world_;
   Judge& judge_;
   const std::array<KeyRef, kKeys> refs_;
+  bool coalesces_ = false;
   l1::L1Map* map_ = nullptr;
   SimulatedBackend* backend_ = nullptr;
   std::unique_ptr<tier::TieredCache> cache_;

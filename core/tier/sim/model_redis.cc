@@ -31,10 +31,17 @@ bool writes(std::string_view command) noexcept {
 
 }  // namespace
 
-ModelRedis::ModelRedis(History& history, std::array<Name, kKeys> keys, Form form)
-    : history_(history), keys_(keys), form_(form) {
-  for (std::size_t i = 0; i < kKeys; ++i) {
-    while (keys_[slots_[i].name].name != keys_[i].name) ++slots_[i].name;
+ModelRedis::ModelRedis(History& history, std::vector<Name> keys, Form form)
+    : history_(history),
+      keys_(std::move(keys)),
+      form_(form),
+      slots_(keys_.size()),
+      tracked_(keys_.size()),
+      before_(keys_.size()) {
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    const auto same = by_name_.find(keys_[i].name);
+    slots_[i].name = same == by_name_.end() ? i : slots_[same->second].name;
+    by_name_.emplace(keys_[i].name, i);
   }
   clients_.reserve(8);
   (void)connect();
@@ -79,7 +86,8 @@ std::string_view ModelRedis::refusal(const Peer& peer, std::string_view command,
                                      TimePoint now) const noexcept {
   if (peer.replica && writes(command))
     return "READONLY You can't write against a read only replica.";
-  if (now < loading_until_ && !is_any(command, {"HELLO", "CLIENT", "INFO", "SELECT", "MULTI"}))
+  if (now < loading_until_ &&
+      !is_any(command, {"HELLO", "CLIENT", "INFO", "SELECT", "MULTI", "PUBLISH", "SUBSCRIBE"}))
     return "LOADING Redis is loading the dataset in memory";
   return {};
 }
@@ -146,12 +154,7 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
   const std::string_view command = args[0];
   if (command == "GET") {
     Slot* slot = find(client, args[1], now);
-    ++reads_;
-    if (slot == nullptr || slot->value == kNone) {
-      protocol::append_null(peer.output, kVersion);
-    } else {
-      protocol::append_bulk(peer.output, std::to_string(slot->value));
-    }
+    get(client, slot);
     if (slot != nullptr) note_read(client, *slot);
   } else if (command == "GETRANGE") {
     Slot* slot = find(client, args[1], now);
@@ -178,6 +181,7 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
   } else if (command == "PEXPIRE") {
     Slot* slot = find(client, args[1], now);
     const bool there = slot != nullptr && slot->value != kNone;
+    ++touches_;
     if (there) {
       write(client, *slot, slot->value, milliseconds_of(now) + number_in<std::int64_t>(args[2]),
             kNone, now);
@@ -191,6 +195,10 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
     protocol::append_simple(peer.output, "OK");
   } else if (command == "FLUSHALL") {
     flush(client, args, now);
+  } else if (command == "SUBSCRIBE") {
+    subscribe(peer, args);
+  } else if (command == "PUBLISH") {
+    publish(client, args);
   } else if (command == "PING") {
     protocol::append_simple(peer.output, "PONG");
   } else if (command == "INFO") {
@@ -206,6 +214,35 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
   } else {
     protocol::append_error(peer.output, "ERR unknown command");
   }
+}
+
+void ModelRedis::get(Client client, const Slot* slot) {
+  std::string& output = clients_[client].output;
+  ++reads_;
+  if (slot == nullptr || slot->value == kNone) return protocol::append_null(output, kVersion);
+  std::string value = std::to_string(slot->value);
+  if (value.size() < slot->bytes) value.resize(slot->bytes, '.');
+  bytes_read_ += value.size();
+  protocol::append_bulk(output, value);
+}
+
+void ModelRedis::subscribe(Peer& peer, Args args) {
+  peer.channel = args[1];
+  peer.output += ">3\r\n$9\r\nsubscribe\r\n";
+  protocol::append_bulk(peer.output, peer.channel);
+  protocol::append_integer(peer.output, 1);
+}
+
+void ModelRedis::publish(Client client, Args args) {
+  std::int64_t heard = 0;
+  for (Peer& peer : clients_) {
+    if (!peer.connected || peer.channel != args[1]) continue;
+    ++heard;
+    peer.output += ">3\r\n$7\r\nmessage\r\n";
+    protocol::append_bulk(peer.output, peer.channel);
+    protocol::append_bulk(peer.output, args[2]);
+  }
+  protocol::append_integer(clients_[client].output, heard);
 }
 
 void ModelRedis::run_client(Peer& peer, Args args) {
@@ -229,6 +266,7 @@ void ModelRedis::set(Client client, Args args, TimePoint now) {
   if (!met) return protocol::append_null(output, kVersion);
   const auto version = number_in<Version>(args[2]);
   write(client, *slot, version, expires_ms, version, now);
+  slot->bytes = args[2].size();
   protocol::append_simple(output, "OK");
 }
 
@@ -267,9 +305,10 @@ void ModelRedis::flush(Client client, Args args, TimePoint now) {
 }
 
 ModelRedis::Slot* ModelRedis::find(Client client, std::string_view name, TimePoint now) {
-  for (std::size_t i = 0; i < kKeys; ++i) {
-    if (keys_[i].db != clients_[client].db || keys_[i].name != name) continue;
-    Slot& slot = slots_[i];
+  const auto [first, last] = by_name_.equal_range(name);
+  for (auto it = first; it != last; ++it) {
+    if (keys_[it->second].db != clients_[client].db) continue;
+    Slot& slot = slots_[it->second];
     if (slot.value != kNone && slot.expires_ms >= 0 && milliseconds_of(now) > slot.expires_ms)
       expire(client, slot);
     return &slot;
@@ -286,19 +325,20 @@ void ModelRedis::note_read(Client client, const Slot& slot) {
 
 void ModelRedis::write(Client by, Slot& slot, Version value, std::int64_t expires_ms, Version write,
                        TimePoint now) {
-  for (std::size_t i = 0; i < kKeys; ++i) {
-    before_[i].value = slots_[i].value;
-    before_[i].expires_ms = slots_[i].expires_ms;
-  }
+  changed_.push_back(index_of(slot));
+  for (const std::size_t i : changed_) before_[i] = slots_[i];
+  changed_.assign(1, index_of(slot));
+  const bool only_touched = slot.value == value;
   slot.value = value;
   slot.expires_ms = expires_ms;
   const TimePoint end =
       expires_ms < 0 ? kForever : TimePoint(milliseconds(expires_ms + 1));  // once it is over
   history_.changed(index_of(slot), value, end, write, now);
-  announce(by, slot);
+  if (form_ != Form::quiet_touches || !only_touched) announce(by, slot);
 }
 
 void ModelRedis::expire(Client by, Slot& slot) {
+  changed_.push_back(index_of(slot));
   slot.value = kNone;
   slot.expires_ms = -1;
   announce(by, slot);
@@ -307,7 +347,10 @@ void ModelRedis::expire(Client by, Slot& slot) {
 void ModelRedis::announce(Client by, const Slot& slot) {
   if (form_ == Form::broadcast) {
     for (Client client = 1; client < clients_.size(); ++client) {
-      if (client != by && clients_[client].tracking) clients_[client].due[index_of(slot)] = true;
+      Peer& peer = clients_[client];
+      if (client == by || !peer.tracking) continue;
+      peer.due.resize(keys_.size());
+      peer.due[index_of(slot)] = true;
     }
     return;
   }
@@ -328,9 +371,10 @@ void ModelRedis::push(Peer& peer, std::size_t key) {
 
 void ModelRedis::end_turn() {
   for (Peer& peer : clients_) {
-    for (std::size_t key = 0; key < kKeys; ++key) {
-      if (std::exchange(peer.due[key], false)) push(peer, key);
+    for (std::size_t key = 0; key < peer.due.size(); ++key) {
+      if (peer.due[key]) push(peer, key);
     }
+    peer.due.clear();
   }
 }
 
@@ -353,7 +397,7 @@ void ModelRedis::expire_due(TimePoint now) {
 
 void ModelRedis::fail_over(bool keep_last_write, TimePoint now) {
   for (auto& tracked : tracked_) tracked.clear();
-  for (std::size_t i = 0; i < kKeys; ++i) {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     const Slot& old = before_[i];
     if (keep_last_write || (slot.value == old.value && slot.expires_ms == old.expires_ms)) continue;

@@ -8,6 +8,9 @@
 // expire_due() comes by. A failover leaves the connections to whoever owns them and forgets what
 // was tracked.
 //
+// A value is a version's number, followed by whatever makes it as long as it was set. How many keys there may be
+// is said at the start.
+//
 // Units:     its clock is the simulation's, in whole milliseconds, rounded down as Redis's is.
 // Errors:    Redis's own replies.
 // Threads:   one owner.
@@ -15,13 +18,13 @@
 // Source:    tracking.c and multi.c of Redis 7.0.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -33,25 +36,28 @@ namespace nearlane::sim {
 class ModelRedis {
  public:
   using Client = std::size_t;
-  /// What stands behind CLIENT TRACKING and MULTI; all but `proper` are mutants.
+  /// What stands behind CLIENT TRACKING and MULTI; all but `proper` and the last are mutants.
   enum class Form : std::uint8_t {
     proper,
-    no_multi,   // a transaction's commands arrive as single ones, CACHING before the PTTL
-    untracked,  // a transaction registers nothing, like a bare SET
-    broadcast,  // BCAST: every key is announced, at the end of the event loop's turn
+    no_multi,       // a transaction's commands arrive as single ones, CACHING before the PTTL
+    untracked,      // a transaction registers nothing, like a bare SET
+    broadcast,      // BCAST: every key is announced, at the end of the event loop's turn
+    quiet_touches,  // what Redis is not: PEXPIRE is announced to nobody
   };
   struct Name {
     std::uint32_t db = 0;
     std::string_view name;
   };
 
-  ModelRedis(History& history, std::array<Name, kKeys> keys, Form form);
+  /// The names' bytes are the caller's, and stay.
+  ModelRedis(History& history, std::vector<Name> keys, Form form);
 
   [[nodiscard]] Client connect();
   void disconnect(Client client) noexcept;
   void receive(Client client, std::string_view bytes, TimePoint now);
   /// Replies and pushes for the client; the caller takes them out.
   [[nodiscard]] std::string& output(Client client) noexcept { return clients_[client].output; }
+  [[nodiscard]] const std::vector<Name>& names() const noexcept { return keys_; }
   [[nodiscard]] std::size_t clients() const noexcept { return clients_.size(); }
 
   /// Somebody else's command, on a connection that tracks nothing.
@@ -74,6 +80,9 @@ class ModelRedis {
   /// The version that the key has now; kNone if there is no such key.
   [[nodiscard]] Version value_of(std::size_t key, TimePoint now) const noexcept;
   [[nodiscard]] std::uint64_t reads() const noexcept { return reads_; }
+  [[nodiscard]] std::uint64_t touches() const noexcept { return touches_; }
+  /// Of values, to clients.
+  [[nodiscard]] std::uint64_t bytes_read() const noexcept { return bytes_read_; }
   [[nodiscard]] std::uint64_t pushes() const noexcept { return pushes_; }
 
  private:
@@ -81,7 +90,8 @@ class ModelRedis {
   struct Slot {
     Version value = kNone;
     std::int64_t expires_ms = -1;
-    std::size_t name = 0;  // whose registrations hold for it
+    std::size_t bytes = 0;  // of the value
+    std::size_t name = 0;   // whose registrations hold for it
   };
   struct Peer {
     protocol::CommandParser parser;
@@ -96,8 +106,9 @@ class ModelRedis {
     bool tracking = false;
     bool caching = false;
     bool in_multi = false;
-    bool dirty = false;                // a command of the transaction was refused
-    std::array<bool, kKeys> due = {};  // broadcast: to be announced
+    bool dirty = false;     // a command of the transaction was refused
+    std::string channel;    // that it has subscribed to
+    std::vector<bool> due;  // broadcast: to be announced
   };
 
   void take(Client client, Args args, TimePoint now);
@@ -105,6 +116,9 @@ class ModelRedis {
   void exec(Client client, TimePoint now);
   void run(Client client, Args args, TimePoint now);
   void run_client(Peer& peer, Args args);
+  void get(Client client, const Slot* slot);
+  void subscribe(Peer& peer, Args args);
+  void publish(Client client, Args args);
   void set(Client client, Args args, TimePoint now);
   void remove(Client client, Args args, TimePoint now);
   void flush(Client client, Args args, TimePoint now);
@@ -126,16 +140,20 @@ class ModelRedis {
   static constexpr Client kNobody = 0;  // the client of execute() and expire_due()
 
   History& history_;
-  const std::array<Name, kKeys> keys_;
+  const std::vector<Name> keys_;
   const Form form_;
-  std::array<Slot, kKeys> slots_;
+  std::vector<Slot> slots_;
+  std::unordered_multimap<std::string_view, std::size_t> by_name_;
   // By name: Redis keeps no database with a registration, so a write of the name in one database
   // announces it, and drops it, for all.
-  std::array<std::vector<Client>, kKeys> tracked_;
-  std::array<Slot, kKeys> before_;  // as it was before the last write, for a failover to lose
+  std::vector<std::vector<Client>> tracked_;
+  std::vector<Slot> before_;          // as it was before the last write, for a failover to lose
+  std::vector<std::size_t> changed_;  // where slots_ may differ from it
   std::vector<Peer> clients_;
   TimePoint loading_until_ = TimePoint::min();
   std::uint64_t reads_ = 0;
+  std::uint64_t touches_ = 0;
+  std::uint64_t bytes_read_ = 0;
   std::uint64_t pushes_ = 0;
 };
 

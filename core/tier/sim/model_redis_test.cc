@@ -39,7 +39,7 @@ class ModelRedisTest : public testing::Test {
 
   TimePoint now{std::chrono::seconds(1)};
   History history;
-  ModelRedis redis{history, {{{0, "a"}, {1, "a"}}}, ModelRedis::Form::proper};
+  ModelRedis redis{history, {{0, "a"}, {1, "a"}}, ModelRedis::Form::proper};
   ModelRedis::Client ours;
 };
 

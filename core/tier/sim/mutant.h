@@ -22,6 +22,9 @@ enum class Mutant : std::uint8_t {
   join_cancelled,         // a read joins a fill that was cancelled
   join_old,               // a read joins a fill however old
   late_put,               // a fill installs although the key was invalidated meanwhile
+  slide_serves_longer,    // a touch that was not sent to L2 moves L1's deadline
+  refresh_keeps_body,     // what somebody touched is kept, since a touch changes no body
+  hint_installs,          // a hint brings the value, and L1 takes it
   forget_only_before,     // a write of unknown result drops the key only before it is sent
 };
 

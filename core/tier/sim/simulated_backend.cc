@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/epoch.h"
+#include "core/cohere/hint.h"
 #include "core/tier/sim/mutant_call.h"
 
 namespace nearlane::sim {
@@ -12,23 +14,34 @@ using std::chrono::milliseconds;
 
 constexpr Duration kConnectTimeout = kLease * 2;
 
-cohere::LaneConfig config(bool tracked) {
-  return {.lease = kLease, .lane_dead = kLease * 4, .stay_warm = kLease * 2, .tracked = tracked};
+cohere::LaneConfig config(bool tracked, Duration stay_warm) {
+  return {.lease = kLease, .lane_dead = kLease * 4, .stay_warm = stay_warm, .tracked = tracked};
 }
 
 }  // namespace
 
-SimulatedBackend::SimulatedBackend(World& world, l1::L1Map& map, bool outside)
-    : world_(world), map_(map), has_outside_(outside) {}
+SimulatedBackend::SimulatedBackend(World& world, l1::L1Map& map, const Config& config)
+    : world_(world), map_(map), config_(config) {}
 SimulatedBackend::~SimulatedBackend() = default;
 
 void SimulatedBackend::start(l2::Listener& listener) {
   listener_ = &listener;
   const bool apart = world_.mutant == Mutant::late_bump;
-  lane_.emplace(*this, config(true), apart ? kept_ : seen_[0]);
-  wide_.emplace(*this, config(false), outside_);
+  lane_.emplace(*this, config(true, config_.stay_warm), apart ? kept_ : seen_[0]);
+  wide_.emplace(*this, config(false, config_.stay_warm), outside_);
+  cohere::LaneConfig hints = config(false, config_.stay_warm);
+  hints.subscribe = cohere::kHintChannel;
+  hints_.emplace(*this, hints, hinting_);
   lane_->connect_at = world_.now;
-  if (has_outside_) wide_->connect_at = world_.now;
+  if (config_.outside) wide_->connect_at = world_.now;
+  if (config_.hints) hints_->connect_at = world_.now;
+}
+
+template <class Do>
+void SimulatedBackend::each_link(Do&& act) {
+  act(*lane_);
+  act(*wide_);
+  act(*hints_);
 }
 
 void SimulatedBackend::submit(std::unique_ptr<l2::Call> call) noexcept {
@@ -40,6 +53,26 @@ void SimulatedBackend::submit(std::unique_ptr<l2::Call> call) noexcept {
   posted_.emplace_back(at, std::move(call));
 }
 
+void SimulatedBackend::hint(std::string what) noexcept {
+  if (!config_.hints) return;
+  hints_->lane.submit(std::make_unique<cohere::Publish>(std::move(what), world_.now + kLease * 2),
+                      world_.now);
+}
+
+void SimulatedBackend::hinted(std::string_view hint) noexcept {
+  if (world_.mutant == Mutant::hint_installs) {
+    const std::string_view name = hint.substr(hint.find(' ') + 1);
+    const auto& names = world_.redis.names();
+    for (std::size_t key = 0; key < names.size(); ++key) {
+      const Version version = world_.redis.value_of(key, world_.now);
+      if (names[key].name != name || version == kNone) continue;
+      map_.put(Entry::build(KeyRef(names[key].db, name), std::to_string(version), kForever,
+                            seen_[0].epoch()));
+    }
+  }
+  listener_->hinted(hint);
+}
+
 void SimulatedBackend::hand_over(std::unique_ptr<l2::Call> call) {
   Link& link = call->command.wide ? *wide_ : *lane_;
   link.lane.submit(std::move(call), world_.now);
@@ -48,13 +81,12 @@ void SimulatedBackend::hand_over(std::unique_ptr<l2::Call> call) {
 void SimulatedBackend::stop() noexcept {
   for (auto& [at, call] : std::exchange(posted_, {})) hand_over(std::move(call));
   const Error why{Errc::shutting_down, "the schedule has ended"};
-  if (lane_) lane_->close(why);
-  if (wide_) wide_->close(why);
+  if (lane_) each_link([&](Link& link) { link.close(why); });
 }
 
 TimePoint SimulatedBackend::next() const noexcept {
-  TimePoint first =
-      std::min({lane_->connect_at, lane_->connected_at, wide_->connect_at, wide_->connected_at});
+  TimePoint first = std::min({lane_->connect_at, lane_->connected_at, wide_->connect_at,
+                              wide_->connected_at, hints_->connect_at, hints_->connected_at});
   if (!posted_.empty()) first = std::min(first, posted_.front().first);
   return first;
 }
@@ -67,23 +99,23 @@ void SimulatedBackend::advance() {
     posted_.pop_front();
     hand_over(std::move(call));
   }
-  lane_->advance(now);
-  wide_->advance(now);
+  each_link([&](Link& link) { link.advance(now); });
 }
 
 void SimulatedBackend::tick() {
   lane_->tick(world_.now);
-  if (has_outside_) wide_->tick(world_.now);
+  if (config_.outside) wide_->tick(world_.now);
+  if (config_.hints) hints_->tick(world_.now);
 }
 
 void SimulatedBackend::flush() {
-  lane_->flush();
-  wide_->flush();
+  each_link([](Link& link) { link.flush(); });
   if (world_.mutant == Mutant::late_bump) show_view();
 }
 
 bool SimulatedBackend::quiet() const noexcept {
-  return posted_.empty() && lane_->up && wide_->up == has_outside_;
+  return posted_.empty() && lane_->up && wide_->up == config_.outside &&
+         hints_->up == config_.hints;
 }
 
 Connection* SimulatedBackend::connection(bool of_lane) const noexcept {
@@ -100,6 +132,20 @@ bool SimulatedBackend::join(const KeyRef& key, tier::TieredCache::GetHandler& do
 }
 
 void SimulatedBackend::invalidate(std::string_view name) noexcept {
+  if (world_.mutant == Mutant::refresh_keeps_body) {
+    std::vector<EntryPtr> kept;
+    {
+      const epoch::Guard guard;
+      for (std::uint32_t db = 0; db < 2; ++db) {
+        if (const Entry* entry = map_.find(KeyRef(db, name))) kept.push_back(EntryPtr::pin(entry));
+      }
+    }
+    listener_->invalidate(name);
+    for (const EntryPtr& entry : kept) {
+      map_.put(Entry::build(entry->key(), entry->value(), entry->deadline(), entry->epoch()));
+    }
+    return;
+  }
   if (world_.mutant != Mutant::evict_without_cancel) return listener_->invalidate(name);
   for (std::uint32_t db = 0; db < 2; ++db) map_.erase(KeyRef(db, name));
 }

@@ -1,8 +1,7 @@
 // SimulatedBackend: the L2 of one instance: real lanes over a simulated network.
 //
-// One lane, and, where `outside` says so, one connection outside the lanes for commands with several
-// keys or none. It does
-// with them what l2/redis does with a socket: connects, hands bytes over, closes what is broken,
+// One lane, and, where the configuration says so, one connection outside the lanes for commands with several
+// keys or none, and one for hints. It does with them what l2/redis does with a socket: connects, hands bytes over, closes what is broken,
 // comes back after a while. Its loop is the instance's first; what other loops submit is posted, so
 // that it arrives later, behind what was submitted meanwhile.
 //
@@ -29,7 +28,12 @@ class MutantCall;
 
 class SimulatedBackend final : public l2::L2Backend, private l2::Listener {
  public:
-  SimulatedBackend(World& world, l1::L1Map& map, bool outside);
+  struct Config {
+    bool outside = false;  // a connection for commands with several keys or none
+    bool hints = false;    // one for hints between instances
+    Duration stay_warm = kLease * 2;
+  };
+  SimulatedBackend(World& world, l1::L1Map& map, const Config& config);
   ~SimulatedBackend() override;
 
   [[nodiscard]] std::string_view name() const noexcept override { return "simulated"; }
@@ -40,6 +44,7 @@ class SimulatedBackend final : public l2::L2Backend, private l2::Listener {
   [[nodiscard]] l2::Health health() const override { return {}; }
   void start(l2::Listener& listener) override;
   void submit(std::unique_ptr<l2::Call> call) noexcept override;
+  void hint(std::string what) noexcept override;
   void stop() noexcept override;
 
   /// When the next thing happens by itself, ticks left out.
@@ -85,18 +90,23 @@ class SimulatedBackend final : public l2::L2Backend, private l2::Listener {
   };
 
   void invalidate(std::string_view name) noexcept override;
+  void hinted(std::string_view hint) noexcept override;
+  template <class Do>
+  void each_link(Do&& act);
   void hand_over(std::unique_ptr<l2::Call> call);
   void show_view();
 
   World& world_;
   l1::L1Map& map_;
-  const bool has_outside_;
+  const Config config_;
   l2::Listener* listener_ = nullptr;
   std::array<cohere::LaneView, 1> seen_;  // by readers
   cohere::LaneView kept_;                 // Mutant::late_bump: by the lane alone
   cohere::LaneView outside_;
+  cohere::LaneView hinting_;
   std::optional<Link> lane_;
   std::optional<Link> wide_;
+  std::optional<Link> hints_;
   std::deque<std::pair<TimePoint, std::unique_ptr<l2::Call>>> posted_;
   std::vector<MutantCall*> fetching_;  // Mutant::join_cancelled
   bool unread_ = false;  // Mutant::late_bump: the new connection has answered no read yet

@@ -28,12 +28,15 @@ class Schedule final : private Judge {
   Schedule(std::uint64_t seed, const Options& options)
       : options_(options),
         // The second key has the first one's name in another database, or is another name.
-        keys_{{{0, "a"}, (seed & 1U) == 0 ? ModelRedis::Name{1, "a"} : ModelRedis::Name{0, "b"}}},
+        keys_{{0, "a"}, (seed & 1U) == 0 ? ModelRedis::Name{1, "a"} : ModelRedis::Name{0, "b"}},
         world_(seed, keys_, options.mutant) {
     outside_ = world_.random.once_in(2);
+    const bool hints = world_.random.once_in(2);
     for (auto& instance : instances_)
-      instance.emplace(world_, static_cast<Judge&>(*this), keys_, options.map,
-                       outside_ || options.audit, options.audit);
+      instance.emplace(
+          world_, static_cast<Judge&>(*this), keys_, options.map,
+          Instance::Means{
+              .outside = outside_ || options.audit, .hints = hints, .audited = options.audit});
     hot_ = world_.random.once_in(2);
     tick_at_ = world_.now + world_.random.between(microseconds(1), kLease / 5);
     keys_used_ = world_.random.once_in(2) ? 1 : kKeys;
@@ -53,6 +56,8 @@ class Schedule final : private Judge {
     if (!violation_) come_to_rest();
     Outcome outcome{.violation = violation_, .digest = world_.digest, .coverage = coverage_};
     outcome.coverage.pushes = world_.redis.pushes();
+    outcome.coverage.unasked = unasked();
+    outcome.coverage.hints = sum(tier::Count::hints_heard) - hints_before_;
     for (auto& instance : instances_) {
       outcome.coverage.losses += instance->backend().losses();
       outcome.coverage.agreed += instance->agreed();
@@ -158,6 +163,7 @@ class Schedule final : private Judge {
           instance.read(session, key, deadline());
         }
         break;
+      case 6:
       case 12:
         instance.touch(session, key, deadline());
         break;
@@ -285,7 +291,20 @@ class Schedule final : private Judge {
       if (world_.now > patience) return violate(5, "somebody waits for ever");
     }
     for (auto& instance : instances_) instance->judge_rest();
+    std::uint64_t fetches = 0;
+    std::uint64_t questions = unasked();
+    for (auto& instance : instances_) {
+      fetches += instance->backend().fetches();
+      questions += instance->questions();
+    }
+    if (fetches > questions) violate(5, "more fetches than questions");
   }
+
+  static std::uint64_t sum(tier::Count id) { return tier::Counts::sum(id); }
+  static std::uint64_t all_unasked() {
+    return sum(tier::Count::refreshes) + sum(tier::Count::prefetches);
+  }
+  [[nodiscard]] std::uint64_t unasked() const { return all_unasked() - unasked_before_; }
 
   struct Revoking {
     TimePoint returns;
@@ -294,7 +313,9 @@ class Schedule final : private Judge {
   };
 
   const Options options_;
-  const std::array<ModelRedis::Name, kKeys> keys_;
+  const std::uint64_t unasked_before_ = all_unasked();
+  const std::uint64_t hints_before_ = sum(tier::Count::hints_heard);
+  const std::vector<ModelRedis::Name> keys_;
   Coverage coverage_;
   std::string trace_;
   std::optional<Violation> violation_;
@@ -327,6 +348,10 @@ Coverage& Coverage::operator+=(const Coverage& other) noexcept {
   failovers += other.failovers;
   agreed += other.agreed;
   in_order += other.in_order;
+  touched += other.touched;
+  coalesced += other.coalesced;
+  unasked += other.unasked;
+  hints += other.hints;
   events += other.events;
   return *this;
 }

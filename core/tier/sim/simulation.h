@@ -8,8 +8,10 @@
 //       older than what it wrote itself
 //   S3  when a strict delete has returned, no instance serves what was deleted
 //   S4  when all is quiet, every entry that L1 would serve, and every answer, is what the store has
-//   S5  everyone who asked is answered once, with no more fetches than questions, and all comes to
-//       rest
+//   S5  everyone who asked is answered once, with no more fetches than questions and what was read unasked
+//       (which is counted and has a budget), and all comes to rest
+//   S6  after a touch that was answered, the key ends no sooner than it may: where touches are coalesced, by the
+//       slack, seen from a lease ago
 //
 // Threads:   one; schedules share nothing but the seed of the keys' hash, which is fixed.
 // Cost:      tens of microseconds a schedule with the small map.
@@ -26,7 +28,7 @@
 namespace nearlane::sim {
 
 struct Violation {
-  int invariant;  // 1 to 5; 6: the auditor gave a verdict against L1
+  int invariant;  // 1 to 6; 7: the auditor gave a verdict against L1
   std::string what;
 };
 
@@ -40,8 +42,12 @@ struct Coverage {
   std::uint64_t pushes = 0;
   std::uint64_t losses = 0;  // connections closed by the instances
   std::uint64_t failovers = 0;
-  std::uint64_t agreed = 0;    // audits that found no difference
-  std::uint64_t in_order = 0;  // verdicts that L1 was allowed to be behind
+  std::uint64_t agreed = 0;     // audits that found no difference
+  std::uint64_t in_order = 0;   // verdicts that L1 was allowed to be behind
+  std::uint64_t touched = 0;    // touches that were answered
+  std::uint64_t coalesced = 0;  // of them without L2
+  std::uint64_t unasked = 0;    // fetches in the background
+  std::uint64_t hints = 0;      // heard
   std::uint64_t events = 0;
 
   Coverage& operator+=(const Coverage& other) noexcept;

@@ -53,6 +53,10 @@ TEST(Simulation, HoldsOverAMillionSchedules) {
   EXPECT_GT(coverage.losses, schedules / 5);
   EXPECT_GT(coverage.revocations, schedules / 20);
   EXPECT_GT(coverage.failovers, schedules / 20);
+  EXPECT_GT(coverage.touched, schedules / 10);
+  EXPECT_GT(coverage.coalesced, schedules / 100);
+  EXPECT_GT(coverage.unasked, schedules / 20);
+  EXPECT_GT(coverage.hints, schedules / 20);
 }
 
 TEST(Simulation, HoldsWithTheMapThatShips) {
@@ -133,11 +137,11 @@ TEST_P(NoticedError, IsNoticedByTheAuditor) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, NoticedError,
-    testing::Values(Planted{Mutant::no_multi, "NoMulti", 6},
-                    Planted{Mutant::naive_install, "NaiveInstall", 6},
-                    Planted{Mutant::evict_without_cancel, "EvictWithoutCancel", 6},
-                    Planted{Mutant::install_despite_later, "InstallDespiteLater", 6},
-                    Planted{Mutant::late_put, "LatePut", 6}),
+    testing::Values(Planted{Mutant::no_multi, "NoMulti", 7},
+                    Planted{Mutant::naive_install, "NaiveInstall", 7},
+                    Planted{Mutant::evict_without_cancel, "EvictWithoutCancel", 7},
+                    Planted{Mutant::install_despite_later, "InstallDespiteLater", 7},
+                    Planted{Mutant::late_put, "LatePut", 7}),
     [](const auto& noticed) { return noticed.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -157,6 +161,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Mutant::join_cancelled, "JoinCancelled", 2},
                     Planted{Mutant::join_old, "JoinOld", 1},
                     Planted{Mutant::late_put, "LatePut", 4},
+                    Planted{Mutant::slide_serves_longer, "SlideServesLonger", 1},
+                    Planted{Mutant::refresh_keeps_body, "RefreshKeepsBody", 1},
+                    Planted{Mutant::refresh_keeps_body, "RefreshKeepsBodyForEver", 4},
+                    Planted{Mutant::hint_installs, "HintInstalls", 4},
                     Planted{Mutant::forget_only_before, "ForgetOnlyBefore", 2}),
     [](const auto& planted) { return planted.param.name; });
 

@@ -8,7 +8,7 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-ModelRedis::Form form_of(Mutant mutant) noexcept {
+ModelRedis::Form form_of(Mutant mutant, ModelRedis::Form otherwise) noexcept {
   switch (mutant) {
     case Mutant::no_multi:
       return ModelRedis::Form::no_multi;
@@ -17,16 +17,18 @@ ModelRedis::Form form_of(Mutant mutant) noexcept {
     case Mutant::broadcast:
       return ModelRedis::Form::broadcast;
     default:
-      return ModelRedis::Form::proper;
+      return otherwise;
   }
 }
 
 }  // namespace
 
-World::World(std::uint64_t seed, std::array<ModelRedis::Name, kKeys> keys, Mutant planted)
+World::World(std::uint64_t seed, const std::vector<ModelRedis::Name>& keys, Mutant planted,
+             ModelRedis::Form form)
     : random(seed),
       mutant(planted),
-      redis(history, keys, form_of(planted)),
+      history(keys.size()),
+      redis(history, keys, form_of(planted, form)),
       rough_(random.once_in(2) ? 8 : 32) {}
 
 Duration World::delay() noexcept {
@@ -40,6 +42,10 @@ Duration World::delay() noexcept {
 void World::record(std::uint64_t what) noexcept {
   digest = (digest ^ what ^ static_cast<std::uint64_t>(now.time_since_epoch().count())) *
            0x0000'0100'0000'01B3U;  // FNV-1a's prime
+}
+
+void World::after(Duration delay, std::function<void()> task) {
+  tasks_.emplace(now + delay, std::move(task));
 }
 
 Connection& World::connect(Reader& owner) {
@@ -112,6 +118,7 @@ void World::heal() noexcept {
 
 TimePoint World::next() const noexcept {
   TimePoint first = turn_ends_;
+  if (!tasks_.empty()) first = std::min(first, tasks_.begin()->first);
   for (const auto& connection : connections) {
     first = std::min(
         {first, connection->to_server.next(), connection->to_client.next(), connection->ends});
@@ -124,6 +131,11 @@ void World::advance() {
     turn_ends_ = kForever;
     redis.end_turn();
     collect();
+  }
+  while (!tasks_.empty() && tasks_.begin()->first <= now) {
+    const auto task = tasks_.extract(tasks_.begin());
+    record(3000);
+    task.mapped()();
   }
   for (const auto& each : connections) {
     Connection& connection = *each;

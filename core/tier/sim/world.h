@@ -10,8 +10,9 @@
 // Lifetime:  connections stay until the schedule ends.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,10 +49,14 @@ struct Connection {
 
 class World {
  public:
-  World(std::uint64_t seed, std::array<ModelRedis::Name, kKeys> keys, Mutant planted);
+  World(std::uint64_t seed, const std::vector<ModelRedis::Name>& keys, Mutant planted,
+        ModelRedis::Form form = ModelRedis::Form::proper);
 
   /// How long some bytes take: mostly far less than a lease, at times about as long, rarely longer.
   [[nodiscard]] Duration delay() noexcept;
+
+  /// Runs `task` so long from now, unless the schedule has ended.
+  void after(Duration delay, std::function<void()> task);
 
   Connection& connect(Reader& owner);
   void send(Connection& connection, std::string_view bytes);
@@ -89,6 +94,7 @@ class World {
  private:
   void send_in_pieces(Pipe& pipe, std::string_view bytes);
 
+  std::multimap<TimePoint, std::function<void()>> tasks_;
   std::uint32_t rough_;  // a piece in so many takes long; 0: none
   TimePoint turn_ends_ = kForever;
 };

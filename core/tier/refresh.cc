@@ -1,0 +1,122 @@
+// Reading in the background: what others changed while it was hot here, and what they have made.
+//
+// A push says that a key changed, not how, so its copy is dropped whatever else happens; what is read again is an
+// ordinary fill, with the ordinary rules of what it may install. So losing a hint, a place in the queue or a read
+// costs hits and nothing else.
+#include <charconv>
+#include <optional>
+#include <string>
+
+#include "core/base/epoch.h"
+#include "core/tier/calls.h"
+#include "core/tier/tiered_cache_impl.h"
+
+namespace nearlane::tier {
+namespace {
+
+/// "DB NAME", the name to the end.
+std::optional<KeyRef> key_in(std::string_view hint) noexcept {
+  constexpr std::uint32_t kMaxDb = 64;  // that the doors let a client select
+  std::uint32_t db = 0;
+  const auto [end, failed] = std::from_chars(hint.data(), hint.data() + hint.size(), db);
+  hint.remove_prefix(static_cast<std::size_t>(end - hint.data()));
+  if (failed != std::errc() || db >= kMaxDb || hint.size() < 2 || hint[0] != ' ') return {};
+  hint.remove_prefix(1);
+  if (hint.size() > kMaxKeyBytes) return {};
+  return KeyRef(db, hint);
+}
+
+}  // namespace
+
+void TieredCache::Impl::invalidate(std::string_view name) noexcept {
+  Counts::add(Count::invalidations);
+  const KeyRules& rules = prefixes_.of(name);
+  const bool refreshes = rules.refresh && rules.l1 && reads_unasked();
+  // The push does not say in which database.
+  for_each_db(dbs_.load(std::memory_order_relaxed), name, [&](const KeyRef& key) {
+    note(audit::Event::push, key, cohere::kNoEpoch);
+    if (!refreshes) return forget(key);
+    bool was_there = false;
+    std::optional<std::uint8_t> unused;
+    {
+      const epoch::Guard guard;
+      flights_.revoke(key, [&] {
+        const Entry* entry = l1_->find(key);
+        if (entry == nullptr) return;
+        if (!entry->negative() && lane(key.hash).vouches_but_for_lease(*entry, config_.now())) {
+          unused = entry->unused();
+        }
+        was_there = l1_->erase(key);
+      });
+    }
+    if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
+    if (unused) want(key, *unused, Unasked::refresh);
+  });
+}
+
+void TieredCache::Impl::hinted(std::string_view hint) noexcept {
+  Counts::add(Count::hints_heard);
+  const auto key = key_in(hint);
+  if (!key || !reads_unasked()) return;
+  const KeyRules& rules = prefixes_.of(key->name);
+  if (!rules.prefetch || !rules.l1 || !is_new_here(*key)) return;
+  note_db(key->db);
+  want(*key, 0, Unasked::prefetch);
+}
+
+bool TieredCache::Impl::is_new_here(const KeyRef& key) noexcept {
+  const epoch::Guard guard;
+  const Entry* entry = l1_->find(key);
+  return entry == nullptr || entry->negative() ||
+         !lane(key.hash).vouches_but_for_lease(*entry, config_.now());
+}
+
+void TieredCache::Impl::hint_at(const KeyRef& key) noexcept {
+  Counts::add(Count::hints_sent);
+  l2_->hint(std::to_string(key.db) + ' ' + std::string(key.name));
+}
+
+void TieredCache::Impl::want(const KeyRef& key, std::uint8_t unused, Unasked why) noexcept {
+  if (unused >= config_.most_unused) return Counts::add(Count::refreshes_dropped);
+  const auto next = static_cast<std::uint8_t>(unused + 1);
+  const Epoch epoch = lane(key.hash).epoch();
+  const bool all_fit = queue_.want({.key = Key(key), .epoch = epoch, .unused = next, .why = why});
+  if (!all_fit) Counts::add(Count::refreshes_dropped);
+  // Not from here: this may be the middle of a lane's stream.
+  arm(Duration::zero());
+}
+
+void TieredCache::Impl::arm(Duration delay) {
+  if (armed_.exchange(true)) return;
+  config_.after(delay, [this] { pump(); });
+}
+
+void TieredCache::Impl::pump() {
+  // Whoever wants something from now on arms again.
+  armed_.store(false);
+  while (auto wanted = queue_.take(config_.now())) read_unasked(*std::move(wanted));
+  const TimePoint now = config_.now();
+  const TimePoint next = queue_.next(now);
+  if (next != kForever) arm(next - now);
+}
+
+void TieredCache::Impl::read_unasked(Wanted wanted) {
+  const KeyRef ref = wanted.key.ref();
+  if (lane(ref.hash).epoch() != wanted.epoch) return Counts::add(Count::refreshes_dropped);
+  const TimePoint now = config_.now();
+  std::unique_ptr<Fetch> call;
+  const bool needless = flights_.begin_if_none(
+      ref, now, config_.lease, [&] { return !is_new_here(ref); },
+      [&]() -> Flights::Flight& {
+        call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref),
+                                       saturating_add(now, config_.refresh_timeout));
+        call->unused = wanted.unused;
+        return call->flight;
+      });
+  if (needless) return;
+  Counts::add(wanted.why == Unasked::refresh ? Count::refreshes : Count::prefetches);
+  Counts::add(Count::fills);
+  l2_->submit(std::move(call));
+}
+
+}  // namespace nearlane::tier
