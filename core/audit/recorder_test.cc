@@ -69,6 +69,7 @@ TEST(Recorder, NeverTakesTheFieldsOfTwoEventsForOne) {
   constexpr std::uint64_t kEvents = 200'000;
   std::atomic<int> writing{kWriters};
   std::vector<std::thread> writers;
+  writers.reserve(kWriters);
   for (int writer = 0; writer < kWriters; ++writer) {
     writers.emplace_back([&] {
       // All fields say the same number.

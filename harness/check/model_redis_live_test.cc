@@ -135,7 +135,11 @@ class ModelRedisDifferential : public testing::Test {
           command = {"PTTL", key};
           break;
         case 7:
-          command = {"EXISTS", key};
+          if (random.once_in(2)) {
+            command = {"EXISTS", key};
+          } else {
+            command = {"GETRANGE", key, random.once_in(2) ? "0" : "1", "16383"};
+          }
           break;
         case 8:
           command = {"SELECT", two_dbs && random.once_in(2) ? "1" : "0"};
