@@ -37,10 +37,11 @@ class LaneView {
   [[nodiscard]] bool vouches_but_for_lease(const Entry& entry, TimePoint now) const noexcept {
     return entry.epoch() == epoch() && now < entry.deadline();
   }
-  [[nodiscard]] bool vouches(const Entry& entry, TimePoint now) const noexcept {
-    // The lease is read first: read after the epoch it could be the next epoch's, and an entry that
-    // nobody has vouched for since the old lease ran out would pass.
-    return now < lease_until() && vouches_but_for_lease(entry, now);
+  /// `lease` is what lease_until() said before the entry was looked for. One that is read later may have been
+  /// renewed since, by a reply before which the entry's end was announced: the entry, already in hand, would pass.
+  /// And read after the epoch it could be the next epoch's.
+  [[nodiscard]] bool vouches(const Entry& entry, TimePoint now, TimePoint lease) const noexcept {
+    return now < lease && vouches_but_for_lease(entry, now);
   }
 
   /// A hit was served: the owner keeps the lease of such a lane alive.

@@ -31,6 +31,9 @@ void TieredCache::stop() noexcept {
   impl_->auditor_.stop();
 }
 
+/// Keys of a batch whose leases are read before any of them is looked for.
+constexpr std::size_t kLeasesAtOnce = 64;
+
 const Entry* TieredCache::find(const KeyRef& key, TimePoint now) noexcept {
   const Entry* entry = value_of(impl_->fresh(key, now));
   Counts::add(entry != nullptr ? Count::l1_hits : Count::l1_misses);
@@ -39,14 +42,23 @@ const Entry* TieredCache::find(const KeyRef& key, TimePoint now) noexcept {
 
 void TieredCache::find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out,
                              TimePoint now) noexcept {
-  impl_->l1_->find_batch(keys, out);
+  std::array<TimePoint, kLeasesAtOnce> leases;
   std::uint64_t hits = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    out[i] = value_of(impl_->vouched(keys[i], out[i], now));
-    hits += out[i] != nullptr ? 1 : 0;
+  const std::size_t count = keys.size();
+  while (!keys.empty()) {
+    const auto some = keys.first(std::min(keys.size(), leases.size()));
+    for (std::size_t i = 0; i < some.size(); ++i)
+      leases[i] = impl_->lane(some[i].hash).lease_until();
+    impl_->l1_->find_batch(some, out.first(some.size()));
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      out[i] = value_of(impl_->vouched(some[i], out[i], now, leases[i]));
+      hits += out[i] != nullptr ? 1 : 0;
+    }
+    keys = keys.subspan(some.size());
+    out = out.subspan(some.size());
   }
   Counts::add(Count::l1_hits, hits);
-  Counts::add(Count::l1_misses, keys.size() - hits);
+  Counts::add(Count::l1_misses, count - hits);
 }
 
 void TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {

@@ -28,9 +28,10 @@ void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
     const epoch::Guard guard;
     const TimePoint now = config_.now();
     const KeyRef ref = key.ref();
+    const TimePoint lease = lane(key.hash).lease_until();
     const Entry* entry = l1_->find(ref);
     if (entry != nullptr && lane(key.hash).vouches_but_for_lease(*entry, now)) {
-      if (vouched(ref, entry, now) != nullptr) return done(lookup_of(EntryPtr::pin(entry)));
+      if (vouched(ref, entry, now, lease) != nullptr) return done(lookup_of(EntryPtr::pin(entry)));
       // Only the lease has run out: one small command instead of fetching the body again.
       Counts::add(Count::confirmations);
       Command ping{.op = Op::confirm, .key = key, .deadline = deadline};

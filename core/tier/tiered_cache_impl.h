@@ -54,12 +54,14 @@ class TieredCache::Impl final : public cohere::Listener {
 
   /// The entry, a negative one too, if it may be served as fresh.
   const Entry* fresh(const KeyRef& key, TimePoint now) noexcept {
-    return vouched(key, l1_->find(key), now);
+    const TimePoint lease = lane(key.hash).lease_until();  // before the entry: LaneView::vouches
+    return vouched(key, l1_->find(key), now, lease);
   }
-  const Entry* vouched(const KeyRef& key, const Entry* entry, TimePoint now) noexcept {
+  const Entry* vouched(const KeyRef& key, const Entry* entry, TimePoint now,
+                       TimePoint lease) noexcept {
     if (entry == nullptr) return nullptr;
     const cohere::LaneView& view = lane(key.hash);
-    if (!view.vouches(*entry, now)) return nullptr;
+    if (!view.vouches(*entry, now, lease)) return nullptr;
     view.note_hit();
     if (entry->unused() != 0) [[unlikely]] {
       note_first_use(*entry);

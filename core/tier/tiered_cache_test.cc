@@ -1,6 +1,7 @@
 // TieredCache over the embedded stores, which answer before the call returns.
 #include "core/tier/tiered_cache.h"
 
+#include <functional>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -424,6 +425,82 @@ TEST(TieredCache, InstallsNothingThatNobodyVouchesFor) {
   EXPECT_FALSE(cache.get("none")->entry);
   EXPECT_EQ(cache.touch("k", milliseconds(60'000)).value(), true);
   EXPECT_EQ(cache.tier.l1_stats().entries, 0U);
+}
+
+/// An L1 in which something happens between the moment when an entry is found and the moment when its finder has it.
+class Interrupted final : public l1::L1Map {
+ public:
+  explicit Interrupted(std::unique_ptr<l1::L1Map> behind) : behind_(std::move(behind)) {}
+  std::function<void()> meanwhile = [] {};
+
+  [[nodiscard]] std::string_view name() const noexcept override { return behind_->name(); }
+  [[nodiscard]] std::string_view policy() const noexcept override { return behind_->policy(); }
+  [[nodiscard]] const Entry* find(const KeyRef& key) noexcept override {
+    const Entry* found = behind_->find(key);
+    meanwhile();
+    return found;
+  }
+  void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept override {
+    behind_->find_batch(keys, out);
+    meanwhile();
+  }
+  l1::PutOutcome put(EntryPtr entry) override { return behind_->put(std::move(entry)); }
+  bool replace_if(const Entry* expected, EntryPtr next) override {
+    return behind_->replace_if(expected, std::move(next));
+  }
+  bool erase(const KeyRef& key) noexcept override { return behind_->erase(key); }
+  void reschedule(const Entry& entry) noexcept override { behind_->reschedule(entry); }
+  std::size_t sweep(TimePoint now, std::size_t max) noexcept override {
+    return behind_->sweep(now, max);
+  }
+  void clear() noexcept override { behind_->clear(); }
+  void walk(const std::function<void(const Entry&)>& visit) const override { behind_->walk(visit); }
+  [[nodiscard]] l1::L1Stats stats() const noexcept override { return behind_->stats(); }
+
+ private:
+  std::unique_ptr<l1::L1Map> behind_;
+};
+
+class Leased final : public l2::ForwardingBackend {
+ public:
+  explicit Leased(const cohere::LaneView& view)
+      : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)), view_(view) {}
+  [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override {
+    return {&view_, 1};
+  }
+
+ private:
+  const cohere::LaneView& view_;
+};
+
+// A lane was silent for longer than its lease, and then all comes at once: that the entry has ended, and the reply
+// that renews the lease. Whoever had found the entry before must not take the new lease for its own.
+TEST(TieredCache, AHitRestsOnALeaseThatRanBeforeTheEntryWasFound) {
+  const auto at = [](int ms) { return TimePoint(milliseconds(1000 + ms)); };
+  cohere::LaneView view;
+  auto map = std::make_unique<Interrupted>(make_map());
+  Interrupted& l1 = *map;
+  TieredCache tier({}, std::move(map), std::make_unique<Leased>(view));
+  tier.start();
+  const KeyRef key(0, "k");
+  for (const bool batch : {false, true}) {
+    tier.set(key, "old", {}, kForever, [](const Result<StoreOutcome>& done) { ASSERT_TRUE(done); });
+    const auto find = [&](TimePoint now) {
+      const epoch::Guard guard;
+      if (!batch) return tier.find(key, now) != nullptr;
+      const Entry* found = nullptr;
+      tier.find_batch({&key, 1}, {&found, 1}, now);
+      return found != nullptr;
+    };
+    view.set_lease(at(100));
+    EXPECT_TRUE(find(at(99)));
+    l1.meanwhile = [&] {
+      l1.erase(key);
+      view.set_lease(at(300));
+    };
+    EXPECT_FALSE(find(at(150)));
+    l1.meanwhile = [] {};
+  }
 }
 
 /// Answers reads of database 1 too late: the store executes them, and nobody hears what they found.

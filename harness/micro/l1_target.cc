@@ -45,14 +45,16 @@ class Reader {
   std::uint64_t ref(const Name& name) {
     const KeyRef key = ref_of(name);
     const epoch::Guard guard;
-    return take(key, map_.find(key));
+    const TimePoint lease = lane(key).lease_until();
+    return take(key, map_.find(key), lease);
   }
 
   std::uint64_t copy(const Name& name) {
     const KeyRef key = ref_of(name);
     const epoch::Guard guard;
+    const TimePoint lease = lane(key).lease_until();
     const Entry* entry = map_.find(key);
-    if (!fresh(key, entry)) return 0;
+    if (!fresh(key, entry, lease)) return 0;
     const auto reply = entry->resp_bulk();
     if (used_ + reply.size() > work_.out_bytes) used_ = 0;
     std::memcpy(work_.out + used_, reply.data(), reply.size());
@@ -65,9 +67,11 @@ class Reader {
   std::uint64_t batch(const std::array<KeyRef, kBatch>& keys, std::size_t reads) {
     std::array<const Entry*, kBatch> found;
     const epoch::Guard guard;
+    std::array<TimePoint, kBatch> leases;
+    for (std::size_t i = 0; i < reads; ++i) leases[i] = lane(keys[i]).lease_until();
     map_.find_batch(std::span(keys).first(reads), std::span(found).first(reads));
     std::uint64_t hits = 0;
-    for (std::size_t i = 0; i < reads; ++i) hits += take(keys[i], found[i]);
+    for (std::size_t i = 0; i < reads; ++i) hits += take(keys[i], found[i], leases[i]);
     return hits;
   }
 
@@ -79,15 +83,16 @@ class Reader {
   [[nodiscard]] const cohere::LaneView& lane(const KeyRef& key) const noexcept {
     return lanes_[cohere::lane_of(key.hash, kLanes)];
   }
-  [[nodiscard]] bool fresh(const KeyRef& key, const Entry* entry) const noexcept {
+  [[nodiscard]] bool fresh(const KeyRef& key, const Entry* entry, TimePoint lease) const noexcept {
     if (entry == nullptr) return false;
     const cohere::LaneView& view = lane(key);
-    if (!view.vouches(*entry, now_) || entry->negative()) return false;
+    if (!view.vouches(*entry, now_, lease) || entry->negative()) return false;
     view.note_hit();
     return true;
   }
-  [[nodiscard]] std::uint64_t take(const KeyRef& key, const Entry* entry) const noexcept {
-    if (!fresh(key, entry)) return 0;
+  [[nodiscard]] std::uint64_t take(const KeyRef& key, const Entry* entry,
+                                   TimePoint lease) const noexcept {
+    if (!fresh(key, entry, lease)) return 0;
     touch(*entry->resp_bulk().data());
     return 1;
   }

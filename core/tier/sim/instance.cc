@@ -175,7 +175,7 @@ void Instance::judge_served(TimePoint until) {
   const epoch::Guard guard;
   for (std::size_t key = 0; key < kKeys; ++key) {
     const Entry* entry = map_->find(ref(key));
-    if (entry == nullptr || !view.vouches(*entry, world_.now)) continue;
+    if (entry == nullptr || !view.vouches(*entry, world_.now, view.lease_until())) continue;
     ++judge_.coverage().served;
     const TimePoint last = std::min({until, view.lease_until(), entry->deadline()}) - Duration(1);
     const Version shown = version_of(entry);
@@ -201,7 +201,7 @@ void Instance::judge_rest() {
   const epoch::Guard guard;
   for (std::size_t key = 0; key < kKeys; ++key) {
     const Entry* entry = map_->find(ref(key));
-    if (entry == nullptr || !view.vouches(*entry, world_.now)) continue;
+    if (entry == nullptr || !view.vouches(*entry, world_.now, view.lease_until())) continue;
     if (version_of(entry) != world_.redis.value_of(key, world_.now))
       return judge_.violate(4, text("all is quiet, and L1 has", key, version_of(entry)));
   }
