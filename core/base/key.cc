@@ -1,5 +1,6 @@
 #include "core/base/key.h"
 
+#include <cassert>
 #include <random>
 
 #define XXH_INLINE_ALL
@@ -31,6 +32,7 @@ std::uint64_t detail::hash_any(std::uint32_t db, std::string_view name) noexcept
 }
 
 void set_hash_seed(std::uint64_t seed) noexcept {
+  assert(seed != 0);
   detail::hash_seed.store(seed, std::memory_order_relaxed);
 }
 

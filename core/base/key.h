@@ -72,7 +72,7 @@ inline constexpr std::array<std::uint64_t, 8> kSecret{
 }
 
 /// Fixes the seed of hash_key, so that a simulation replays exactly. Without it a random one is
-/// drawn at start.
+/// drawn at start. Precondition: not 0.
 void set_hash_seed(std::uint64_t seed) noexcept;
 
 struct KeyRef {

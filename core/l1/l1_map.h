@@ -31,8 +31,9 @@ namespace nearlane::l1 {
 enum class PutOutcome : std::uint8_t {
   inserted,
   replaced,
-  rejected,  // larger than the map's share for one entry, or negative and over the quota of those;
-             // whatever was under the key is gone too
+  rejected,  // larger than the map's share for one entry, or negative and over the quota of those, or no room: a full
+  // map without a policy, or one that has evicted as many for it as one call may. Whatever was under the
+  // key is gone too
 };
 
 struct L1Stats {

@@ -14,7 +14,8 @@
 //
 // Threads:   every public call takes the lock itself, set_room excepted. A find takes none where the table
 //            allows it, and shares it where mutex and policy allow that.
-// Lifetime:  what leaves is handed to epoch::retire after the lock was released.
+// Lifetime:  what leaves is handed to epoch::retire, after the lock was released but for every 33rd entry of one call
+//            and for a table that was outgrown.
 // Cost:      find: one table look-up, no allocation. put: amortised O(1), evictions capped.
 #pragma once
 

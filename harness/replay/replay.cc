@@ -69,7 +69,10 @@ class Run {
       case Request::Kind::touch: {
         const epoch::Guard guard;
         const Entry* entry = map_.find(log_.keys[request.key]);
-        if (fresh(entry)) entry->set_deadline(at(request.deadline));
+        if (!fresh(entry)) break;
+        const bool earlier = at(request.deadline) < entry->deadline();
+        entry->set_deadline(at(request.deadline));
+        if (earlier) map_.reschedule(*entry);
         break;
       }
       case Request::Kind::erase:

@@ -107,8 +107,6 @@ class Adaptive {
   /// takes eight from the horizon to the end of its field.
   static constexpr int kRefreshed = 2;
   static constexpr std::size_t kGhostsPerEntry = 2;
-  /// A mark and the running tick are read one after the other, and other threads move both.
-  static constexpr unsigned kUnordered = 8;
 
   struct Ghost {
     std::uint16_t tag = 0;
@@ -173,8 +171,6 @@ class Adaptive {
   /// Out of line: within a tick a hit does nothing, and should be no longer than that.
   [[gnu::noinline]] void note(const Entry& entry, std::uint64_t hash, Use before,
                               unsigned age) noexcept {
-    if (age > Use::kTicks - kUnordered)
-      return;  // used in a later tick than the one that this thread has seen
     const Use after = model_->used(before, age);
     if (entry.replace_mark(before.bits(), after.bits()) && model_->measured(hash)) {
       model_->use(before, after);
@@ -214,7 +210,14 @@ class Adaptive {
       for (unsigned i = 0; i < kDrawsPerVictim; ++i) {
         random_ = random_ * 6364136223846793005U + 1442695040888963407U;
         at[i] = static_cast<CellId>((random_ >> 32U) * cells.end() >> 32U);
-        if (cells.at(at[i]) == nullptr) at[i] = cells.next(at[i]);
+        // Where many cells are free, the next one that is taken would nearly always be the first of a run. So these
+        // go round all that are taken, by uneven steps, or a round and the sorting of what it brings would fall into
+        // step.
+        if (cells.at(at[i]) == nullptr) {
+          for (unsigned steps = 1 + ((random_ >> 30U) & 3U); steps > 0; --steps)
+            walker_ = cells.next(walker_ + 1);
+          at[i] = walker_;
+        }
         entries[i] = cells.at(at[i]);
         __builtin_prefetch(entries[i]);
       }
@@ -242,6 +245,7 @@ class Adaptive {
   alignas(64) std::size_t entries_ = 0;
   Ghosts ghosts_;
   CellId hand_ = 0;
+  CellId walker_ = 0;
   CellId leaving_ = kNoCell;  // the victim, until it is erased
   std::uint64_t random_ = 1;
   std::array<Candidate, kBatch> candidates_{};

@@ -39,6 +39,7 @@ class Use {
   static constexpr unsigned kTickBits = 9;
   static constexpr unsigned kTicks = 1U << kTickBits;
   static constexpr unsigned kMostUses = 15;
+  static constexpr unsigned kUnordered = 8;  // ticks by which two threads may differ
 
   constexpr Use() noexcept = default;
   constexpr explicit Use(std::uint16_t bits) noexcept : bits_(bits) {}
@@ -49,9 +50,11 @@ class Use {
   [[nodiscard]] constexpr std::uint16_t bits() const noexcept { return bits_; }
   [[nodiscard]] constexpr unsigned uses() const noexcept { return bits_ >> 12U; }
   [[nodiscard]] constexpr unsigned interval() const noexcept { return (bits_ >> 10U) & 3U; }
-  /// Ticks since the last use, modulo kTicks.
+  /// Ticks since the last use, modulo kTicks. A use in a tick that has not come yet for whoever asks, because other
+  /// threads move the tick and marks and are seen in any order, is one of now.
   [[nodiscard]] constexpr unsigned age(std::uint32_t now) const noexcept {
-    return (now - bits_) & (kTicks - 1);
+    const unsigned ticks = (now - bits_) & (kTicks - 1);
+    return ticks > kTicks - kUnordered ? 0 : ticks;
   }
 
  private:
