@@ -5,7 +5,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -27,7 +26,7 @@ class ForwardingBackend : public L2Backend {
   [[nodiscard]] Health health() const override { return behind_->health(); }
   void start(Listener& listener) override { behind_->start(listener); }
   void submit(std::unique_ptr<Call> call) noexcept override { behind_->submit(std::move(call)); }
-  void hint(std::string what) noexcept override { behind_->hint(std::move(what)); }
+  void hint(std::string_view what) noexcept override { behind_->hint(what); }
   void stop() noexcept override { behind_->stop(); }
 
  protected:

@@ -68,7 +68,7 @@ class L2Backend {
   virtual void start(Listener& listener) = 0;
   virtual void submit(std::unique_ptr<Call> call) noexcept = 0;
   /// Tells all instances, this one among them, by Listener::hinted. Best effort: lost without notice.
-  virtual void hint(std::string /*what*/) noexcept {}
+  virtual void hint(std::string_view /*what*/) noexcept {}
   /// Refuses new calls and completes the outstanding ones with shutting_down. The loops must still
   /// run, or have ended.
   virtual void stop() noexcept = 0;

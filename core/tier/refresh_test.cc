@@ -34,7 +34,7 @@ class Shared final : public l2::ForwardingBackend {
     if (held) return held->push_back(std::move(call));
     ForwardingBackend::submit(std::move(call));
   }
-  void hint(std::string what) noexcept override { hints.push_back(std::move(what)); }
+  void hint(std::string_view what) noexcept override { hints.emplace_back(what); }
 
   void release() {
     auto calls = *std::exchange(held, std::nullopt);

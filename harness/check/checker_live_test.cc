@@ -2,6 +2,7 @@
 // every answer judged; and whoever breaks the promise is caught.
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "harness/check/fleet.h"
 #include "harness/check/history.h"
 #include "harness/check/traffic.h"
+#include "harness/topology/temp_dir.h"
 #include "harness/workload/document.h"
 #include "harness/workload/random.h"
 
@@ -95,6 +97,24 @@ TEST_F(Checked, ThreeInstancesWithManyLoopsAndNegativeEntriesAgree) {
   if (!traffic) return;
   run_for(2s);
   EXPECT_EQ(traffic->counts().failed, 0U);
+  expect_coherent();
+}
+
+TEST_F(Checked, ThreeInstancesThatReadUnaskedAgree) {
+  const auto folder = TempDir::make();
+  ASSERT_TRUE(folder) << folder.error().detail;
+  const std::string config = folder->path() / "routing.toml";
+  std::ofstream(config) << "[[prefix]]\nmatch = \"checked:\"\ntouch_coalescing = true\n"
+                           "refresh = true\nprefetch = true\n";
+  start({.instances = 3, .threads = 2, .flags = {"--config", config}}, false);
+  if (!traffic) return;
+  run_for(2s);
+  EXPECT_EQ(traffic->counts().failed, 0U);
+  for (const Instance& instance : fleet->instances) {
+    RedisClient client(instance.resp(), kPatience);
+    EXPECT_NE(client.info("nearlane", "refreshes").value(), "0");
+    EXPECT_NE(client.info("nearlane", "prefetches").value(), "0");
+  }
   expect_coherent();
 }
 

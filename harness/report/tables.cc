@@ -345,7 +345,7 @@ Result<std::vector<std::string>> render_curves(const std::string& text, const st
         }
       }
       drawn.push_back(plot_curves(table.at("title").get<std::string>(),
-                                  table.at("plot_x").get<std::string>(), "", curves));
+                                  table.at("plot_x").get<std::string>(), "share", curves));
     }
   } catch (const std::exception& wrong) {  // a field that is missing, or is no number
     return Error{Errc::protocol, fmt::format("{}: {}", name, wrong.what())};

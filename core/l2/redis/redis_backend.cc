@@ -155,9 +155,10 @@ class RedisBackend final : public L2Backend {
     }
   }
 
-  void hint(std::string what) noexcept override {
+  void hint(std::string_view what) noexcept override {
     if (!hints_ || stopped_.load(std::memory_order_relaxed)) return;
-    hints_->submit(std::make_unique<cohere::Publish>(std::move(what), Clock::now() + kHintTimeout));
+    hints_->submit(
+        std::make_unique<cohere::Publish>(std::string(what), Clock::now() + kHintTimeout));
   }
 
   void stop() noexcept override {

@@ -53,9 +53,9 @@ void SimulatedBackend::submit(std::unique_ptr<l2::Call> call) noexcept {
   posted_.emplace_back(at, std::move(call));
 }
 
-void SimulatedBackend::hint(std::string what) noexcept {
+void SimulatedBackend::hint(std::string_view what) noexcept {
   if (!config_.hints) return;
-  hints_->lane.submit(std::make_unique<cohere::Publish>(std::move(what), world_.now + kLease * 2),
+  hints_->lane.submit(std::make_unique<cohere::Publish>(std::string(what), world_.now + kLease * 2),
                       world_.now);
 }
 

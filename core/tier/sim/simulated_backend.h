@@ -44,7 +44,7 @@ class SimulatedBackend final : public l2::L2Backend, private l2::Listener {
   [[nodiscard]] l2::Health health() const override { return {}; }
   void start(l2::Listener& listener) override;
   void submit(std::unique_ptr<l2::Call> call) noexcept override;
-  void hint(std::string what) noexcept override;
+  void hint(std::string_view what) noexcept override;
   void stop() noexcept override;
 
   /// When the next thing happens by itself, ticks left out.
