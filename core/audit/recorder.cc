@@ -70,11 +70,16 @@ std::vector<Happened> Recorder::of(std::uint64_t hash) const {
   return events;
 }
 
-TimePoint Recorder::complete_since() const noexcept {
-  const std::uint64_t last = recent_.last.load(std::memory_order_relaxed);
-  if (last < kRecent) return TimePoint::min();
-  const Place& oldest = (*recent_.places)[(last + 1) % kRecent];
+template <std::size_t kSize>
+TimePoint Recorder::Ring<kSize>::complete_since() const noexcept {
+  const std::uint64_t events = last.load(std::memory_order_relaxed);
+  if (events < kSize) return TimePoint::min();
+  const Place& oldest = (*places)[(events + 1) % kSize];
   return TimePoint(Duration(oldest.at.load(std::memory_order_relaxed)));
+}
+
+TimePoint Recorder::complete_since() const noexcept {
+  return std::max(recent_.complete_since(), kept_.complete_since());
 }
 
 }  // namespace nearlane::audit

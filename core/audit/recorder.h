@@ -73,6 +73,7 @@ class Recorder {
     std::unique_ptr<std::array<Place, kSize>> places = std::make_unique<std::array<Place, kSize>>();
     void add(Event event, std::uint64_t hash, Epoch epoch, TimePoint now) noexcept;
     void collect(std::uint64_t hash, std::vector<Happened>& out) const;
+    [[nodiscard]] TimePoint complete_since() const noexcept;
   };
 
   Ring<kRecent> recent_;

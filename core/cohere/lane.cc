@@ -38,11 +38,14 @@ std::string_view decimal(std::uint64_t value, std::array<char, 20>& buffer) noex
 
 /// Of what INFO says; empty where there is no such field.
 std::string_view field_of(std::string_view info, std::string_view name) noexcept {
-  for (std::size_t end = 0; (end = info.find('\n')) != info.npos;) {
-    info.remove_prefix(end + 1);
-    if (!info.starts_with(name) || !info.substr(name.size()).starts_with(':')) continue;
-    const std::string_view value = info.substr(name.size() + 1);
-    return value.substr(0, value.find_first_of("\r\n"));
+  constexpr std::string_view kVerbatim = "txt:";
+  if (info.starts_with(kVerbatim)) info.remove_prefix(kVerbatim.size());
+  while (!info.empty()) {
+    std::string_view line = info.substr(0, info.find('\n'));
+    info.remove_prefix(std::min(info.size(), line.size() + 1));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.starts_with(name) && line.substr(name.size()).starts_with(':'))
+      return line.substr(name.size() + 1);
   }
   return {};
 }
@@ -357,9 +360,13 @@ bool Lane::take_replication(const Reply& reply) {
     fail(Errc::unavailable, "L2 is not a master");
   } else {
     const std::string_view id = field_of(reply.text, "master_replid");
-    if (state_ == State::handshake) replication_id_ = id;
-    if (replication_id_ == id) return true;
-    fail(Errc::unavailable, "L2 has another history than before: its replication id has changed");
+    if (state_ == State::ready && replication_id_ != id) {
+      // No more than that: its first replica changes a master's id as well, and writes are under way.
+      view_.bump();
+      view_.set_lease(lease_until_);
+    }
+    replication_id_ = id;
+    return true;
   }
   return false;
 }

@@ -58,9 +58,11 @@ void TieredCache::Impl::hinted(std::string_view hint) noexcept {
   Counts::add(Count::hints_heard);
   const auto key = key_in(hint);
   if (!key || !reads_unasked()) return;
+  // Whoever may publish must not make us keep books on databases that nobody here uses.
+  if ((dbs_.load(std::memory_order_relaxed) & bit_of(key->db)) == 0) return;
+  if (l2_->capabilities().coherence == "none") return;  // L1 could take nothing
   const KeyRules& rules = prefixes_.of(key->name);
   if (!rules.prefetch || !rules.l1 || !is_new_here(*key)) return;
-  note_db(key->db);
   want(*key, 0, Unasked::prefetch);
 }
 

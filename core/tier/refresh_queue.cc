@@ -11,6 +11,9 @@ namespace {
 /// sees more than this at a time. Unit: seconds.
 constexpr double kBurst = 0.1;
 
+/// It is asked again then. Unit: seconds.
+constexpr double kLongestWait = 3600;
+
 }  // namespace
 
 void RefreshQueue::Bucket::fill(Duration passed) noexcept {
@@ -19,7 +22,7 @@ void RefreshQueue::Bucket::fill(Duration passed) noexcept {
 
 Duration RefreshQueue::Bucket::until(double amount) const noexcept {
   if (tokens >= amount) return Duration::zero();
-  const std::chrono::duration<double> wait((amount - tokens) / per_s);
+  const std::chrono::duration<double> wait(std::min((amount - tokens) / per_s, kLongestWait));
   return std::chrono::duration_cast<Duration>(wait) + Duration(1);
 }
 
@@ -49,6 +52,7 @@ void RefreshQueue::drop(Places::iterator place) noexcept {
 
 bool RefreshQueue::want(Wanted wanted) {
   if (limits_.reads_per_s == 0 || limits_.most_waiting == 0) return false;
+  if (wanted.key.name.size() > kMostNameBytes) return false;
   const std::lock_guard lock(mutex_);
   if (const auto found = by_key_.find(wanted.key); found != by_key_.end()) {
     const Wanted& before = found->second->second;

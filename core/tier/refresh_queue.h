@@ -40,6 +40,9 @@ struct RefreshLimits {
   std::size_t most_waiting = 16'384;  // keys
 };
 
+/// Longer names are not read unasked, so that what waits stays within tens of megabytes.
+inline constexpr std::size_t kMostNameBytes = 1024;
+
 /// Why a key is read unasked.
 enum class Unasked : std::uint8_t {
   refresh,   // somebody else changed it while it was hot here
@@ -57,7 +60,7 @@ class RefreshQueue {
  public:
   explicit RefreshQueue(const RefreshLimits& limits) noexcept : limits_(limits) {}
 
-  /// False: it, or what was colder, was dropped.
+  /// False: it, or what was colder, was dropped; so is a name over kMostNameBytes.
   bool want(Wanted wanted);
   void cancel(const KeyRef& key) noexcept;
   /// The hottest, if it may be read by now.

@@ -285,7 +285,7 @@ TEST_F(Coherence, KilledConnectionsComeBackAndNothingOldSurvives) {
 }
 
 // It was a replica and is a master again, all between two looks at it.
-TEST_F(Coherence, AMasterWithAnotherHistoryIsNotBelieved) {
+TEST_F(Coherence, WhatWasReadOfAnotherHistoryIsNotServed) {
   auto started = RedisServer::start({.config = {"--enable-debug-command", "local"}});
   ASSERT_TRUE(started) << started.error().detail;
   auto other = started->client();

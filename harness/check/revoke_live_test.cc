@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -177,6 +178,41 @@ TEST_P(RevokeAmongInstances, NobodyServesTheKeyOnceTheAnswerIsThere) {
       EXPECT_EQ(response.status, "404") << "round " << round << ": " << response.body;
     }
   }
+}
+
+// A client that does not read holds its own requests up. They are answered as of when their turn comes, not as of when
+// they came: by then the lease may be over.
+TEST_F(Revoke, RequestsBehindAClientThatDoesNotReadRestOnALeaseThatStillRuns) {
+  auto proxy = FaultProxy::start(redis_->endpoint());
+  ASSERT_TRUE(proxy) << proxy.error().detail;
+  const auto node = start(proxy->endpoint());
+  auto direct = redis_->client();
+  ASSERT_TRUE(direct.command({"SET", "s:k", "v"}));
+  ASSERT_TRUE(direct.command({"SET", "s:large", std::string(2'000'000, 'v')}));
+  ASSERT_TRUE(node->heat("s:k"));
+  ASSERT_TRUE(node->heat("s:large"));
+
+  constexpr int kLarge = 16;  // more than sockets hold
+  std::string requests;
+  for (int i = 0; i < kLarge; ++i) requests += http_request("GET", "/cache/s:large");
+  requests += http_request("GET", "/cache/s:k");
+  HttpClient slow(node->server.http());
+  slow.send(requests);
+  ASSERT_TRUE(slow.hears_within(5s));
+  proxy->hold(Way::to_client, true);
+  ASSERT_TRUE(direct.command({"DEL", "s:k"}));
+  std::this_thread::sleep_for(600ms);  // more than twice the lease
+
+  int answered = 0;
+  while (answered <= kLarge && slow.hears_within(500ms)) {
+    EXPECT_EQ(slow.response().status, "200");
+    ++answered;
+  }
+  EXPECT_LT(answered, kLarge) << "without a lease the rest waits for Redis";
+  proxy->heal();
+  HttpResponse last;
+  for (; answered <= kLarge; ++answered) last = slow.response();
+  EXPECT_EQ(last.status, "404");
 }
 
 TEST_F(Revoke, WaitsLongerThanL2MayTakeAndHoldsNobodyUp) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
 
 #include <fmt/format.h>
@@ -62,6 +63,9 @@ json last_of(const tier::Explanation& seen, std::initializer_list<Event> kinds) 
   return found == seen.events.rend() ? json() : json(ms_of(seen.at - found->at));
 }
 
+/// The last ones, so that the page of a key with thousands holds no loop up.
+constexpr std::size_t kMostEvents = 256;
+
 }  // namespace
 
 std::string why_page(const Sources& sources, const KeyRef& key, const tier::Explanation& seen) {
@@ -74,7 +78,8 @@ std::string why_page(const Sources& sources, const KeyRef& key, const tier::Expl
             {"deadline_ms", ms_until(seen.copy->deadline, seen.at)}};
   }
   json events = json::array();
-  for (const audit::Happened& happened : seen.events) {
+  const std::size_t shown = std::min(seen.events.size(), kMostEvents);
+  for (const audit::Happened& happened : std::span(seen.events).last(shown)) {
     events.push_back({{"event", name_of(happened.event)},
                       {"ago_ms", ms_of(seen.at - happened.at)},
                       {"epoch", happened.epoch}});

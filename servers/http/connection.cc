@@ -203,6 +203,7 @@ net::awaitable<bool> Connection::respond(const Request& request, Response& respo
                             net::const_buffer(body.data(), body.size())};
   const auto [failed, size] = co_await net::async_write(socket_, parts, kAwait);
   out_.clear();
+  received_ = Clock::now();  // as in flush()
   if (failed) close();
   co_return !failed && !last;
 }
@@ -212,6 +213,9 @@ net::awaitable<bool> Connection::flush() {
   if (busy_ || draining_) allow(limits_.grace, out_.size());
   const auto [failed, size] = co_await net::async_write(socket_, net::buffer(out_), kAwait);
   out_.clear();
+  // A peer that does not read makes us wait, and leases and deadlines run on meanwhile: what is buffered is answered
+  // as of now, not as of when it came.
+  received_ = Clock::now();
   if (failed) close();
   co_return !failed;
 }

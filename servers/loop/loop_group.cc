@@ -144,6 +144,19 @@ bool LoopGroup::run() {
   return !cut_short_;
 }
 
+void LoopGroup::finish() {
+  // Each round may hand something to another loop; what never ends is not waited for.
+  constexpr int kRounds = 100;
+  bool found = true;
+  for (int round = 0; found && round < kRounds; ++round) {
+    found = false;
+    for (const auto& loop : loops_) {
+      loop->context().restart();
+      found = loop->context().poll() > 0 || found;
+    }
+  }
+}
+
 void LoopGroup::await_signal() {
   signals_.async_wait([this](const boost::system::error_code& failed, int) {
     if (failed) return;

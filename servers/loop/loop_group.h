@@ -65,6 +65,9 @@ class LoopGroup {
 
   /// Serves until drained. False: a second signal or drain_timeout cut it short.
   [[nodiscard]] bool run();
+  /// After run(), and after whoever answers has been told to stop: carries out what still waits on any loop, so that
+  /// nobody is left unanswered and nothing of one loop waits in another when they go.
+  void finish();
   /// What SIGTERM does.
   void drain();
 

@@ -260,6 +260,7 @@ loop::Address Server::http_address() const { return parts_->http_address; }
 bool Server::run() {
   const bool drained = parts_->loops.run();
   parts_->tier->stop();
+  parts_->loops.finish();
   if (!drained) spdlog::warn("not everything in flight was answered: the drain was cut short");
   return drained;
 }
