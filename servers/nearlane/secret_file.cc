@@ -15,9 +15,10 @@ Result<std::string> read_secret(const char* option, const std::string& path) {
                  fmt::format("{}: cannot read a line from {}", option, path)};
   }
   if (secret.ends_with('\r')) secret.pop_back();
-  if (secret.empty())
+  if (secret.empty()) {
     return Error{Errc::invalid_argument,
                  fmt::format("{}: the first line of {} is empty", option, path)};
+  }
   return secret;
 }
 
