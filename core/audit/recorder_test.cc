@@ -52,6 +52,15 @@ TEST(Recorder, KeepsSampledAndWatchedKeysWhenOthersAreForgotten) {
   EXPECT_TRUE(recorder.of(3).empty());
 }
 
+TEST(Recorder, IsCompleteSinceTheLaterOfWhatItsTwoRingsForgot) {
+  Recorder recorder;
+  TimePoint now(1000s);
+  for (std::size_t i = 0; i < Recorder::kKept + 10; ++i)
+    recorder.record(Event::touch, 1, 1, true, now += 1ms);
+  EXPECT_EQ(recorder.complete_since(), TimePoint(1000s) + 11ms)
+      << "the other one has forgotten nothing";
+}
+
 TEST(Recorder, WatchesTheLastOnesAskedFor) {
   Recorder recorder;
   for (std::uint64_t key = 1; key <= Recorder::kWatched + 1; ++key) {

@@ -75,6 +75,10 @@ inline constexpr std::array<std::uint64_t, 8> kSecret{
 /// drawn at start. Precondition: not 0.
 void set_hash_seed(std::uint64_t seed) noexcept;
 
+/// Databases are numbered below this: they are remembered as bits, and Redis has 16 unless configured otherwise. No
+/// door selects a larger one; which of these there are, L2 says.
+inline constexpr std::uint32_t kDatabases = 64;
+
 struct KeyRef {
   KeyRef(std::uint32_t db_number, std::string_view bytes) noexcept
       : name(bytes), hash(hash_key(db_number, bytes)), db(db_number) {}

@@ -14,10 +14,6 @@ namespace {
 using protocol::Reply;
 using protocol::Type;
 
-/// Databases are remembered as bits; Redis has 16 unless configured otherwise, and the doors allow
-/// no more.
-constexpr std::uint32_t kMaxDb = 64;
-
 /// Between probes of a connection that is not proven: what was wrong may be mended (a permission, a
 /// store that was still loading).
 constexpr Duration kProbeAgain = std::chrono::seconds(5);
@@ -77,7 +73,7 @@ void Lane::finish(std::unique_ptr<Call> call, Answer answer) {
 }
 
 bool Lane::knows(std::uint32_t db) const noexcept {
-  return db < kMaxDb && ((known_dbs_ >> db) & 1U) != 0;
+  return db < kDatabases && ((known_dbs_ >> db) & 1U) != 0;
 }
 
 void Lane::submit(std::unique_ptr<Call> call, TimePoint now) {
@@ -93,7 +89,7 @@ void Lane::submit(std::unique_ptr<Call> call, TimePoint now) {
     return finish(std::move(call),
                   Answer::failed(Errc::busy, "too many commands wait for L2 (lane_queue)"));
   }
-  if (call->command.key.db >= kMaxDb) {
+  if (call->command.key.db >= kDatabases) {
     Answer answer;
     answer.reply = Reply::error("ERR DB index is out of range");
     return finish(std::move(call), std::move(answer));

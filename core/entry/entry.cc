@@ -72,7 +72,7 @@ Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoc
 Entry* Entry::make(const KeyRef& key, std::size_t value_size, std::size_t payload,
                    TimePoint deadline, Epoch epoch) {
   assert(key.name.size() <= kMaxKeyBytes);
-  assert(key.db <= std::numeric_limits<std::uint16_t>::max());
+  assert(key.db < kDatabases);
   assert(value_size <= std::numeric_limits<std::uint32_t>::max());
   void* memory = ::operator new(sizeof(Entry) + key.name.size() + payload);
   auto* entry = new (memory) Entry(key, value_size, deadline, epoch);

@@ -124,12 +124,6 @@ class Entry {
   void set_unused(std::uint8_t times) const noexcept {
     unused_.store(times, std::memory_order_relaxed);
   }
-  /// It was served. Writes only where it was fetched in the background, and then once.
-  void note_use() const noexcept {
-    if (unused() != 0) [[unlikely]] {
-      set_unused(0);
-    }
-  }
 
   // For the map that holds the entry; an entry is in one map at most.
 
@@ -189,7 +183,7 @@ class Entry {
   std::uint32_t key_size_ : 17;         // up to 64 KiB
   std::uint32_t prefix_size_ : 14 = 0;  // length of "$<size>\r\n"
   std::uint32_t negative_ : 1 = 0;
-  std::uint8_t db_;  // the doors allow 64
+  std::uint8_t db_;  // below kDatabases
   mutable std::atomic<std::uint8_t> unused_{0};
   mutable std::atomic<std::uint16_t> mark_{0};
 };

@@ -43,6 +43,7 @@ concept Table = std::default_initializable<T> &&
   table.erase(entry, hash);
   // Goes on with what the table has to do besides, a bounded piece of it.
   table.tidy();
+  // For tests: a shard counts its entries by its cells.
   { fixed.size() } -> std::convertible_to<std::size_t>;
 };
 

@@ -16,11 +16,10 @@ namespace {
 
 /// "DB NAME", the name to the end.
 std::optional<KeyRef> key_in(std::string_view hint) noexcept {
-  constexpr std::uint32_t kMaxDb = 64;  // that the doors let a client select
   std::uint32_t db = 0;
   const auto [end, failed] = std::from_chars(hint.data(), hint.data() + hint.size(), db);
   hint.remove_prefix(static_cast<std::size_t>(end - hint.data()));
-  if (failed != std::errc() || db >= kMaxDb || hint.size() < 2 || hint[0] != ' ') return {};
+  if (failed != std::errc() || db >= kDatabases || hint.size() < 2 || hint[0] != ' ') return {};
   hint.remove_prefix(1);
   if (hint.size() > kMaxKeyBytes) return {};
   return KeyRef(db, hint);
@@ -36,20 +35,15 @@ void TieredCache::Impl::invalidate(std::string_view name) noexcept {
   for_each_db(dbs_.load(std::memory_order_relaxed), name, [&](const KeyRef& key) {
     note(audit::Event::push, key, cohere::kNoEpoch);
     if (!refreshes) return forget(key);
-    bool was_there = false;
     std::optional<std::uint8_t> unused;
-    {
+    drop(key, [&] {
       const epoch::Guard guard;
-      flights_.revoke(key, [&] {
-        const Entry* entry = l1_->find(key);
-        if (entry == nullptr) return;
-        if (!entry->negative() && lane(key.hash).vouches_but_for_lease(*entry, config_.now())) {
-          unused = entry->unused();
-        }
-        was_there = l1_->erase(key);
-      });
-    }
-    if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
+      const Entry* entry = l1_->find(key);
+      if (entry != nullptr && !entry->negative() &&
+          lane(key.hash).vouches_but_for_lease(*entry, config_.now())) {
+        unused = entry->unused();
+      }
+    });
     if (unused) want(key, *unused, Unasked::refresh);
   });
 }

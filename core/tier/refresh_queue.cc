@@ -44,10 +44,11 @@ void RefreshQueue::fill(TimePoint now) noexcept {
   filled_at_ = now;
 }
 
-void RefreshQueue::drop(Places::iterator place) noexcept {
-  by_key_.erase(place->second.key);
-  places_.erase(place);
+Wanted RefreshQueue::take_out(Places::iterator place) noexcept {
+  auto node = places_.extract(place);
+  by_key_.erase(node.mapped().key);
   waiting_.store(places_.size(), std::memory_order_relaxed);
+  return std::move(node.mapped());
 }
 
 bool RefreshQueue::want(Wanted wanted) {
@@ -57,14 +58,14 @@ bool RefreshQueue::want(Wanted wanted) {
   if (const auto found = by_key_.find(wanted.key); found != by_key_.end()) {
     const Wanted& before = found->second->second;
     if (before.epoch == wanted.epoch) wanted.unused = std::min(wanted.unused, before.unused);
-    drop(found->second);
+    take_out(found->second);
   }
   const Rank rank(wanted.unused, latest_--);
   Key key = wanted.key;
   const auto place = places_.emplace(rank, std::move(wanted)).first;
   by_key_.emplace(std::move(key), place);
   const bool full = places_.size() > limits_.most_waiting;
-  if (full) drop(std::prev(places_.end()));
+  if (full) take_out(std::prev(places_.end()));
   waiting_.store(places_.size(), std::memory_order_relaxed);
   return !full;
 }
@@ -72,7 +73,7 @@ bool RefreshQueue::want(Wanted wanted) {
 void RefreshQueue::cancel(const KeyRef& key) noexcept {
   if (waiting() == 0) return;
   const std::lock_guard lock(mutex_);
-  if (const auto found = by_key_.find(Key(key)); found != by_key_.end()) drop(found->second);
+  if (const auto found = by_key_.find(key); found != by_key_.end()) take_out(found->second);
 }
 
 std::optional<Wanted> RefreshQueue::take(TimePoint now) {
@@ -81,12 +82,7 @@ std::optional<Wanted> RefreshQueue::take(TimePoint now) {
   fill(now);
   if (places_.empty() || reads_.tokens < 1 || bytes_.tokens < 0) return std::nullopt;
   reads_.tokens -= 1;
-  const auto hottest = places_.begin();
-  Wanted wanted = std::move(hottest->second);
-  by_key_.erase(wanted.key);
-  places_.erase(hottest);
-  waiting_.store(places_.size(), std::memory_order_relaxed);
-  return wanted;
+  return take_out(places_.begin());
 }
 
 TimePoint RefreshQueue::next(TimePoint now) {

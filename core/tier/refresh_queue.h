@@ -89,13 +89,13 @@ class RefreshQueue {
   };
 
   void fill(TimePoint now) noexcept;
-  void drop(Places::iterator place) noexcept;
+  Wanted take_out(Places::iterator place) noexcept;
 
   const RefreshLimits limits_;
   std::atomic<std::size_t> waiting_{0};
   std::mutex mutex_;
   Places places_;
-  std::unordered_map<Key, Places::iterator, KeyHash> by_key_;
+  std::unordered_map<Key, Places::iterator, KeyHash, KeyEqual> by_key_;
   std::uint64_t latest_ = ~std::uint64_t{0};
   std::optional<TimePoint> filled_at_;
   Bucket reads_;

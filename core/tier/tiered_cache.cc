@@ -1,5 +1,7 @@
 #include "core/tier/tiered_cache.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <utility>
 
@@ -12,6 +14,9 @@ using cohere::Command;
 using cohere::Op;
 
 namespace {
+
+/// Keys of a batch whose leases are read before any of them is looked for.
+constexpr std::size_t kLeasesAtOnce = 64;
 
 /// A negative entry is get()'s to answer.
 const Entry* value_of(const Entry* entry) noexcept {
@@ -30,9 +35,6 @@ void TieredCache::stop() noexcept {
   impl_->l2_->stop();
   impl_->auditor_.stop();
 }
-
-/// Keys of a batch whose leases are read before any of them is looked for.
-constexpr std::size_t kLeasesAtOnce = 64;
 
 const Entry* TieredCache::find(const KeyRef& key, TimePoint now) noexcept {
   const Entry* entry = value_of(impl_->fresh(key, now));

@@ -90,10 +90,18 @@ class TieredCache::Impl final : public cohere::Listener {
   /// The key may have changed: nothing under way installs what it was, L1 forgets it, and nobody reads it again
   /// unasked.
   void forget(const KeyRef& key) noexcept {
-    bool was_there = false;
-    flights_.revoke(key, [&] { was_there = l1_->erase(key); });
-    if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
+    drop(key, [] {});
     queue_.cancel(key);
+  }
+  /// The first two of these. `look` runs before L1 forgets the key, in one step with that.
+  template <class Look>
+  void drop(const KeyRef& key, Look&& look) noexcept {
+    bool was_there = false;
+    flights_.revoke(key, [&] {
+      look();
+      was_there = l1_->erase(key);
+    });
+    if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
   }
 
   /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before
@@ -121,7 +129,9 @@ class TieredCache::Impl final : public cohere::Listener {
       if ((dbs & 1U) != 0) visit(KeyRef(db, name));
     }
   }
-  static std::uint64_t bit_of(std::uint32_t db) noexcept { return std::uint64_t{1} << (db % 64); }
+  static std::uint64_t bit_of(std::uint32_t db) noexcept {
+    return std::uint64_t{1} << (db % kDatabases);
+  }
 
   /// Remembers the database, before anything of it can be installed.
   void note_db(std::uint32_t db) noexcept {
@@ -153,7 +163,9 @@ class TieredCache::Impl final : public cohere::Listener {
   void pump();
   void arm(Duration delay);
   void read_unasked(Wanted wanted);
-  // core/tier/audits.cc
+
+  // The auditor and the flight recorder: audits.cc.
+
   /// The auditor's next questions; by one thread.
   void audit(TimePoint now);
   [[nodiscard]] audit::Present peek(const KeyRef& key) noexcept;

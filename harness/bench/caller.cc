@@ -30,16 +30,9 @@ bool Caller::wait(short events, TimePoint polled_until, TimePoint deadline) cons
 
 bool Caller::connect(TimePoint deadline) {
   codec_->reset();
-  auto begun = socket_.connect(peer_);
-  while (begun && socket_.state() == Socket::State::connecting) {
-    pollfd waiting{.fd = socket_.fd(), .events = POLLOUT, .revents = 0};
-    if (poll(&waiting, 1, 10) > 0) begun = socket_.finish_connect();
-    if (begun && socket_.state() == Socket::State::connecting && Clock::now() >= deadline) {
-      begun = Error{Errc::timeout, "not connected in time"};
-    }
-  }
-  if (!begun) problem_ = begun.error().detail;
-  return begun.has_value();
+  const auto open = socket_.connect_by(peer_, deadline);
+  if (!open) problem_ = open.error().detail;
+  return open.has_value();
 }
 
 bool Caller::send(TimePoint deadline) {

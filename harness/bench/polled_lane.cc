@@ -3,8 +3,6 @@
 #include <memory>
 #include <utility>
 
-#include <poll.h>
-
 namespace nearlane::harness {
 namespace {
 
@@ -46,11 +44,8 @@ Result<void> PolledLane::pump(Done done) {
 }
 
 Result<void> PolledLane::connect(const Endpoint& peer) {
-  if (const auto begun = socket_.connect(peer); !begun) return begun.error();
-  while (socket_.state() == Socket::State::connecting) {
-    pollfd waiting{.fd = socket_.fd(), .events = POLLOUT, .revents = 0};
-    if (poll(&waiting, 1, 1000) <= 0) return Error{Errc::timeout, "not connected in time"};
-    if (const auto done = socket_.finish_connect(); !done) return done.error();
+  if (const auto open = socket_.connect_by(peer, Clock::now() + kPatience); !open) {
+    return open.error();
   }
   lane_.connect();
   lane_.connected(Clock::now());

@@ -23,16 +23,7 @@ Result<std::string> http_get(const Endpoint& peer, std::string_view path) {
     return Error{code, fmt::format("{}{}: {}", peer.to_string(), path, what)};
   };
   Socket socket;
-  if (auto begun = socket.connect(peer); !begun) return begun.error();
-  const auto ready = [&](short events) {
-    pollfd waiting{.fd = socket.fd(), .events = events, .revents = 0};
-    return poll(&waiting, 1, 10) > 0;
-  };
-  while (socket.state() == Socket::State::connecting) {
-    if (Clock::now() >= deadline) return failed(Errc::timeout, "not connected in time");
-    if (!ready(POLLOUT)) continue;
-    if (auto done = socket.finish_connect(); !done) return done.error();
-  }
+  if (const auto open = socket.connect_by(peer, deadline); !open) return open.error();
   const auto request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path,
                                    peer.to_string());
   if (socket.send(request).bytes != request.size()) {
@@ -45,7 +36,8 @@ Result<std::string> http_get(const Endpoint& peer, std::string_view path) {
     if (moved.bytes == 0 && !moved.would_block) break;  // it closes, as it was asked to
     if (moved.bytes == 0 && Clock::now() >= deadline) return failed(Errc::timeout, "no answer");
     if (moved.bytes == 0) {
-      (void)ready(POLLIN);
+      pollfd waiting{.fd = socket.fd(), .events = POLLIN, .revents = 0};
+      (void)poll(&waiting, 1, 10);
       continue;
     }
     reply.append(buffer.data(), moved.bytes);

@@ -35,12 +35,7 @@ bool BatchClient::wait(short events, TimePoint deadline) const {
 
 bool BatchClient::connect(TimePoint deadline) {
   codec_->reset();
-  auto begun = socket_.connect(peer_);
-  while (begun && socket_.state() == Socket::State::connecting) {
-    if (!wait(POLLOUT, deadline)) return false;
-    begun = socket_.finish_connect();
-  }
-  return begun.has_value();
+  return socket_.connect_by(peer_, deadline).has_value();
 }
 
 void BatchClient::exchange(std::span<const Request> requests, const Told& told) {

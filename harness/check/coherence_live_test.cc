@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "harness/check/cache_node.h"
+#include "harness/topology/eventually.h"
 #include "harness/topology/redis_server.h"
 
 namespace nearlane::harness {
@@ -21,18 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 using tier::Expiry;
 using tier::Source;
-
-/// Waits for `condition`; false if it did not come true in time. Polls, because the thing waited
-/// for is remote.
-template <class Condition>
-bool eventually(Condition&& condition, Duration patience = 5s) {
-  const TimePoint end = Clock::now() + patience;
-  while (!condition()) {
-    if (Clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 class Coherence : public testing::Test {
  protected:

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/check/http_client.h"
+#include "harness/topology/eventually.h"
 #include "harness/topology/fault_proxy.h"
 #include "harness/topology/instance.h"
 #include "harness/topology/redis_server.h"
@@ -21,15 +22,6 @@ using testing::HasSubstr;
 
 constexpr Duration kPatience = 20s;  // for what takes milliseconds unless something is wrong
 constexpr unsigned kLanes = 4;
-
-/// Asks until `condition` is true; false if it never is.
-template <class Condition>
-bool eventually(Condition&& condition) {
-  for (const TimePoint end = Clock::now() + kPatience; Clock::now() < end;) {
-    if (condition()) return true;
-  }
-  return false;
-}
 
 RedisServer start_redis(std::vector<std::string> config = {}) {
   return std::move(RedisServer::start({.config = std::move(config)}).value());
@@ -93,7 +85,7 @@ TEST(TrackingLive, RedisIsProvenAndNothingIsLeftBehind) {
   EXPECT_THAT(metrics, HasSubstr("nearlane_coherence_bound_seconds 0.25\n"));
   EXPECT_EQ(RedisClient(server.resp()).info("nearlane", "coherence_bound_ms").value(), "250");
   ASSERT_EQ(web.exchange("PUT", "/cache/k").status, "201");
-  EXPECT_TRUE(eventually([&] { return web.exchange("GET", "/cache/k").from_l1(); }));
+  EXPECT_TRUE(eventually([&] { return web.exchange("GET", "/cache/k").from_l1(); }, kPatience));
 }
 
 TEST(TrackingLive, AStoreWithoutTrackingIsReadEveryTime) {
@@ -126,11 +118,11 @@ TEST(TrackingLive, APermissionGivenLaterIsFoundOut) {
   ASSERT_EQ(ask(direct, {"ACL", "SETUSER", "app", "+client|tracking"}), "OK");
   HttpClient web(server.http());
   ASSERT_EQ(web.exchange("PUT", "/cache/k").status, "204");
-  EXPECT_TRUE(eventually([&] { return web.exchange("GET", "/cache/k").from_l1(); }));
+  EXPECT_TRUE(eventually([&] { return web.exchange("GET", "/cache/k").from_l1(); }, kPatience));
   // The other lanes are probed again at their own time.
   RedisClient resp(server.resp());
-  EXPECT_TRUE(
-      eventually([&] { return resp.info("nearlane", "coherence_mode").value() == "lanes"; }));
+  EXPECT_TRUE(eventually([&] { return resp.info("nearlane", "coherence_mode").value() == "lanes"; },
+                         kPatience));
 }
 
 TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
@@ -182,20 +174,25 @@ TEST(TrackingLive, AsksForATableOfTrackedKeysWithoutALimit) {
   const RedisServer redis = start_redis({"--tracking-table-max-keys", "100"});
   const Instance server = start_over(redis.url());
   RedisClient direct = redis.client();
-  EXPECT_TRUE(eventually([&] {
-    const auto limit = direct.command({"CONFIG", "GET", "tracking-table-max-keys"});
-    return limit && limit->elements.size() == 2 && limit->elements[1].text == "0";
-  }));
+  EXPECT_TRUE(eventually(
+      [&] {
+        const auto limit = direct.command({"CONFIG", "GET", "tracking-table-max-keys"});
+        return limit && limit->elements.size() == 2 && limit->elements[1].text == "0";
+      },
+      kPatience));
 }
 
 TEST(TrackingLive, WarnsWhereTheTableKeepsItsLimit) {
   const RedisServer redis = start_redis({"--rename-command", "CONFIG", ""});
   Instance server = start_over(redis.url());
-  EXPECT_TRUE(eventually([&] {
-    const auto said = server.child().last_output(100);
-    const auto at = said.find("tracking-table-max-keys");
-    return at != std::string::npos && said.find("cannot read") != std::string::npos;
-  })) << server.child().last_output();
+  EXPECT_TRUE(eventually(
+      [&] {
+        const auto said = server.child().last_output(100);
+        const auto at = said.find("tracking-table-max-keys");
+        return at != std::string::npos && said.find("cannot read") != std::string::npos;
+      },
+      kPatience))
+      << server.child().last_output();
 }
 
 }  // namespace

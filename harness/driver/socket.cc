@@ -1,12 +1,15 @@
 #include "harness/driver/socket.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 #include <utility>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,6 +55,16 @@ Result<void> Socket::finish_connect() {
   }
   state_ = State::open;
   return {};
+}
+
+Result<void> Socket::connect_by(const Endpoint& peer, TimePoint deadline) {
+  if (auto begun = connect(peer); !begun) return begun;
+  const auto left = std::max<std::int64_t>(
+      0, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count());
+  pollfd waiting{.fd = fd_, .events = POLLOUT, .revents = 0};
+  if (::poll(&waiting, 1, static_cast<int>(left)) > 0) return finish_connect();
+  close();
+  return Error{Errc::timeout, "not connected in time"};
 }
 
 Socket::Moved Socket::send(std::string_view bytes) const noexcept {

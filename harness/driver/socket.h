@@ -1,6 +1,6 @@
 // A non-blocking TCP client socket.
 //
-// Errors:   unavailable, with the system's text.
+// Errors:   unavailable, with the system's text; timeout where a deadline has passed.
 // Threads:  one user at a time.
 // Lifetime: closed by the destructor.
 #pragma once
@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/base/clock.h"
 #include "core/base/result.h"
 #include "harness/topology/endpoint.h"
 
@@ -32,6 +33,8 @@ class Socket {
   [[nodiscard]] Result<void> connect(const Endpoint& peer);
   /// To be asked once writable: open now, or why not.
   [[nodiscard]] Result<void> finish_connect();
+  /// Both of these, for whoever has nothing else to do meanwhile: open on return, or why not. Sleeps.
+  [[nodiscard]] Result<void> connect_by(const Endpoint& peer, TimePoint deadline);
   [[nodiscard]] Moved send(std::string_view bytes) const noexcept;
   [[nodiscard]] Moved receive(std::span<char> into) const noexcept;
   void close() noexcept;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/driver/generator.h"
+#include "harness/topology/eventually.h"
 #include "harness/topology/instance.h"
 #include "harness/topology/redis_server.h"
 #include "harness/workload/document.h"
@@ -83,15 +84,6 @@ class TwoInstances : public ::testing::Test {
 
   [[nodiscard]] bool up() const { return a_ && b_; }
 
-  /// Asks until `wanted` holds; false when it never does.
-  template <class Wanted>
-  static bool eventually(Wanted wanted) {
-    for (const auto deadline = Clock::now() + kPatience; Clock::now() < deadline;) {
-      if (wanted()) return true;
-    }
-    return false;
-  }
-
   std::optional<RedisServer> redis_;
   std::optional<Instance> a_;
   std::optional<Instance> b_;
@@ -116,8 +108,9 @@ TEST_F(TwoInstances, ServesALaterReadFromL1) {
   ASSERT_TRUE(up());
   ASSERT_EQ(ask(Protocol::resp, *a_, Op::set, "k", "v").outcome, Outcome::ok);
   ASSERT_TRUE(is_hit(ask(Protocol::http, *b_, Op::get, "k").outcome));
-  EXPECT_TRUE(eventually(
-      [&] { return ask(Protocol::http, *b_, Op::get, "k").outcome == Outcome::hit_l1; }));
+  EXPECT_TRUE(
+      eventually([&] { return ask(Protocol::http, *b_, Op::get, "k").outcome == Outcome::hit_l1; },
+                 kPatience));
 }
 
 TEST_F(TwoInstances, NeverServesAgainWhatWasErasedOrOverwrittenAnywhere) {

@@ -323,8 +323,9 @@ int run_ratios(const RatioOptions& options) {
   std::vector<std::string> maps = table.others;
   maps.insert(maps.begin(), options.map);
   for (const std::string& map : maps) table.pauses.push_back({.map = map});
-  for (unsigned round = 0; round < (options.quick ? 1 : kPausesRounds); ++round) {
-    std::fprintf(stderr, "nearlane-micro: pauses, round %u of %u\n", round + 1, kPausesRounds);
+  const unsigned rounds = options.quick ? 1 : kPausesRounds;
+  for (unsigned round = 0; round < rounds; ++round) {
+    std::fprintf(stderr, "nearlane-micro: pauses, round %u of %u\n", round + 1, rounds);
     for (Pauses& pauses : table.pauses) {
       measure_pauses(options.policy, options.quick ? kQuickKeys : kPausesKeys, pauses);
     }

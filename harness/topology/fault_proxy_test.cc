@@ -13,23 +13,13 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include "harness/topology/eventually.h"
 #include "harness/topology/redis_server.h"
 
 namespace nearlane::harness {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Waits until `condition` is true; false if it is not in time.
-template <class Condition>
-bool eventually(Condition&& condition, Duration patience = 5s) {
-  const TimePoint end = Clock::now() + patience;
-  while (!condition()) {
-    if (Clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 /// A connection without a protocol.
 class Peer {

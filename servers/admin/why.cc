@@ -78,8 +78,10 @@ std::string why_page(const Sources& sources, const KeyRef& key, const tier::Expl
             {"deadline_ms", ms_until(seen.copy->deadline, seen.at)}};
   }
   json events = json::array();
-  const std::size_t shown = std::min(seen.events.size(), kMostEvents);
-  for (const audit::Happened& happened : std::span(seen.events).last(shown)) {
+  const auto shown = std::span(seen.events).last(std::min(seen.events.size(), kMostEvents));
+  const bool all_shown = shown.size() == seen.events.size();
+  const TimePoint complete_since = all_shown ? seen.events_since : shown.front().at;
+  for (const audit::Happened& happened : shown) {
     events.push_back({{"event", name_of(happened.event)},
                       {"ago_ms", ms_of(seen.at - happened.at)},
                       {"epoch", happened.epoch}});
@@ -115,7 +117,7 @@ std::string why_page(const Sources& sources, const KeyRef& key, const tier::Expl
         {"bump", last_of(seen, {Event::bump})}}},
       {"events", events},
       {"complete_for_ms",
-       seen.events_since == TimePoint::min() ? json() : json(ms_of(seen.at - seen.events_since))}};
+       complete_since == TimePoint::min() ? json() : json(ms_of(seen.at - complete_since))}};
   return page.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

@@ -183,6 +183,12 @@ net::awaitable<bool> Connection::send_continue(const Parser& parser) {
   co_return co_await flush();
 }
 
+/// A peer that does not read makes us wait, and leases and deadlines run on meanwhile: what is buffered is answered as of
+/// now, not as of when it came.
+void Connection::waited() noexcept {
+  if (buffer_.size() > 0) received_ = Clock::now();
+}
+
 /// False: this was the last response.
 net::awaitable<bool> Connection::respond(const Request& request, Response& response) {
   if (draining_) response.head.keep_alive(false);
@@ -203,7 +209,7 @@ net::awaitable<bool> Connection::respond(const Request& request, Response& respo
                             net::const_buffer(body.data(), body.size())};
   const auto [failed, size] = co_await net::async_write(socket_, parts, kAwait);
   out_.clear();
-  received_ = Clock::now();  // as in flush()
+  waited();
   if (failed) close();
   co_return !failed && !last;
 }
@@ -213,9 +219,7 @@ net::awaitable<bool> Connection::flush() {
   if (busy_ || draining_) allow(limits_.grace, out_.size());
   const auto [failed, size] = co_await net::async_write(socket_, net::buffer(out_), kAwait);
   out_.clear();
-  // A peer that does not read makes us wait, and leases and deadlines run on meanwhile: what is buffered is answered
-  // as of now, not as of when it came.
-  received_ = Clock::now();
+  waited();
   if (failed) close();
   co_return !failed;
 }

@@ -75,6 +75,7 @@ class Connection final : public loop::Connection {
   boost::asio::awaitable<void> turn_away(const Request& request);
   boost::asio::awaitable<void> linger();
   void allow(std::chrono::seconds base, std::uint64_t bytes);
+  void waited() noexcept;
 
   loop::Loop& home_;
   boost::asio::generic::stream_protocol::socket socket_;

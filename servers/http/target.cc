@@ -15,9 +15,6 @@ constexpr std::string_view kEntryPrefix = "/cache/";
 constexpr std::string_view kTouchSuffix = "/touch";
 constexpr std::string_view kWhyPrefix = "/why/";
 
-/// No door selects a larger one. Which of them there are, L2 says.
-constexpr std::uint32_t kLargestDb = 63;
-
 /// The longest TTL taken: still a number in nanoseconds.
 constexpr std::int64_t kLongestMs = std::int64_t{100} * 365 * 24 * 60 * 60 * 1000;
 
@@ -79,7 +76,7 @@ Result<void> parse_why_query(std::string_view query, Target& target) {
   std::uint32_t db = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), db);
   if (!query.starts_with(kDb) || failed != std::errc() || end != text.data() + text.size() ||
-      db > kLargestDb) {
+      db >= kDatabases) {
     return bad("the only parameter is db, the number of a database");
   }
   target.db = db;

@@ -1,7 +1,7 @@
 #include "servers/nearlane/config.h"
 
 #include <map>
-#include <sstream>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -11,6 +11,7 @@
 #define TOML_ASSERT(expr) static_assert(true)
 #include <toml++/toml.h>
 
+#include "servers/nearlane/command_line.h"
 #include "servers/nearlane/options.h"
 #include "servers/nearlane/version.h"
 
@@ -145,17 +146,10 @@ Result<Flags> read_flags(std::vector<std::string> args) {
     prefixes += fmt::format("  {:<28}{}\n", setting.key, setting.help);
   }
   app.footer(prefixes);
-  try {
-    std::reverse(args.begin(), args.end());  // CLI11 takes its arguments from the back
-    app.parse(args);
-  } catch (const CLI::Success& asked) {
-    std::ostringstream out;
-    app.exit(asked, out, out);
-    flags.answer = out.str();
-    return flags;
-  } catch (const CLI::ParseError& broken) {
-    return bad(broken.what());
-  }
+  auto answer = read_command_line(app, std::move(args));
+  if (answer.has_error()) return answer.error();
+  flags.answer = std::move(*answer);
+  if (!flags.answer.empty()) return flags;
   for (const Option& option : options()) {
     const std::string flag = "--" + std::string(option.name);
     if (app.count(flag) == 0) continue;

@@ -238,6 +238,33 @@ TEST_P(Live, SigtermDrains) {
   ::close(idle);
 }
 
+// What waits for a Redis that has stopped lies on other loops than its client.
+TEST(LiveRedis, ADrainThatIsCutShortAnswersWhoWaits) {
+  const Redis redis;
+  Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port),
+                  {"--threads", "2", "--l2-timeout", "30s", "--drain-timeout", "300ms"});
+  redis.child->signal(SIGSTOP);
+  std::vector<int> clients;
+  for (int i = 0; i < 16; ++i) {
+    clients.push_back(dial(server.http));
+    const std::string put =
+        "PUT /cache/k" + std::to_string(i) + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1";
+    ASSERT_EQ(::send(clients.back(), put.data(), put.size(), MSG_NOSIGNAL), put.size());
+  }
+  // They wait: none has an answer yet.
+  pollfd waiting{.fd = clients.front(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&waiting, 1, 200), 0);
+  server.child->signal(SIGTERM);
+  EXPECT_EQ(server.child->wait(), 1);
+  for (const int client : clients) {
+    std::array<char, 12> head{};
+    EXPECT_EQ(::recv(client, head.data(), head.size(), MSG_WAITALL), 12);
+    EXPECT_EQ(std::string_view(head.data(), head.size()), "HTTP/1.1 503");
+    ::close(client);
+  }
+  redis.child->signal(SIGCONT);
+}
+
 TEST(LiveRedis, AnL2ThatIsDownIsAClearErrorAndRecovers) {
   auto redis = std::make_unique<Redis>();
   const int port = redis->port;

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
-#include <sstream>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +15,7 @@
 #include <boost/beast/http.hpp>
 #include <fmt/format.h>
 
+#include "servers/nearlane/command_line.h"
 #include "servers/nearlane/secret_file.h"
 #include "servers/nearlane/why_text.h"
 
@@ -54,17 +54,10 @@ Result<Asked> read_args(std::vector<std::string> args, const Environment& enviro
                  "the server's API key is this file's first line")
       ->type_name("FILE");
   app.add_flag("--json", asked.json, "as the server sent it");
-  try {
-    std::reverse(args.begin(), args.end());  // CLI11 takes its arguments from the back
-    app.parse(args);
-  } catch (const CLI::Success& help) {
-    std::ostringstream out;
-    app.exit(help, out, out);
-    asked.help = out.str();
-    return asked;
-  } catch (const CLI::ParseError& broken) {
-    return Error{Errc::invalid_argument, broken.what()};
-  }
+  auto help = read_command_line(app, std::move(args));
+  if (help.has_error()) return help.error();
+  asked.help = std::move(*help);
+  if (!asked.help.empty()) return asked;
   asked.db_given = db->count() > 0;
   if (asked.key.empty()) return Error{Errc::invalid_argument, "KEY: it is empty"};
   return asked;

@@ -45,6 +45,22 @@ void read_all(const Nearlane& server, const std::string& gets) {
   }
 }
 
+TEST(Why, ShowsTheLastEventsOfAKeyThatHasManyAndSaysSinceWhenTheyAreAll) {
+  const Redis redis;
+  const Nearlane server(redis_url(redis));
+  std::string touches = "SET k v\r\n";
+  for (int i = 0; i < 400; ++i) touches += "EXPIRE k " + std::to_string(1000 + i) + "\r\n";
+  EXPECT_THAT(converse(server.resp, touches), HasSubstr(":1\r\n"));
+  const std::string json = why(server, "k --json");
+  std::size_t events = 0;
+  for (std::size_t at = json.find("\"ago_ms\""); at != std::string::npos;
+       at = json.find("\"ago_ms\"", at + 1)) {
+    ++events;
+  }
+  EXPECT_EQ(events, 256);
+  EXPECT_THAT(json, Not(HasSubstr("\"complete_for_ms\": null"))) << "there were more";
+}
+
 TEST(Why, TellsWhatAKeyIsServedFrom) {
   const Redis redis;
   const Nearlane server(redis_url(redis));

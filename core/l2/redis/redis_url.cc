@@ -6,11 +6,10 @@
 #include <boost/url/src.hpp>
 #include <boost/url/url_view.hpp>
 
+#include "core/base/key.h"
+
 namespace nearlane::l2 {
 namespace {
-
-/// Databases that the doors let a client select, see core/cohere/lane.cc.
-constexpr std::uint32_t kMaxDb = 63;
 
 Error wrong(std::string_view what) {
   return {
@@ -44,7 +43,7 @@ Result<RedisUrl> parse_redis_url(std::string_view text) {
   if (path.starts_with('/')) path.erase(0, 1);
   if (!path.empty()) {
     const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), result.db);
-    if (error != std::errc() || end != path.data() + path.size() || result.db > kMaxDb) {
+    if (error != std::errc() || end != path.data() + path.size() || result.db >= kDatabases) {
       return wrong("the database is not a number from 0 to 63");
     }
   }
