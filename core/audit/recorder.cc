@@ -11,15 +11,20 @@ std::string_view name_of(Event event) noexcept {
   return kNames[static_cast<std::size_t>(event)];
 }
 
-// What is being written has number 0. A reader that sees one of the new fields sees that too, or a later number, so
-// it never takes the fields of two events for one. (A writer that is overtaken by a whole ring of others could mix
-// them; that many events while one thread stands still are seconds.)
+// A place that is being written has number kWriting. A reader that sees one of the new fields sees that too, or a
+// later number, so it never takes the fields of two events for one. Nor do two writers ever fill one place: whoever
+// comes round the ring to where another still writes, or has written what is newer, lets its own event go. That
+// takes a thread that stood still while all others filled a ring.
 template <std::size_t kSize>
 void Recorder::Ring<kSize>::add(Event event, std::uint64_t hash, Epoch epoch,
                                 TimePoint now) noexcept {
   const std::uint64_t number = last.fetch_add(1, std::memory_order_relaxed) + 1;
   Place& place = (*places)[number % kSize];
-  place.number.store(0, std::memory_order_relaxed);
+  std::uint64_t former = place.number.load(std::memory_order_relaxed);
+  // Acquire: the former writer's fields come before ours.
+  if (former == kWriting || former > number ||
+      !place.number.compare_exchange_strong(former, kWriting, std::memory_order_acquire))
+    return;
   place.hash.store(hash, std::memory_order_release);
   place.at.store(now.time_since_epoch().count(), std::memory_order_release);
   place.what.store(std::uint64_t{epoch} << 8U | static_cast<std::uint64_t>(event),
@@ -31,7 +36,9 @@ template <std::size_t kSize>
 void Recorder::Ring<kSize>::collect(std::uint64_t hash, std::vector<Happened>& out) const {
   for (const Place& place : *places) {
     const std::uint64_t number = place.number.load(std::memory_order_acquire);
-    if (number == 0 || place.hash.load(std::memory_order_acquire) != hash) continue;
+    if (number == kEmpty || number == kWriting ||
+        place.hash.load(std::memory_order_acquire) != hash)
+      continue;
     const std::int64_t at = place.at.load(std::memory_order_acquire);
     const std::uint64_t what = place.what.load(std::memory_order_acquire);
     if (place.number.load(std::memory_order_relaxed) != number) continue;

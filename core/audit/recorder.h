@@ -8,7 +8,7 @@
 //
 // Units:     time on the monotonic clock.
 // Threads:   any. A writer takes a place and fills it; a reader leaves out what is being written.
-// Cost:      an event: one atomic addition and five stores; a question: both rings once.
+// Cost:      an event: one atomic addition, one exchange and four stores; a question: both rings once.
 //            1.3 MiB, whatever happens.
 #pragma once
 
@@ -61,8 +61,10 @@ class Recorder {
   [[nodiscard]] TimePoint complete_since() const noexcept;
 
  private:
+  static constexpr std::uint64_t kEmpty = 0;
+  static constexpr std::uint64_t kWriting = ~std::uint64_t{0};
   struct Place {
-    std::atomic<std::uint64_t> number{0};  // of the event, from 1; 0: being written
+    std::atomic<std::uint64_t> number{kEmpty};  // of the event, from 1, or one of the above
     std::atomic<std::uint64_t> hash{0};
     std::atomic<std::int64_t> at{0};
     std::atomic<std::uint64_t> what{0};  // event, and the epoch above it
