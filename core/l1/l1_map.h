@@ -46,6 +46,12 @@ struct L1Stats {
   std::uint64_t negatives = 0;  // those of the entries that say there is no such key
 };
 
+/// How far a walk in steps has come: at first, nowhere.
+struct WalkPlace {
+  std::uint64_t shard = 0;
+  std::uint32_t cell = 0;
+};
+
 class L1Map {
  public:
   virtual ~L1Map() = default;
@@ -56,6 +62,8 @@ class L1Map {
 
   /// The entry under `key`, or null. Counts as a use for the policy.
   [[nodiscard]] virtual const Entry* find(const KeyRef& key) noexcept = 0;
+  /// find() that is no use: for whoever asks on nobody's behalf.
+  [[nodiscard]] virtual const Entry* peek(const KeyRef& key) const noexcept = 0;
   /// find for each key; out[i] belongs to keys[i]. Overlaps the cache misses of independent keys
   /// where the map can.
   virtual void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept = 0;
@@ -72,9 +80,19 @@ class L1Map {
   /// where it stopped. Returns how many it dropped.
   virtual std::size_t sweep(TimePoint now, std::size_t max) noexcept = 0;
   virtual void clear() noexcept = 0;
-  /// Calls `visit` for each entry, in no order, under the map's locks: it must not call the map.
-  /// Not a snapshot.
-  virtual void walk(const std::function<void(const Entry&)>& visit) const = 0;
+  /// A step of a walk over all entries, in no order: goes on at `from` past `max` places at most, calls `visit` for
+  /// what they hold, under a shard's lock, so it must not call the map. `worth` compares entries by how likely they
+  /// are to be used again, as far as the policy can tell; the hottest have the most. False: that was the end.
+  /// Not a snapshot: what is there all the while is visited once.
+  virtual bool walk_on(WalkPlace& from, std::size_t max,
+                       const std::function<void(const Entry&, float worth)>& visit) const = 0;
+  /// All of them.
+  void walk(const std::function<void(const Entry&)>& visit) const {
+    constexpr std::size_t kStep = 1024;
+    WalkPlace from;
+    while (walk_on(from, kStep, [&](const Entry& entry, float) { visit(entry); })) {
+    }
+  }
   [[nodiscard]] virtual L1Stats stats() const noexcept = 0;
 };
 

@@ -303,6 +303,44 @@ TEST_P(L1Contract, ReschedulingWhatHasLeftDoesNothing) {
   EXPECT_EQ(map.sweep(TimePoint{std::chrono::seconds(4000)}, 100), 0U);
 }
 
+TEST_P(L1Contract, PeekFindsAndIsNoUse) {
+  auto& map = make();
+  map.put(entry("k", "v"));
+  const epoch::Guard guard;
+  const Entry* found = map.peek(KeyRef(0, "k"));
+  EXPECT_EQ(found != nullptr, holds());
+  EXPECT_EQ(map.peek(KeyRef(0, "other")), nullptr);
+  EXPECT_EQ(map.peek(KeyRef(1, "k")), nullptr);
+  if (found == nullptr) return;
+  EXPECT_EQ(found->value(), "v");
+  const auto mark = found->mark();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(map.peek(KeyRef(0, "k")), found);
+  EXPECT_EQ(found->mark(), mark);
+}
+
+TEST_P(L1Contract, AWalkInStepsSeesWhatIsThereAllTheWhileOnce) {
+  auto& map = make();
+  for (unsigned i = 0; i < 100; ++i) map.put(entry(name(i), "v"));
+  std::multiset<std::string> seen;
+  WalkPlace from;
+  std::size_t steps = 0;
+  bool more = true;
+  for (; more; ++steps) {
+    std::size_t of_this_step = 0;
+    more = map.walk_on(from, 7, [&](const Entry& each, float worth) {
+      seen.emplace(each.key().name);
+      EXPECT_GE(worth, 0);
+      ++of_this_step;
+    });
+    EXPECT_LE(of_this_step, 7);
+    // Others come and go between the steps.
+    map.erase(KeyRef(0, name(200 + static_cast<unsigned>(steps) - 1)));
+    map.put(entry(name(200 + static_cast<unsigned>(steps)), "v"));
+  }
+  for (unsigned i = 0; i < 100; ++i) EXPECT_EQ(seen.count(name(i)), holds() ? 1U : 0U);
+  EXPECT_FALSE(map.walk_on(from, 7, [](const Entry&, float) { ADD_FAILURE() << "past the end"; }));
+}
+
 TEST_P(L1Contract, ClearAndWalkSeeEveryEntry) {
   auto& map = make();
   for (unsigned i = 0; i < 100; ++i) map.put(entry(name(i), "v"));

@@ -2,6 +2,8 @@
 #include "core/l1/policy/policy.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <random>
 #include <set>
 #include <string>
@@ -10,9 +12,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core/base/epoch.h"
 #include "core/l1/bit_tree.h"
 #include "core/l1/cells.h"
 #include "core/l1/ghost.h"
+#include "core/l1/l1_map.h"
 #include "core/l1/policy/adaptive.h"
 #include "core/l1/policy/clock.h"
 #include "core/l1/policy/s3fifo.h"
@@ -167,6 +171,28 @@ TEST(Adaptive, FindsAVictimAmongFewEntriesInManyCells) {
     cells.give_back(victim);
   }
   EXPECT_EQ(policy.victim(cells), kNoCell);
+}
+
+TEST(Adaptive, FindsWorthMoreWhatIsUsedMore) {
+  constexpr std::size_t kMany = 3200;  // so that a hundred insertions are a tick
+  const auto map = *make_l1({.map = "native", .bytes = std::uint64_t{64} << 20U, .entries = kMany});
+  const auto put = [&](const std::string& name) {
+    map->put(Entry::build(KeyRef(0, name), "v", kForever, 0));
+  };
+  const epoch::Guard guard;
+  put("hot");
+  put("cold");
+  for (int i = 0; i < 3000; ++i) {
+    put(fmt::format("k{}", i));
+    if (i % 50 == 0) ASSERT_NE(map->find(KeyRef(0, "hot")), nullptr);
+  }
+  std::map<std::string, float, std::less<>> worth;
+  WalkPlace from;
+  while (map->walk_on(from, 100, [&](const Entry& entry, float value) {
+    worth.emplace(entry.key().name, value);
+  })) {
+  }
+  EXPECT_GT(worth.at("hot"), 2 * worth.at("cold"));
 }
 
 TEST(Queues, KnowWhatEachWeighs) {

@@ -87,6 +87,15 @@ class alignas(128) Shard {
       return found;
     }
   }
+  /// find() that the policy does not hear of.
+  [[nodiscard]] const Entry* peek(const KeyRef& key) const noexcept {
+    if constexpr (T::kFindsUnlocked) {
+      return table_.find(key);
+    } else {
+      const ReadLock lock(mutex_);
+      return table_.find(key);
+    }
+  }
   /// find for each key, under one lock.
   void find_run(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept
       requires(!T::kFindsUnlocked) {
@@ -177,11 +186,15 @@ class alignas(128) Shard {
     }
   }
 
-  void walk(const std::function<void(const Entry&)>& visit) const {
+  /// Visits what is in at most `max` cells from `cell` on, which moves past them. False: there are no more.
+  bool walk_on(CellId& cell, std::size_t max,
+               const std::function<void(const Entry&, float)>& visit) const {
     const ReadLock lock(mutex_);
-    for (CellId cell = 0; cell < cells_.end(); ++cell) {
-      if (const Entry* entry = cells_.at(cell); entry != nullptr) visit(*entry);
+    const CellId end = cells_.end();
+    for (; max > 0 && cell < end; ++cell, --max) {
+      if (const Entry* entry = cells_.at(cell); entry != nullptr) visit(*entry, worth(*entry));
     }
+    return cell < end;
   }
 
   void add_stats(L1Stats& to) const noexcept {
@@ -204,6 +217,15 @@ class alignas(128) Shard {
   static constexpr bool kCanShare = std::is_same_v<Mutex, std::shared_mutex>;
   using ReadLock = std::conditional_t<kCanShare, std::shared_lock<Mutex>, std::unique_lock<Mutex>>;
   using HitLock = std::conditional_t<P::kHitNeedsExclusive, std::unique_lock<Mutex>, ReadLock>;
+
+  /// What the policies count in an entry's mark is a measure where they have no better one.
+  [[nodiscard]] float worth(const Entry& entry) const noexcept {
+    if constexpr (requires { policy_.worth(entry); }) {
+      return policy_.worth(entry);
+    } else {
+      return entry.mark();
+    }
+  }
 
   void hit_unlocked(const Entry* found, std::uint64_t hash) noexcept {
     if constexpr (P::kHitNeedsExclusive) {

@@ -67,6 +67,9 @@ class TableMap final : public L1Map {
   [[nodiscard]] const Entry* find(const KeyRef& key) noexcept override {
     return shard(key.hash).find(key);
   }
+  [[nodiscard]] const Entry* peek(const KeyRef& key) const noexcept override {
+    return shard(key.hash).peek(key);
+  }
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept override {
     if constexpr (T::kFindsUnlocked) {
       find_ahead(keys, out);
@@ -104,8 +107,11 @@ class TableMap final : public L1Map {
   void clear() noexcept override {
     for (std::uint64_t i = 0; i < count_; ++i) shards_[i].clear();
   }
-  void walk(const std::function<void(const Entry&)>& visit) const override {
-    for (std::uint64_t i = 0; i < count_; ++i) shards_[i].walk(visit);
+  bool walk_on(WalkPlace& from, std::size_t max,
+               const std::function<void(const Entry&, float worth)>& visit) const override {
+    if (from.shard >= count_) return false;
+    if (!shards_[from.shard].walk_on(from.cell, max, visit)) from = {from.shard + 1, 0};
+    return from.shard < count_;
   }
   [[nodiscard]] L1Stats stats() const noexcept override {
     L1Stats sum;
@@ -118,7 +124,7 @@ class TableMap final : public L1Map {
   static constexpr bool kShare = T::kShards && !T::kFindsUnlocked && !P::kHitNeedsExclusive;
   using OneShard = Shard<T, P, std::conditional_t<kShare, std::shared_mutex, std::mutex>>;
 
-  OneShard& shard(std::uint64_t hash) noexcept {
+  OneShard& shard(std::uint64_t hash) const noexcept {
     return shards_[(hash >> kShardShift) & (count_ - 1)];
   }
 

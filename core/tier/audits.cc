@@ -110,7 +110,7 @@ audit::Present TieredCache::Impl::peek(const KeyRef& key) noexcept {
   const Epoch epoch = view.epoch();
   const TimePoint now = config_.now();
   const epoch::Guard guard;
-  const Entry* entry = l1_->find(key);
+  const Entry* entry = l1_->peek(key);
   if (entry == nullptr || entry->epoch() != epoch || now >= entry->deadline()) return {};
   return {.entry = EntryPtr::pin(entry),
           .standing = now < lease_until ? Standing::vouched : Standing::lapsed};
@@ -175,7 +175,7 @@ void TieredCache::Impl::explain(const KeyRef& key, TimePoint deadline,
   EntryPtr entry;
   {
     const epoch::Guard guard;
-    if (const Entry* found = l1_->find(key)) entry = EntryPtr::pin(found);
+    if (const Entry* found = l1_->peek(key)) entry = EntryPtr::pin(found);
   }
   seen.at = config_.now();
   seen.service = service_of(entry.get(), seen);

@@ -25,6 +25,18 @@ std::optional<KeyRef> key_in(std::string_view hint) noexcept {
   return KeyRef(db, hint);
 }
 
+Count count_of(Unasked why) noexcept {
+  switch (why) {
+    case Unasked::refresh:
+      return Count::refreshes;
+    case Unasked::prefetch:
+      return Count::prefetches;
+    case Unasked::refill:
+      break;
+  }
+  return Count::refills;
+}
+
 }  // namespace
 
 void TieredCache::Impl::invalidate(std::string_view name) noexcept {
@@ -38,13 +50,16 @@ void TieredCache::Impl::invalidate(std::string_view name) noexcept {
     std::optional<std::uint8_t> unused;
     drop(key, [&] {
       const epoch::Guard guard;
-      const Entry* entry = l1_->find(key);
+      const Entry* entry = l1_->peek(key);
       if (entry != nullptr && !entry->negative() &&
           lane(key.hash).vouches_but_for_lease(*entry, config_.now())) {
         unused = entry->unused();
       }
     });
-    if (unused) want(key, *unused, Unasked::refresh);
+    if (!unused) return;
+    want(key, *unused, Unasked::refresh);
+    // Not from here: this is the middle of a lane's stream.
+    arm(Duration::zero());
   });
 }
 
@@ -58,11 +73,12 @@ void TieredCache::Impl::hinted(std::string_view hint) noexcept {
   const KeyRules& rules = prefixes_.of(key->name);
   if (!rules.prefetch || !rules.l1 || !is_new_here(*key)) return;
   want(*key, 0, Unasked::prefetch);
+  arm(Duration::zero());
 }
 
 bool TieredCache::Impl::is_new_here(const KeyRef& key) noexcept {
   const epoch::Guard guard;
-  const Entry* entry = l1_->find(key);
+  const Entry* entry = l1_->peek(key);
   return entry == nullptr || entry->negative() ||
          !lane(key.hash).vouches_but_for_lease(*entry, config_.now());
 }
@@ -72,14 +88,15 @@ void TieredCache::Impl::hint_at(const KeyRef& key) noexcept {
   l2_->hint(std::to_string(key.db) + ' ' + std::string(key.name));
 }
 
-void TieredCache::Impl::want(const KeyRef& key, std::uint8_t unused, Unasked why) noexcept {
-  if (unused >= config_.most_unused) return Counts::add(Count::refreshes_dropped);
+void TieredCache::Impl::want(const KeyRef& key, std::uint8_t unused, Unasked why,
+                             float worth) noexcept {
   const auto next = static_cast<std::uint8_t>(unused + 1);
+  if (unused >= config_.most_unused || !queue_.welcomes(next, worth))
+    return Counts::add(Count::refreshes_dropped);
   const Epoch epoch = lane(key.hash).epoch();
-  const bool all_fit = queue_.want({.key = Key(key), .epoch = epoch, .unused = next, .why = why});
+  const bool all_fit =
+      queue_.want({.key = Key(key), .epoch = epoch, .unused = next, .why = why, .worth = worth});
   if (!all_fit) Counts::add(Count::refreshes_dropped);
-  // Not from here: this may be the middle of a lane's stream.
-  arm(Duration::zero());
 }
 
 void TieredCache::Impl::arm(Duration delay) {
@@ -110,7 +127,7 @@ void TieredCache::Impl::read_unasked(Wanted wanted) {
         return call->flight;
       });
   if (needless) return;
-  Counts::add(wanted.why == Unasked::refresh ? Count::refreshes : Count::prefetches);
+  Counts::add(count_of(wanted.why));
   Counts::add(Count::fills);
   l2_->submit(std::move(call));
 }

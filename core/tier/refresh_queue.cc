@@ -51,6 +51,12 @@ Wanted RefreshQueue::take_out(Places::iterator place) noexcept {
   return std::move(node.mapped());
 }
 
+bool RefreshQueue::welcomes(std::uint8_t unused, float worth) {
+  if (waiting() < limits_.most_waiting) return true;
+  const std::lock_guard lock(mutex_);
+  return places_.empty() || Rank(unused, -worth, latest_) < std::prev(places_.end())->first;
+}
+
 bool RefreshQueue::want(Wanted wanted) {
   if (limits_.reads_per_s == 0 || limits_.most_waiting == 0) return false;
   if (wanted.key.name.size() > kMostNameBytes) return false;
@@ -60,7 +66,7 @@ bool RefreshQueue::want(Wanted wanted) {
     if (before.epoch == wanted.epoch) wanted.unused = std::min(wanted.unused, before.unused);
     take_out(found->second);
   }
-  const Rank rank(wanted.unused, latest_--);
+  const Rank rank(wanted.unused, -wanted.worth, latest_--);
   Key key = wanted.key;
   const auto place = places_.emplace(rank, std::move(wanted)).first;
   by_key_.emplace(std::move(key), place);

@@ -1,8 +1,8 @@
 // RefreshQueue: which keys are to be read from L2 without anybody asking, which of them first, and how fast.
 //
-// Hottest first: what was used since it was last fetched goes before what was not, and among equals the one
-// that changed last, because whoever touched a session is likely to ask for it again within seconds. A key
-// waits once, however often it is wanted. Two token buckets pay for the reads: one counts them, the other their
+// Hottest first: what was used since it was last fetched goes before what was not, then what is worth more, and
+// among equals the one that changed last, because whoever touched a session is likely to ask for it again within
+// seconds. A key waits once, however often it is wanted. Two token buckets pay for the reads: one counts them, the other their
 // bytes, which are known only afterwards, so it may be in debt for a while.
 //
 //      want ──► waiting, at most `most_waiting`: the coldest is dropped ──► take, as the buckets allow
@@ -21,10 +21,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -47,19 +49,26 @@ inline constexpr std::size_t kMostNameBytes = 1024;
 enum class Unasked : std::uint8_t {
   refresh,   // somebody else changed it while it was hot here
   prefetch,  // somebody else has made it, and says that it may be asked for here
+  refill,    // its lane was lost, and L1's copy disowned with it
 };
+
+/// More than anything that an L1's policy finds its entries worth.
+inline constexpr float kAskedForNow = std::numeric_limits<float>::infinity();
 
 struct Wanted {
   Key key;
   Epoch epoch = 0;          // of its lane when it was wanted: a bump cancels it
   std::uint8_t unused = 0;  // how often it was fetched so since it was last used
   Unasked why = Unasked::refresh;
+  float worth = kAskedForNow;  // the more, the sooner
 };
 
 class RefreshQueue {
  public:
   explicit RefreshQueue(const RefreshLimits& limits) noexcept : limits_(limits) {}
 
+  /// Whether there is room for something so cold, or something colder in its place.
+  [[nodiscard]] bool welcomes(std::uint8_t unused, float worth);
   /// False: it, or what was colder, was dropped; so is a name over kMostNameBytes.
   bool want(Wanted wanted);
   void cancel(const KeyRef& key) noexcept;
@@ -74,8 +83,8 @@ class RefreshQueue {
   }
 
  private:
-  /// Unused, then how long ago it was wanted: the map's first is the hottest.
-  using Rank = std::pair<std::uint8_t, std::uint64_t>;
+  /// Unused, worth (negative), how long ago it was wanted: the map's first is the hottest.
+  using Rank = std::tuple<std::uint8_t, float, std::uint64_t>;
   using Places = std::map<Rank, Wanted>;
 
   struct Bucket {

@@ -32,6 +32,25 @@ TEST(RefreshQueue, GivesTheUsedBeforeTheUnusedAndTheLatestFirst) {
   EXPECT_EQ(queue.next(kNow), kForever);
 }
 
+TEST(RefreshQueue, GivesWhatIsWorthMoreBeforeWhatChangedLater) {
+  RefreshQueue queue({.most_waiting = 3});
+  const auto want = [&](const std::string& name, float worth) {
+    Wanted one = wanted(name);
+    one.worth = worth;
+    EXPECT_TRUE(queue.welcomes(one.unused, worth));
+    queue.want(one);
+  };
+  want("warm", 2);
+  want("cold", 1);
+  want("hot", 3);
+  EXPECT_FALSE(queue.welcomes(0, 0.5F)) << "full, and nothing is colder";
+  want("asked for", kAskedForNow);  // in the place of the coldest
+  EXPECT_EQ(take(queue), "asked for");
+  EXPECT_EQ(take(queue), "hot");
+  EXPECT_EQ(take(queue), "warm");
+  EXPECT_EQ(take(queue), "");
+}
+
 TEST(RefreshQueue, LetsAKeyWaitOnceAsHotAsItEverWas) {
   RefreshQueue queue({});
   queue.want(wanted("a", 0));

@@ -197,6 +197,7 @@ std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
 
 void TieredCache::sweep(TimePoint now, std::size_t max) noexcept { impl_->l1_->sweep(now, max); }
 
+void TieredCache::refill() { impl_->refill(); }
 void TieredCache::audit(TimePoint now) { impl_->audit(now); }
 const audit::Auditor& TieredCache::auditor() const noexcept { return impl_->auditor_; }
 void TieredCache::explain(const KeyRef& key, TimePoint deadline,

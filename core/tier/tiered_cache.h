@@ -110,6 +110,7 @@ enum class Count : std::uint8_t {
   touches_coalesced,  // touches that did not go to L2
   refreshes,          // fills nobody asked for: of what others had changed
   prefetches,         // fills nobody asked for: of what others had made
+  refills,            // fills nobody asked for: of what L1 had when a lane was lost
   refreshes_dropped,  // wanted, and not sent: cold for too long, over a cap, or the lane was lost meanwhile
   background_uses,  // values fetched so that were served
   hints_sent,
@@ -218,6 +219,9 @@ class TieredCache {
   /// `max`.
   void sweep(TimePoint now, std::size_t max) noexcept;
 
+  /// Housekeeping as well, by the same loop: what L1 had of a lane that was lost, and is back, is read again in the
+  /// background, the hottest first.
+  void refill();
   /// Housekeeping as well, by the same loop: L2 is asked about hits that were sampled (core/audit/auditor.h).
   void audit(TimePoint now);
   [[nodiscard]] const audit::Auditor& auditor() const noexcept;

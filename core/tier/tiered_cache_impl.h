@@ -46,6 +46,7 @@ class TieredCache::Impl final : public cohere::Listener {
         epochs_(lanes_.size()),
         audited_hits_(hits()) {
     for (std::size_t i = 0; i < lanes_.size(); ++i) epochs_[i] = lanes_[i].epoch();
+    refilled_ = epochs_;
   }
 
   const cohere::LaneView& lane(std::uint64_t hash) const noexcept {
@@ -159,10 +160,25 @@ class TieredCache::Impl final : public cohere::Listener {
   /// L1 holds nothing of the key, so whoever stores it may be the first who knows of it.
   [[nodiscard]] bool is_new_here(const KeyRef& key) noexcept;
   void hint_at(const KeyRef& key) noexcept;
-  void want(const KeyRef& key, std::uint8_t unused, Unasked why) noexcept;
+  /// arm() has it read.
+  void want(const KeyRef& key, std::uint8_t unused, Unasked why,
+            float worth = kAskedForNow) noexcept;
   void pump();
   void arm(Duration delay);
   void read_unasked(Wanted wanted);
+
+  // After a lane was lost: refill.cc.
+
+  /// Begins, if a lane has come back; by one thread.
+  void refill();
+  /// The lane has been proven since it was last lost.
+  static bool is_back(const cohere::LaneView& view) noexcept {
+    return view.lease_until() != TimePoint::min();
+  }
+  /// `answered`: of lanes_to_refill_, those that this walk is for.
+  void refill_from(l1::WalkPlace from, unsigned answered);
+  /// A step of it; false: the last one.
+  bool find_disowned(l1::WalkPlace& from);
 
   // The auditor and the flight recorder: audits.cc.
 
@@ -185,6 +201,8 @@ class TieredCache::Impl final : public cohere::Listener {
   std::atomic<std::size_t> revoking_{0};
   RefreshQueue queue_;
   std::atomic<bool> armed_{false};  // pump() will run
+  std::atomic<unsigned> lanes_to_refill_{
+      0};  // times that lanes came back, and no walk has ended since that is for them
   audit::Auditor auditor_;
   const std::unique_ptr<audit::Recorder> recorder_;
 
@@ -200,6 +218,8 @@ class TieredCache::Impl final : public cohere::Listener {
   static std::uint64_t hits() {
     return Counts::sum(Count::l1_hits) + Counts::sum(Count::l1_negatives);
   }
+
+  std::vector<Epoch> refilled_;  // refill()'s own: of the lanes, for which L1 was walked, or is
 
   // audit()'s own.
   std::vector<Epoch> epochs_;  // of the lanes, when they were last looked at

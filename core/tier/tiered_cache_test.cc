@@ -440,6 +440,9 @@ class Interrupted final : public l1::L1Map {
     meanwhile();
     return found;
   }
+  [[nodiscard]] const Entry* peek(const KeyRef& key) const noexcept override {
+    return behind_->peek(key);
+  }
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept override {
     behind_->find_batch(keys, out);
     meanwhile();
@@ -454,7 +457,10 @@ class Interrupted final : public l1::L1Map {
     return behind_->sweep(now, max);
   }
   void clear() noexcept override { behind_->clear(); }
-  void walk(const std::function<void(const Entry&)>& visit) const override { behind_->walk(visit); }
+  bool walk_on(l1::WalkPlace& from, std::size_t max,
+               const std::function<void(const Entry&, float)>& visit) const override {
+    return behind_->walk_on(from, max, visit);
+  }
   [[nodiscard]] l1::L1Stats stats() const noexcept override { return behind_->stats(); }
 
  private:

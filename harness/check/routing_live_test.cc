@@ -59,6 +59,7 @@ struct Node {
 
 constexpr const char* kRefreshes = "nearlane_background_fills_total{why=\"refresh\"}";
 constexpr const char* kPrefetches = "nearlane_background_fills_total{why=\"prefetch\"}";
+constexpr const char* kRefills = "nearlane_background_fills_total{why=\"refill\"}";
 constexpr const char* kEntries = "nearlane_l1_entries";
 
 class RoutingLive : public testing::Test {
@@ -199,6 +200,22 @@ TEST_F(RoutingLive, ASessionIsThereBeforeAnybodyHasAskedForIt) {
   EXPECT_EQ(a->metric(kPrefetches), 0) << "its own hint is no news to it";
   ASSERT_EQ(a->ask({"SET", "t:1", "v"}), "OK");
   EXPECT_EQ(a->metric("nearlane_hints_total{way=\"sent\"}"), 1) << "no prefix says so";
+}
+
+TEST_F(RoutingLive, WhatALostConnectionHasDisownedIsReadAgainUnasked) {
+  const auto node = start("");
+  for (const char* key : {"a", "b", "c", "d", "e", "f"})
+    ASSERT_EQ(node->ask({"SET", key, "v"}), "OK");
+  ASSERT_EQ(node->metric(kRefills), 0);
+  ASSERT_TRUE(redis_->client().command({"CLIENT", "KILL", "TYPE", "normal"}));
+  ASSERT_TRUE(node->reaches(kRefills, 6));
+  // What others change from now on is announced again.
+  for (const char* key : {"a", "b", "c", "d", "e", "f"}) {
+    ASSERT_TRUE(node->get(key).from_l1()) << key;
+    ASSERT_EQ(redis_->client().command({"SET", key, "w"}).value().text, "OK");
+    for (const TimePoint end = Clock::now() + kPatience; node->get(key).body != "w";)
+      ASSERT_LT(Clock::now(), end) << key;
+  }
 }
 
 TEST_F(RoutingLive, AUserWhoMayNotSubscribeGoesWithoutHints) {

@@ -171,7 +171,8 @@ void add_tiers(Page& page, const Sources& sources) {
       .add({}, sum(Count::touches_coalesced));
   page.counter("nearlane_background_fills_total", "Fetches that nobody asked for, of all fills")
       .add({{"why", "refresh"}}, sum(Count::refreshes))
-      .add({{"why", "prefetch"}}, sum(Count::prefetches));
+      .add({{"why", "prefetch"}}, sum(Count::prefetches))
+      .add({{"why", "refill"}}, sum(Count::refills));
   page.counter("nearlane_background_fills_used_total", "Values fetched so that were then served")
       .add({}, sum(Count::background_uses));
   page.counter("nearlane_background_fills_dropped_total",

@@ -83,6 +83,7 @@ std::string stats_page(const Sources& sources) {
         {"touches_coalesced", sum(Count::touches_coalesced)},
         {"refreshes", sum(Count::refreshes)},
         {"prefetches", sum(Count::prefetches)},
+        {"refills", sum(Count::refills)},
         {"background_uses", sum(Count::background_uses)},
         {"hints_sent", sum(Count::hints_sent)},
         {"hints_heard", sum(Count::hints_heard)}}},

@@ -176,10 +176,11 @@ constexpr std::array kOptions = {
            "hits that are compared with L2, a second at most, and never more than one in a "
            "thousand; 0: none [100]",
            [](Config& c, std::string_view t) { return set_number(c.audit_rate, t, 0, 100'000); }},
-    Option{"refresh-rate", "N",
-           "reads a second that nobody asked for, at most (prefixes with refresh or prefetch); 0: "
-           "none [1000]",
-           [](Config& c, std::string_view t) { return set_number(c.refresh_rate, t, 0); }},
+    Option{
+        "refresh-rate", "N",
+        "reads a second that nobody asked for, at most (prefixes with refresh or prefetch; what a "
+        "lost connection has disowned); 0: none [1000]",
+        [](Config& c, std::string_view t) { return set_number(c.refresh_rate, t, 0); }},
     Option{"refresh-bytes", "SIZE", "and their bytes a second [64MiB]",
            [](Config& c, std::string_view t) {
              Problem problem = set_size(c.refresh_bytes, t);

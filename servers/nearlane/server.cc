@@ -243,6 +243,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   }
   p.loops.every(kSweepEvery, [&tier = *p.tier] {
     tier.sweep(Clock::now(), kSweepEntries);
+    tier.refill();
     tier.audit(Clock::now());
   });
   p.tier->start();

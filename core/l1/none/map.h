@@ -21,6 +21,7 @@ class NoneMap final : public L1Map {
   [[nodiscard]] std::string_view name() const noexcept override { return kName; }
   [[nodiscard]] std::string_view policy() const noexcept override { return P::kName; }
   [[nodiscard]] const Entry* find(const KeyRef&) noexcept override { return nullptr; }
+  [[nodiscard]] const Entry* peek(const KeyRef&) const noexcept override { return nullptr; }
   void find_batch(std::span<const KeyRef>, std::span<const Entry*> out) noexcept override {
     std::ranges::fill(out, nullptr);
   }
@@ -33,7 +34,10 @@ class NoneMap final : public L1Map {
   void reschedule(const Entry&) noexcept override {}
   std::size_t sweep(TimePoint, std::size_t) noexcept override { return 0; }
   void clear() noexcept override {}
-  void walk(const std::function<void(const Entry&)>&) const override {}
+  bool walk_on(WalkPlace&, std::size_t,
+               const std::function<void(const Entry&, float)>&) const override {
+    return false;
+  }
   [[nodiscard]] L1Stats stats() const noexcept override {
     return {.rejections = rejections_.load(std::memory_order_relaxed)};
   }

@@ -78,6 +78,10 @@ class Adaptive {
     }
     if (model_->measured(entry.key().hash)) model_->end(Use(entry.mark()));
   }
+  /// Expected uses a tick, whatever it weighs.
+  [[nodiscard]] float worth(const Entry& entry) const noexcept {
+    return model_->rank(Use(entry.mark()));
+  }
   [[nodiscard]] CellId victim(const Cells& cells) noexcept {
     for (int i = 0; i < kRefreshed; ++i) refresh_one(cells);
     CellId cell = next_drawn(cells);

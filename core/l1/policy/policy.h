@@ -42,6 +42,7 @@ struct Room {
 /// misses take. Then the next entry goes though it was used.
 inline constexpr std::size_t kMostPassed = 4096;
 
+/// It may also say what an entry is worth keeping for, whatever it weighs: `float worth(entry)`, more for the hotter.
 template <class P>
 concept Policy = std::constructible_from<P, Room> && std::movable<P> &&
     requires(P policy, CellId cell, const Entry& entry, std::uint64_t hash, const Cells& cells) {

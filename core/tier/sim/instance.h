@@ -67,6 +67,8 @@ class Instance {
   void look();
   /// The auditor's turn.
   void audit() { cache_->audit(world_.now); }
+  /// What a lost lane has disowned is read again.
+  void refill() { cache_->refill(); }
   [[nodiscard]] std::uint64_t agreed() const {
     return cache_->auditor().ended(audit::Outcome::agreed);
   }

@@ -57,6 +57,7 @@ class Schedule final : private Judge {
     Outcome outcome{.violation = violation_, .digest = world_.digest, .coverage = coverage_};
     outcome.coverage.pushes = world_.redis.pushes();
     outcome.coverage.unasked = unasked();
+    outcome.coverage.refills = sum(tier::Count::refills) - refills_before_;
     outcome.coverage.hints = sum(tier::Count::hints_heard) - hints_before_;
     for (auto& instance : instances_) {
       outcome.coverage.losses += instance->backend().losses();
@@ -121,6 +122,7 @@ class Schedule final : private Judge {
       tick_at_ = world_.now + instances_[0]->backend().tick_period();
       for (auto& instance : instances_) {
         if (hot_) instance->look();
+        instance->refill();
         if (options_.audit) instance->audit();
         instance->backend().tick();
       }
@@ -302,7 +304,7 @@ class Schedule final : private Judge {
 
   static std::uint64_t sum(tier::Count id) { return tier::Counts::sum(id); }
   static std::uint64_t all_unasked() {
-    return sum(tier::Count::refreshes) + sum(tier::Count::prefetches);
+    return sum(tier::Count::refreshes) + sum(tier::Count::prefetches) + sum(tier::Count::refills);
   }
   [[nodiscard]] std::uint64_t unasked() const { return all_unasked() - unasked_before_; }
 
@@ -314,6 +316,7 @@ class Schedule final : private Judge {
 
   const Options options_;
   const std::uint64_t unasked_before_ = all_unasked();
+  const std::uint64_t refills_before_ = sum(tier::Count::refills);
   const std::uint64_t hints_before_ = sum(tier::Count::hints_heard);
   const std::vector<ModelRedis::Name> keys_;
   Coverage coverage_;
@@ -351,6 +354,7 @@ Coverage& Coverage::operator+=(const Coverage& other) noexcept {
   touched += other.touched;
   coalesced += other.coalesced;
   unasked += other.unasked;
+  refills += other.refills;
   hints += other.hints;
   events += other.events;
   return *this;

@@ -47,6 +47,7 @@ struct Coverage {
   std::uint64_t touched = 0;    // touches that were answered
   std::uint64_t coalesced = 0;  // of them without L2
   std::uint64_t unasked = 0;    // fetches in the background
+  std::uint64_t refills = 0;    // of them after a lane was lost
   std::uint64_t hints = 0;      // heard
   std::uint64_t events = 0;
 

@@ -18,7 +18,8 @@ class SmallMap final : public l1::L1Map {
   [[nodiscard]] std::string_view name() const noexcept override { return "small"; }
   [[nodiscard]] std::string_view policy() const noexcept override { return "none"; }
 
-  [[nodiscard]] const Entry* find(const KeyRef& key) noexcept override {
+  [[nodiscard]] const Entry* find(const KeyRef& key) noexcept override { return peek(key); }
+  [[nodiscard]] const Entry* peek(const KeyRef& key) const noexcept override {
     const auto found = at(key);
     return found == entries_.end() ? nullptr : found->get();
   }
@@ -55,13 +56,19 @@ class SmallMap final : public l1::L1Map {
     });
   }
   void clear() noexcept override { entries_.clear(); }
-  void walk(const std::function<void(const Entry&)>& visit) const override {
-    for (const EntryPtr& entry : entries_) visit(*entry);
+  bool walk_on(l1::WalkPlace& from, std::size_t,
+               const std::function<void(const Entry&, float)>& visit) const override {
+    if (from.shard++ != 0) return false;
+    for (const EntryPtr& entry : entries_) visit(*entry, 0);
+    return false;
   }
   [[nodiscard]] l1::L1Stats stats() const noexcept override { return {.entries = entries_.size()}; }
 
  private:
   std::vector<EntryPtr>::iterator at(const KeyRef& key) noexcept {
+    return std::ranges::find_if(entries_, [&](const EntryPtr& entry) { return entry->is(key); });
+  }
+  std::vector<EntryPtr>::const_iterator at(const KeyRef& key) const noexcept {
     return std::ranges::find_if(entries_, [&](const EntryPtr& entry) { return entry->is(key); });
   }
   std::vector<EntryPtr> entries_;

@@ -1,0 +1,66 @@
+// Refilling: a lost lane has disowned all that L1 holds of it, and its keys would miss one by one, each when it is
+// next asked for. So once the lane is back they are read again unasked, the hottest first, as fast as the
+// refresh queue's limits allow; what somebody asks for meanwhile does not wait for that.
+//
+// L1 is walked in small steps with pauses between, on whatever thread runs what comes later. The entries that are found are
+// read like any other: nothing is served for what they were. A lane that is lost again cancels what waits for it.
+#include <vector>
+
+#include "core/base/epoch.h"
+#include "core/tier/tiered_cache_impl.h"
+
+namespace nearlane::tier {
+namespace {
+
+/// Places of L1 that are looked at in one step: about a tenth of a millisecond.
+constexpr std::size_t kStep = 1024;
+/// Between two steps, so that others get to run. A million entries take a second.
+constexpr Duration kPause = std::chrono::milliseconds(1);
+
+}  // namespace
+
+void TieredCache::Impl::refill() {
+  if (!reads_unasked()) return;
+  bool lost = false;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const Epoch epoch = lanes_[i].epoch();
+    if (refilled_[i] == epoch || !is_back(lanes_[i])) continue;
+    refilled_[i] = epoch;
+    lost = true;
+  }
+  // A walk that is under way may have passed entries of a lane that had not been back by then; one more follows it.
+  if (lost && lanes_to_refill_.fetch_add(1) == 0) refill_from({}, 1);
+}
+
+void TieredCache::Impl::refill_from(l1::WalkPlace from, unsigned answered) {
+  if (find_disowned(from))
+    return config_.after(kPause, [this, from, answered] { refill_from(from, answered); });
+  // Only now is it known which are the hottest.
+  arm(Duration::zero());
+  const unsigned left = lanes_to_refill_.fetch_sub(answered) - answered;
+  if (left != 0) config_.after(kPause, [this, left] { refill_from({}, left); });
+}
+
+bool TieredCache::Impl::find_disowned(l1::WalkPlace& from) {
+  struct Found {
+    const Entry* entry;
+    float worth;
+  };
+  std::vector<Found> found;
+  found.reserve(kStep);
+  const epoch::Guard guard;
+  const bool more = l1_->walk_on(from, kStep, [&](const Entry& entry, float worth) {
+    if (!entry.negative()) found.push_back({&entry, worth});
+  });
+  const TimePoint now = config_.now();
+  for (const auto& [entry, worth] : found) {
+    const KeyRef key = entry->key();
+    const cohere::LaneView& view = lane(key.hash);
+    // One that cannot be read yet is found by the walk that follows when its lane is back.
+    if (entry->epoch() == view.epoch() || !is_back(view) || now >= entry->deadline()) continue;
+    want(key, entry->unused(), Unasked::refill, worth);
+  }
+  return more;
+}
+
+}  // namespace nearlane::tier
