@@ -544,14 +544,16 @@ TEST(TieredCache, RevokesAtOnceWhereNobodyElseHasACopy) {
               {.max_stale = Duration::zero()});
   ASSERT_TRUE(cache.set("k", "v"));
   Result<bool> removed = Error{Errc::timeout};
-  cache.tier.revoke(KeyRef(0, "k"), kForever, [&](Result<bool> answer) { removed = answer; });
+  cache.tier.revoke(KeyRef(0, "k"), kForever,
+                    [&](const Result<bool>& answer) { removed = answer; });
   EXPECT_EQ(removed.value(), true);
 }
 
 TEST(TieredCache, RefusesToRevokeWithoutAClockToWaitWith) {
   Cache cache(std::make_unique<Shared>(), "sharded", {.max_stale = Duration::zero()});
   Result<bool> removed = true;
-  cache.tier.revoke(KeyRef(0, "k"), kForever, [&](Result<bool> answer) { removed = answer; });
+  cache.tier.revoke(KeyRef(0, "k"), kForever,
+                    [&](const Result<bool>& answer) { removed = answer; });
   EXPECT_EQ(removed.error().code, Errc::refused);
 }
 

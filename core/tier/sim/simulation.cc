@@ -32,11 +32,12 @@ class Schedule final : private Judge {
         world_(seed, keys_, options.mutant) {
     outside_ = world_.random.once_in(2);
     const bool hints = world_.random.once_in(2);
-    for (auto& instance : instances_)
+    for (auto& instance : instances_) {
       instance.emplace(
           world_, static_cast<Judge&>(*this), keys_, options.map,
           Instance::Means{
               .outside = outside_ || options.audit, .hints = hints, .audited = options.audit});
+    }
     hot_ = world_.random.once_in(2);
     tick_at_ = world_.now + world_.random.between(microseconds(1), kLease / 5);
     keys_used_ = world_.random.once_in(2) ? 1 : kKeys;
