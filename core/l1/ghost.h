@@ -10,9 +10,8 @@
 //            remembered the times are rounded, to less than 1/20,000 of how far back it remembers.
 // Threads:   under the shard's lock.
 // Cost:      6.4 bytes a slot, hence 8.5 to 9.6 an entry remembered. add() reads three lines, take() two.
-//            reach() now and then makes a larger table, an eighth more than it needs, which is to clear its 9
-//            bytes an entry, and forgets what was in the old one: a shard that fills for the first time has
-//            nothing to forget.
+//            reach() now and then makes a larger table, an eighth more than it needs, which the kernel zeroes as it
+//            is used, and forgets what was in the old one: a shard that fills for the first time has nothing to forget.
 // Source:    the table of section 4.2 in Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for
 //            cache eviction", SOSP 2023; two choices: Azar, Broder, Karlin, Upfal, "Balanced allocations".
 #pragma once
@@ -22,8 +21,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <utility>
-#include <vector>
+
+#include "core/l1/zeroed.h"
 
 namespace nearlane::l1 {
 
@@ -37,7 +38,8 @@ class Ghost {
     reach_ = reach;
     if (reach * 4 <= lines_.size() * kSlots * 3) return;
     lines_ = {};  // first the old table goes
-    lines_.resize(reach * 4 / (kSlots * 3) * 9 / 8 + kFewestLines);
+    lines_ = Zeroed<Line>(reach * 4 / (kSlots * 3) * 9 / 8 + kFewestLines);
+    if (lines_.size() == 0) throw std::bad_alloc();
     for (shift_ = 0; lines_.size() * kSlots >> shift_ > kLongest; ++shift_) {
     }
     now_ = 0;
@@ -59,19 +61,21 @@ class Ghost {
     auto [one, other] = lines_of(hash);
     return take(lines_[one], tag_of(hash)) || take(lines_[other], tag_of(hash));
   }
-  void clear() noexcept { std::ranges::fill(lines_, Line{}); }
+  void clear() noexcept {
+    for (std::size_t i = 0; i < lines_.size(); ++i) lines_[i].tags = {};
+  }
 
  private:
   using Tag = std::uint32_t;
   using Time = std::uint16_t;
   static constexpr unsigned kSlots = 10;
-  static constexpr Tag kFree = 0;
+  static constexpr Tag kFree = 0;  // as a new table is
   static constexpr std::size_t kFewestLines = 8;
   static constexpr std::size_t kLongest = std::numeric_limits<Time>::max();
 
   struct alignas(64) Line {
-    std::array<Tag, kSlots> tags{};
-    std::array<Time, kSlots> times{};
+    std::array<Tag, kSlots> tags;
+    std::array<Time, kSlots> times;
   };
 
   static Tag tag_of(std::uint64_t hash) noexcept {
@@ -113,7 +117,7 @@ class Ghost {
     return false;
   }
 
-  std::vector<Line> lines_;
+  Zeroed<Line> lines_;
   std::size_t reach_ = 0;
   std::uint64_t now_ = 0;    // additions
   unsigned shift_ = 0;       // of a time against now_

@@ -282,9 +282,10 @@ class alignas(128) Shard {
       return bytes_ - freed + needed > limit ||
              (room_.entries != 0 && cells_.size() + (old == nullptr ? 1 : 0) > room_.entries);
     };
+    std::size_t passes = kMostPassed;
     for (std::size_t evicted = 0; full(); ++evicted) {
       if (evicted == kEvictionsPerCall) return needed <= kPromptBytes || bytes_ - freed <= limit;
-      const CellId cell = policy_.victim(cells_);
+      const CellId cell = policy_.victim(cells_, passes);
       if (cell == kNoCell) return false;
       const Entry* victim = cells_.at(cell);
       if (victim == old) {

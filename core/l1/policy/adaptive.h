@@ -21,11 +21,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 
 #include "core/l1/policy/policy.h"
 #include "core/l1/policy/reuse_model.h"
+#include "core/l1/zeroed.h"
 
 namespace nearlane::l1 {
 
@@ -82,7 +81,7 @@ class Adaptive {
   [[nodiscard]] float worth(const Entry& entry) const noexcept {
     return model_->rank(Use(entry.mark()));
   }
-  [[nodiscard]] CellId victim(const Cells& cells) noexcept {
+  [[nodiscard]] CellId victim(const Cells& cells, std::size_t&) noexcept {
     for (int i = 0; i < kRefreshed; ++i) refresh_one(cells);
     CellId cell = next_drawn(cells);
     for (unsigned draws = 0; cell == kNoCell && draws < kMostDraws; ++draws) {
@@ -118,18 +117,6 @@ class Adaptive {
   };
   static constexpr std::size_t kPerBucket = 4;
   using Bucket = std::array<Ghost, kPerBucket>;
-  struct Free {
-    void operator()(Bucket* buckets) const noexcept { std::free(buckets); }
-  };
-  struct Ghosts {
-    Ghosts() noexcept = default;
-    /// All zero, so all free; none at all where there is no memory.
-    explicit Ghosts(std::size_t size) noexcept
-        : buckets(static_cast<Bucket*>(std::calloc(size, sizeof(Bucket)))),
-          count(buckets != nullptr ? size : 0) {}
-    std::unique_ptr<Bucket[], Free> buckets;
-    std::size_t count = 0;
-  };
   struct Candidate {
     float score = 0;
     CellId cell = kNoCell;
@@ -142,10 +129,10 @@ class Adaptive {
     return static_cast<std::uint16_t>(std::max<std::uint64_t>(1, hash >> 16U & 0xFFFFU));
   }
   [[nodiscard]] Bucket& bucket_of(std::uint64_t hash) const noexcept {
-    return ghosts_.buckets[(hash >> 32U) * ghosts_.count >> 32U];
+    return ghosts_[(hash >> 32U) * ghosts_.size() >> 32U];
   }
   Ghost* ghost_of(std::uint64_t hash) noexcept {
-    if (ghosts_.count == 0) return nullptr;
+    if (ghosts_.size() == 0) return nullptr;
     for (Ghost& ghost : bucket_of(hash)) {
       if (ghost.tag == tag_of(hash)) return &ghost;
     }
@@ -164,12 +151,12 @@ class Adaptive {
   /// Room for the ghosts of as many entries as there are.
   [[nodiscard]] bool reach() noexcept {
     const std::uint64_t wanted = entries_;
-    if (ghosts_.count * kPerBucket < wanted * kGhostsPerEntry || ghosts_.count == 0) {
+    if (ghosts_.size() * kPerBucket < wanted * kGhostsPerEntry || ghosts_.size() == 0) {
       ghosts_ = {};  // before the next ones are there
-      ghosts_ =
-          Ghosts(wanted * kGhostsPerEntry / kPerBucket * (room_.entries != 0 ? 8 : 10) / 8 + 1);
+      ghosts_ = Zeroed<Bucket>(
+          wanted * kGhostsPerEntry / kPerBucket * (room_.entries != 0 ? 8 : 10) / 8 + 1);
     }
-    return ghosts_.count != 0;
+    return ghosts_.size() != 0;
   }
 
   /// Out of line: within a tick a hit does nothing, and should be no longer than that.
@@ -247,7 +234,7 @@ class Adaptive {
   std::uint64_t shards_ = 1;
   ReuseModel* model_ = nullptr;
   alignas(64) std::size_t entries_ = 0;
-  Ghosts ghosts_;
+  Zeroed<Bucket> ghosts_;  // all free at first; none where there is no memory
   CellId hand_ = 0;
   CellId walker_ = 0;
   CellId leaving_ = kNoCell;  // the victim, until it is erased

@@ -4,7 +4,7 @@
 // A hit sets the bit in the entry's mark, and that only once: it takes no lock and moves nothing.
 //
 // Cost:      8 bytes an entry; a hit: one load, and one store of the first hit of a turn. victim() passes
-//            at most kMostPassed entries, each for a hit that it had, and then takes the next as it is.
+//            entries, each for a hit that it had, as many as it may, and then takes the next as it is.
 // Source:    Corbató, "A paging experiment with the Multics system", MIT Project MAC, 1968; with the entries
 //            in a list, as "FIFO-Reinsertion", it is libCacheSim's Clock with one bit.
 #pragma once
@@ -27,9 +27,9 @@ class Clock {
   }
   void replace(CellId, const Entry&, const Entry&) noexcept {}
   void erase(CellId cell, const Entry&) noexcept { ring_.unlink(cell); }
-  [[nodiscard]] CellId victim(const Cells& cells) noexcept {
+  [[nodiscard]] CellId victim(const Cells& cells, std::size_t& passes) noexcept {
     CellId oldest = ring_.back(kAll);
-    for (std::size_t passed = 0; oldest != kNoCell && passed < kMostPassed; ++passed) {
+    for (; oldest != kNoCell && passes > 0; --passes) {
       const Entry& entry = *cells.at(oldest);
       if (entry.mark() != kUsed) break;
       entry.set_mark(0);

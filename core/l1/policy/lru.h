@@ -20,7 +20,7 @@ class Lru {
   void hit(const Entry& entry, std::uint64_t) noexcept { ring_.move_to_front(kAll, entry.cell()); }
   void replace(CellId, const Entry&, const Entry&) noexcept {}
   void erase(CellId cell, const Entry&) noexcept { ring_.unlink(cell); }
-  [[nodiscard]] CellId victim(const Cells&) noexcept { return ring_.back(kAll); }
+  [[nodiscard]] CellId victim(const Cells&, std::size_t&) noexcept { return ring_.back(kAll); }
   void clear() noexcept { ring_.clear(); }
 
  private:

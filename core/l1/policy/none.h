@@ -18,7 +18,7 @@ class NoPolicy {
   void hit(const Entry&, std::uint64_t) noexcept {}
   void replace(CellId, const Entry&, const Entry&) noexcept {}
   void erase(CellId, const Entry&) noexcept {}
-  [[nodiscard]] CellId victim(const Cells&) noexcept { return kNoCell; }
+  [[nodiscard]] CellId victim(const Cells&, std::size_t&) noexcept { return kNoCell; }
   void clear() noexcept {}
 };
 static_assert(Policy<NoPolicy>);

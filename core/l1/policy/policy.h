@@ -37,15 +37,16 @@ struct Room {
   }
 };
 
-/// Entries that one victim() may pass because they were used. A pass takes back a hit, so on average there
-/// are no more of them than hits; this bounds the one that comes after many, at the time that so many cache
-/// misses take. Then the next entry goes though it was used.
-inline constexpr std::size_t kMostPassed = 4096;
+/// Entries that the victims of one put may pass because they were used. A pass takes back a hit, so on average there
+/// are no more of them than hits; this bounds the one that comes after many, and the large value that many have to
+/// leave for, at the time that so many cache misses take. Then the next entries go though they were used.
+inline constexpr std::size_t kMostPassed = 8192;
 
 /// It may also say what an entry is worth keeping for, whatever it weighs: `float worth(entry)`, more for the hotter.
 template <class P>
 concept Policy = std::constructible_from<P, Room> && std::movable<P> &&
-    requires(P policy, CellId cell, const Entry& entry, std::uint64_t hash, const Cells& cells) {
+    requires(P policy, CellId cell, const Entry& entry, std::uint64_t hash, const Cells& cells,
+             std::size_t& passes) {
   // Stable: it names the row in results/.
   { P::kName } -> std::convertible_to<std::string_view>;
   { P::kHitNeedsExclusive } -> std::convertible_to<bool>;
@@ -62,8 +63,9 @@ concept Policy = std::constructible_from<P, Room> && std::movable<P> &&
   // The entry leaves: evicted, erased or expired.
   { policy.erase(cell, entry) }
   noexcept;
-  // The entry that is evicted next: erase() of that cell follows at once.
-  { policy.victim(cells) }
+  // The entry that is evicted next: erase() of that cell follows at once. `passes` is how many used ones may be passed
+  // before it, less those that were.
+  { policy.victim(cells, passes) }
   noexcept->std::same_as<CellId>;
   policy.clear();
 };

@@ -10,7 +10,7 @@
 // less what tables cost. The ghost remembers as many as the main queue's share would hold.
 //
 // Cost:      17 bytes an entry: 9 for the queues, 8 for the ghost (0.9 of an entry's 9). A hit: one load, and
-//            one store of each of the first three. victim() passes at most kMostPassed entries and then takes
+//            one store of each of the first three. victim() passes as many used ones as it may and then takes
 //            the next as it is. insert() now and then makes a larger ghost (core/l1/ghost.h).
 // Source:    Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023,
 //            algorithm 1, with the shares and thresholds of its evaluation.
@@ -48,13 +48,12 @@ class S3Fifo {
     --entries_;
     queues_.erase(cell, room_.weight(entry));
   }
-  [[nodiscard]] CellId victim(const Cells& cells) noexcept {
-    std::size_t passed = 0;
+  [[nodiscard]] CellId victim(const Cells& cells, std::size_t& passes) noexcept {
     if (queues_.weight(kMain) <= main_share(queues_.total())) {
-      const CellId cell = next_of_small(cells, passed);
+      const CellId cell = next_of_small(cells, passes);
       if (cell != kNoCell) return cell;
     }
-    return next_of_main(cells, passed);
+    return next_of_main(cells, passes);
   }
   void clear() noexcept {
     queues_.clear();
@@ -69,26 +68,26 @@ class S3Fifo {
 
   static std::uint64_t main_share(std::uint64_t all) noexcept { return all - all / 10; }
 
-  CellId next_of_small(const Cells& cells, std::size_t& passed) noexcept {
+  CellId next_of_small(const Cells& cells, std::size_t& passes) noexcept {
     for (CellId cell = queues_.back(kSmall); cell != kNoCell; cell = queues_.back(kSmall)) {
       const Entry& entry = *cells.at(cell);
-      if (entry.mark() < kUsesToMove || passed == kMostPassed) {
+      if (entry.mark() < kUsesToMove || passes == 0) {
         ghost_.add(entry.key().hash);
         return cell;
       }
-      ++passed;
+      --passes;
       entry.set_mark(0);
       queues_.move_to_front(kMain, cell, room_.weight(entry));
     }
     return kNoCell;
   }
-  CellId next_of_main(const Cells& cells, std::size_t& passed) noexcept {
+  CellId next_of_main(const Cells& cells, std::size_t& passes) noexcept {
     for (CellId cell = queues_.back(kMain);; cell = queues_.back(kMain)) {
-      if (cell == kNoCell || passed == kMostPassed) return cell;
+      if (cell == kNoCell || passes == 0) return cell;
       const Entry& entry = *cells.at(cell);
       const std::uint16_t uses = entry.mark();
       if (uses == 0) return cell;
-      ++passed;
+      --passes;
       entry.set_mark(static_cast<std::uint16_t>(uses - 1U));
       queues_.move_to_front(kMain, cell, room_.weight(entry));
     }

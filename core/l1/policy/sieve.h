@@ -6,7 +6,7 @@
 // hand: unlike Clock's, it leaves the order as it is.
 //
 // Cost:      8 bytes an entry; a hit: one load, and one store of the first hit of a round. victim() passes
-//            at most kMostPassed entries, each for a hit that it had, and then takes the next as it is.
+//            entries, each for a hit that it had, as many as it may, and then takes the next as it is.
 // Source:    Zhang, Yang, Yue, Vigfusson, Rashmi, "SIEVE is Simpler than LRU", NSDI 2024, algorithm 1.
 #pragma once
 
@@ -31,9 +31,9 @@ class Sieve {
     if (cell == hand_) hand_ = ring_.newer(cell);
     ring_.unlink(cell);
   }
-  [[nodiscard]] CellId victim(const Cells& cells) noexcept {
+  [[nodiscard]] CellId victim(const Cells& cells, std::size_t& passes) noexcept {
     if (hand_ == kNoCell) hand_ = ring_.back(kAll);
-    for (std::size_t passed = 0; hand_ != kNoCell && passed < kMostPassed; ++passed) {
+    for (; hand_ != kNoCell && passes > 0; --passes) {
       const Entry& entry = *cells.at(hand_);
       if (entry.mark() != kUsed) break;
       entry.set_mark(0);

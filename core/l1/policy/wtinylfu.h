@@ -13,7 +13,7 @@
 // a put follows. There is no doorkeeper: it would be a second line for each use to touch.
 //
 // Cost:      21 bytes an entry: 9 for the lists, 12 for the sketch. A hit: a line of the sketch, and the links
-//            of five cells. victim() moves at most kMostPassed entries between the lists and hashes two names
+//            of five cells. victim() moves as many entries between the lists as it may and hashes two names
 //            anew. insert() now and then makes a larger sketch (core/l1/sketch.h).
 // Source:    Einziger, Friedman, Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions
 //            on Storage 2017, section 4.
@@ -51,8 +51,8 @@ class WTinyLfu {
     --entries_;
     lists_.erase(cell, room_.weight(entry));
   }
-  [[nodiscard]] CellId victim(const Cells& cells) noexcept {
-    balance(cells);
+  [[nodiscard]] CellId victim(const Cells& cells, std::size_t& passes) noexcept {
+    balance(cells, passes);
     const CellId candidate = lists_.back(kWindow);
     CellId rival = lists_.back(kProbation);
     if (rival == kNoCell) rival = lists_.back(kProtected);
@@ -72,14 +72,13 @@ class WTinyLfu {
 
   [[nodiscard]] std::uint64_t window_share() const noexcept { return lists_.total() / 100; }
   /// Moves what is over the share of the window, which keeps one entry at least, and of the protected.
-  void balance(const Cells& cells) noexcept {
-    std::size_t moved = 0;
-    for (; lists_.weight(kWindow) > window_share() && moved < kMostPassed; ++moved) {
+  void balance(const Cells& cells, std::size_t& passes) noexcept {
+    for (; lists_.weight(kWindow) > window_share() && passes > 0; --passes) {
       if (lists_.front(kWindow) == lists_.back(kWindow)) break;
       move(cells, lists_.back(kWindow), kProbation);
     }
     const std::uint64_t main = lists_.total() - lists_.weight(kWindow);
-    for (; lists_.weight(kProtected) > main * 4 / 5 && moved < kMostPassed; ++moved) {
+    for (; lists_.weight(kProtected) > main * 4 / 5 && passes > 0; --passes) {
       move(cells, lists_.back(kProtected), kProbation);
     }
   }
