@@ -41,7 +41,6 @@ class Zeroed {
  private:
   // calloc aligns for any scalar, and no further.
   static constexpr std::size_t kSlack = alignof(T) > alignof(std::max_align_t) ? 1 : 0;
-  static_assert(kSlack == 0 || alignof(T) <= sizeof(T));
 
   struct Free {
     void operator()(void* memory) const noexcept { std::free(memory); }

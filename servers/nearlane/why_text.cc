@@ -90,9 +90,13 @@ std::string rules_text(const json& rules) {
     if (ms.is_null()) return std::string("none");
     return ms.get<double>() == 0 ? std::string("0") : time_text(ms.get<double>());
   };
-  return fmt::format("l1 {}, l1_ttl {}, negative_ttl {}, max_stale {}", rules.at("l1").dump(),
-                     time(rules.at("l1_ttl_ms")), time(rules.at("negative_ttl_ms")),
-                     time(rules.at("max_stale_ms")));
+  std::string text = fmt::format("l1 {}, l1_ttl {}, negative_ttl {}, max_stale {}",
+                                 rules.at("l1").dump(), time(rules.at("l1_ttl_ms")),
+                                 time(rules.at("negative_ttl_ms")), time(rules.at("max_stale_ms")));
+  for (const char* opted_in : {"touch_coalescing", "refresh", "prefetch"}) {
+    if (rules.at(opted_in).get<bool>()) text.append(", ").append(opted_in);
+  }
+  return text;
 }
 
 std::string events_text(const json& page) {

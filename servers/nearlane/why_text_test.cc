@@ -17,7 +17,8 @@ json page() {
     "l1": {"negative": false, "bytes": 120, "epoch": 7, "deadline_ms": 90000},
     "lane": {"number": 3, "of": 32, "epoch": 7, "lease_ms": 180.5},
     "l2": {"exists": true, "ttl_ms": 90001, "as_in_l1": true},
-    "rules": {"l1": true, "l1_ttl_ms": null, "negative_ttl_ms": 0, "max_stale_ms": 60000},
+    "rules": {"l1": true, "l1_ttl_ms": null, "negative_ttl_ms": 0, "max_stale_ms": 60000,
+              "touch_coalescing": false, "refresh": false, "prefetch": false},
     "coherence": {"mode": "lanes", "bound_ms": 250},
     "audited": false,
     "last_ms_ago": {"fill": 2100, "push": null, "write": null, "bump": 400000},
@@ -42,6 +43,13 @@ TEST(WhyText, SaysWhatAServedKeyRestsOn) {
             "last      fill 2.1 s ago, push not known of, write not known of, bump 6.7 min ago\n"
             "events    all since the start\n"
             "         2.1 s ago  fill (epoch 7)\n");
+}
+
+TEST(WhyText, NamesWhatAPrefixHasOptedInTo) {
+  json other = page();
+  other["rules"]["touch_coalescing"] = true;
+  other["rules"]["prefetch"] = true;
+  EXPECT_THAT(text_of(other), HasSubstr("max_stale 60.0 s, touch_coalescing, prefetch\n"));
 }
 
 TEST(WhyText, SaysWhyACopyIsNotServed) {
