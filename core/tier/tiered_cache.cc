@@ -186,6 +186,13 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
   impl_->l2_->submit(std::move(call));
 }
 
+void TieredCache::forget(std::uint32_t db, std::span<const std::string> names) noexcept {
+  for (const std::string& name : names) impl_->forget(KeyRef(db, name));
+}
+void TieredCache::await_lanes(TimePoint deadline, std::function<void(std::optional<Error>)> done) {
+  impl_->barrier(deadline, std::move(done));
+}
+
 std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {
   return cohere::lane_of(key.hash, impl_->lanes_.size());
 }

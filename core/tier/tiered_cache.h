@@ -206,6 +206,15 @@ class TieredCache {
              ReplyHandler done, std::optional<std::chrono::milliseconds> slide = {});
   void execute(RawCommand command, TimePoint deadline, ReplyHandler done);
 
+  // For whoever carries a client's commands to L2 by a connection of its own, which L2 takes for somebody else's.
+
+  /// Such a command has written these keys: L1 forgets them, and so does what is under way for them. To be called
+  /// before its answer is released.
+  void forget(std::uint32_t db, std::span<const std::string> names) noexcept;
+  /// And where it may have written others: answers once every lane has heard of all that L2 had executed when this
+  /// was called.
+  void await_lanes(TimePoint deadline, std::function<void(std::optional<Error>)> done);
+
   /// The lane whose order the key's commands share; below lanes(). For a connection's own
   /// bookkeeping.
   [[nodiscard]] std::size_t lane_of(const KeyRef& key) const noexcept;

@@ -199,6 +199,9 @@ std::string metrics_page(const Sources& sources) {
   page.gauge("nearlane_l2_connections", "Connections to L2, by state")
       .add({{"state", "up"}}, health.lanes_up)
       .add({{"state", "down"}}, health.lanes - std::min(health.lanes, health.lanes_up));
+  page.gauge("nearlane_relay_connections",
+             "Connections to Redis that speak for clients, idle ones among them")
+      .add({}, sources.relays ? sources.relays() : 0);
   page.gauge("nearlane_l2_ready", "Whether calls to L2 have a fair chance").add({}, health.ready);
   const Coherence coherence = coherence_in_force(sources);
   page.gauge("nearlane_coherence_mode", "1 for the mode in force")

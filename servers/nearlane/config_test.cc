@@ -59,6 +59,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"insecure-bind", "true"}, {"l1-ttl", "1h"},         {"negative-ttl", "2s"},
       {"max-stale", "0"},        {"max-revocations", "7"}, {"refresh-rate", "5"},
       {"refresh-bytes", "1MiB"}, {"refresh-queue", "9"},   {"audit-rate", "5"},
+      {"max-relays", "3"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;

@@ -172,6 +172,11 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_number(c.max_connections, t, 1); }},
     Option{"max-revocations", "N", "strict revocations that wait at once [4096]",
            [](Config& c, std::string_view t) { return set_number(c.max_revocations, t, 1); }},
+    Option{
+        "max-relays", "N",
+        "connections to Redis that speak for clients: transactions, scripts, subscribers, and all "
+        "commands that are not served from L1 [1024]",
+        [](Config& c, std::string_view t) { return set_number(c.max_relays, t, 1); }},
     Option{"audit-rate", "N",
            "hits that are compared with L2, a second at most, and never more than one in a "
            "thousand; 0: none [100]",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -12,6 +13,7 @@
 
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
+#include "core/l2/redis/redis_url.h"
 #include "core/tier/tiered_cache.h"
 #include "servers/admin/pages.h"
 #include "servers/http/door.h"
@@ -140,6 +142,13 @@ std::vector<std::string_view> command_names(std::span<const resp::CommandSpec> c
   return names;
 }
 
+/// The Redis that knows the commands which we do not, if that is what is behind us.
+std::optional<l2::RedisUrl> relay_to(const tier::TieredCache& tier, const Config& config) {
+  if (!tier.l2_capabilities().every_command) return std::nullopt;
+  auto url = l2::parse_redis_url(config.l2);
+  return url ? std::optional(*std::move(url)) : std::nullopt;
+}
+
 }  // namespace
 
 // In the order in which each needs those before it.
@@ -168,7 +177,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   if (password.has_error()) return password.error();
   auto api_key = read_secret("--api-key-file", config.api_key_file);
   if (api_key.has_error()) return api_key.error();
-  raise_descriptor_limit(config.max_connections);
+  raise_descriptor_limit(config.max_connections + config.max_relays);
 
   const unsigned threads =
       config.threads > 0 ? config.threads : std::max(std::thread::hardware_concurrency(), 1U);
@@ -201,14 +210,16 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
 
   p.resp = std::make_unique<resp::Door>(
       p.loops, *p.tier,
-      resp::DoorConfig{.password = std::move(*password),
-                       .l2_timeout = config.l2_timeout,
-                       .limits = {.max_value = config.max_value,
-                                  .max_held = std::max(resp::SessionLimits{}.max_held,
-                                                       2 * std::size_t{config.max_value})},
-                       .info = [&sources = *p.sources](std::string_view section) {
-                         return admin::info_text(sources, section);
-                       }});
+      resp::DoorConfig{
+          .password = std::move(*password),
+          .l2_timeout = config.l2_timeout,
+          .limits = {.max_value = config.max_value,
+                     .max_held = std::max(resp::SessionLimits{}.max_held,
+                                          2 * std::size_t{config.max_value})},
+          .info = [&sources = *p.sources](
+                      std::string_view section) { return admin::info_text(sources, section); },
+          .relay_to = relay_to(*p.tier, config),
+          .max_relays = config.max_relays});
   http::RoutesConfig routes{
       .api_key = std::move(*api_key),
       .l2_timeout = config.l2_timeout,
@@ -222,6 +233,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   if (config.full_middleware) routes.stages = http::full_middleware();
   p.http = std::make_unique<http::Door>(p.loops, *p.tier, std::move(routes),
                                         http::ConnectionLimits{.max_body = config.max_value});
+  p.sources->relays = [&door = *p.resp] { return door.relays(); };
   p.sources->doors = {
       {"resp", p.resp->stats(), command_names(resp::commands())},
       {"http", p.http->stats(), {std::begin(http::kCommandNames), std::end(http::kCommandNames)}}};

@@ -78,6 +78,7 @@ void CacheSession::set_authenticated(bool authenticated) {
 void CacheSession::detach() noexcept {
   host_ = nullptr;
   context_.clients.remove(client_.id);
+  if (relay_) relay_->close();
 }
 
 // --- the batch
@@ -100,10 +101,8 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
     const auto parsed = parser_.parse(input.substr(taken));
     if (parsed.has_error()) {
       flush_run();
-      std::string& out = tail();
-      const std::size_t before = out.size();
-      protocol::append_error(out, "ERR " + parsed.error().detail);
-      if (!slots_.empty()) held_ += out.size() - before;
+      append_to_tail(
+          [&](std::string& out) { protocol::append_error(out, "ERR " + parsed.error().detail); });
       closing_ = true;
       taken = input.size();
       break;
@@ -137,7 +136,7 @@ bool CacheSession::full() const noexcept {
 /// Consecutive GETs are looked up together, as long as no write of this connection is unanswered.
 /// An inline command's words live in the parser, and only until the next one.
 bool CacheSession::joins_run(Args args, std::string_view input) const {
-  return is_get(args) && order_.only_reads() && client_.authenticated &&
+  return is_get(args) && order_.only_reads() && client_.authenticated && !pinned() &&
          args[1].size() <= kMaxKeyBytes && lies_in(args[1], input);
 }
 
@@ -174,12 +173,12 @@ void CacheSession::reply_hit(const Entry& entry) {
 
 bool CacheSession::dispatch(Args args) {
   const CommandSpec* spec = find_command(args[0]);
-  std::string& out = tail();
-  const std::size_t before = out.size();
-  if (answer_here(spec, args)) {
-    if (!slots_.empty()) held_ += out.size() - before;
-    return true;
-  }
+  if (is_relayed(spec) && !is_http(args[0])) return relay(args);
+  // Redis keeps nothing for a connection after it, so not before what is asked of it was answered.
+  if (relay_ && spec != nullptr && spec->name == "reset" && order_.unanswered() != 0) return false;
+  bool answered = false;
+  append_to_tail([&](std::string&) { answered = answer_here(spec, args); });
+  if (answered) return true;
   if (spec != nullptr) return run(*spec, args);
   // The embedded store knows its own commands, and words what it does not know.
   static constexpr CommandSpec kOther{"other", -1, Route::whole, "write"};
@@ -197,11 +196,7 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
     fail("NOAUTH Authentication required.");
     return true;
   }
-  if (spec == nullptr) {
-    if (!context_.tier.l2_capabilities().every_command) return false;
-    unknown(args);
-    return true;
-  }
+  if (spec == nullptr) return false;
   const auto count = static_cast<int>(args.size());
   const bool right = spec->arity >= 0 ? count == spec->arity : count >= -spec->arity;
   if (!right || (spec->step == 2 && count % 2 == 0)) {
@@ -447,10 +442,7 @@ bool CacheSession::touch(const CommandSpec& spec, Args args) {
   const std::size_t lane = context_.tier.lane_of(key);
   const auto slide = slide_of(spec, args);
   if (slide && context_.tier.slide(key, *slide, now_)) {
-    std::string& out = tail();
-    const std::size_t before = out.size();
-    protocol::append_integer(out, 1);
-    if (!slots_.empty()) held_ += out.size() - before;
+    append_to_tail([](std::string& out) { protocol::append_integer(out, 1); });
     ++l1_answers_;
     count(index_of(spec), AnsweredBy::l1, Outcome::ok);
     return true;
@@ -534,6 +526,10 @@ void CacheSession::complete(std::uint64_t number, Order::Kind kind) {
   held_ += mine.entry ? mine.entry->resp_bulk().size() : mine.text.size();
   refill();
   // Answers that came in together are sent together: the host is told once a turn of the loop.
+  tell_host();
+}
+
+void CacheSession::tell_host() {
   if (serving_ || announced_ || host_ == nullptr) return;
   announced_ = true;
   boost::asio::post(context_.home.context(), [self = shared_from_this()] {

@@ -29,6 +29,7 @@
 #include "servers/resp/client_registry.h"
 #include "servers/resp/command_table.h"
 #include "servers/resp/order.h"
+#include "servers/resp/relay.h"
 #include "servers/resp/session.h"
 
 namespace nearlane::resp {
@@ -50,11 +51,14 @@ struct SessionContext {
   ClientRegistry& clients;
   const std::string& password;                               // empty: none asked for
   const std::function<std::string(std::string_view)>& info;  // INFO's text for a section
+  RelayContext* relay = nullptr;  // null: what we do not know, nobody behind us knows
   std::chrono::milliseconds l2_timeout{500};
   SessionLimits limits{};
 };
 
-class CacheSession final : public Session, public std::enable_shared_from_this<CacheSession> {
+class CacheSession final : public Session,
+                           public std::enable_shared_from_this<CacheSession>,
+                           private Relay::Client {
  public:
   CacheSession(SessionContext& context, Host& host, ClientInfo client);
 
@@ -63,7 +67,10 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   [[nodiscard]] bool blocked() const noexcept override { return blocked_; }
   [[nodiscard]] bool idle() const noexcept override { return slots_.empty(); }
   [[nodiscard]] std::size_t missing() const noexcept override { return parser_.missing(); }
-  [[nodiscard]] bool overrun() const noexcept override { return held_ > context_.limits.max_held; }
+  [[nodiscard]] bool waits() const noexcept override { return relay_ && relay_->waits(); }
+  [[nodiscard]] bool overrun() const noexcept override {
+    return held_ + out_.size() > context_.limits.max_held;
+  }
   void detach() noexcept override;
 
  private:
@@ -88,6 +95,14 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   bool dispatch(Args args);
   bool answer_here(const CommandSpec* spec, Args args);
   bool run(const CommandSpec& spec, Args args);
+
+  // What Redis answers (relayed.cc).
+  [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
+  [[nodiscard]] bool is_relayed(const CommandSpec* spec) const noexcept;
+  bool relay(Args args);
+  void pushed(std::string_view bytes) noexcept override;
+  void forsaken() noexcept override;
+  void tell_host();
 
   // Commands that may ask L2 (cache_session.cc).
   bool get(Args args);
@@ -115,7 +130,6 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   void config(Args args);
   void select(Args args);
   void reset();
-  void unknown(Args args);
   [[nodiscard]] std::string info(Args sections) const;
   void fail(std::string_view text);
   bool check_password(std::string_view user, std::string_view password);
@@ -123,6 +137,14 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
 
   // Replies in order.
   [[nodiscard]] std::string& tail() noexcept;
+  /// What is answered at once, behind all that was asked before.
+  template <class Append>
+  void append_to_tail(Append&& append) {
+    std::string& out = tail();
+    const std::size_t before = out.size();
+    std::forward<Append>(append)(out);
+    if (!slots_.empty()) held_ += out.size() - before;
+  }
   std::uint64_t open_slot();
   Slot* slot(std::uint64_t number) noexcept;
   void complete(std::uint64_t number, Order::Kind kind);
@@ -137,6 +159,7 @@ class CacheSession final : public Session, public std::enable_shared_from_this<C
   protocol::CommandParser parser_;
   protocol::Version version_ = protocol::Version::resp2;
   Order order_;
+  std::unique_ptr<Relay> relay_;  // once it was needed
   std::deque<Slot> slots_;
   std::uint64_t first_slot_ = 0;
   std::size_t held_ = 0;  // bytes in slots

@@ -64,6 +64,7 @@ void Connection::receive() {
     return;
   }
   if (got == 0) {
+    if (session_->waits()) return close();
     ended_ = true;
     move_on();
     return;

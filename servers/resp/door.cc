@@ -11,7 +11,15 @@ namespace nearlane::resp {
 
 Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, DoorConfig config)
     : config_(std::move(config)) {
+  if (config_.relay_to) upstreams_->url = *config_.relay_to;
+  upstreams_->max_open = config_.max_relays;
   for (std::size_t i = 0; i < loops.size(); ++i) {
+    if (config_.relay_to) {
+      relays_.emplace_back(new RelayContext{.tier = tier,
+                                            .pool = {loops.loop(i).context(), upstreams_},
+                                            .catalog = catalog_,
+                                            .l2_timeout = config_.l2_timeout});
+    }
     stats_.push_back(std::make_unique<loop::DoorStats>(commands().size()));
     contexts_.push_back({.tier = tier,
                          .home = loops.loop(i),
@@ -19,6 +27,7 @@ Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, DoorConfig config)
                          .clients = clients_,
                          .password = config_.password,
                          .info = config_.info,
+                         .relay = config_.relay_to ? relays_.back().get() : nullptr,
                          .l2_timeout = config_.l2_timeout,
                          .limits = config_.limits});
   }

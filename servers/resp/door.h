@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ struct DoorConfig {
   std::chrono::milliseconds l2_timeout{500};
   SessionLimits limits = {};
   std::function<std::string(std::string_view)> info = {};  // INFO's text for a section
+  /// The Redis that answers what our table does not have; empty: there is none.
+  std::optional<l2::RedisUrl> relay_to = {};
+  unsigned max_relays = 1024;  // connections to it that speak for clients
 };
 
 class Door {
@@ -32,6 +36,10 @@ class Door {
 
   [[nodiscard]] std::shared_ptr<loop::Connection> accept(loop::Loop& home, int socket);
 
+  /// Connections to Redis that speak for clients, idle ones among them.
+  [[nodiscard]] unsigned relays() const noexcept {
+    return upstreams_->open.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] const std::vector<std::unique_ptr<loop::DoorStats>>& stats() const noexcept {
     return stats_;
   }
@@ -39,6 +47,9 @@ class Door {
  private:
   DoorConfig config_;
   ClientRegistry clients_;
+  CommandCatalog catalog_;
+  std::shared_ptr<UpstreamLimits> upstreams_ = std::make_shared<UpstreamLimits>();
+  std::vector<std::unique_ptr<RelayContext>> relays_;    // by loop; none: nothing is relayed
   std::vector<std::unique_ptr<loop::DoorStats>> stats_;  // by loop
   std::vector<SessionContext> contexts_;                 // by loop
 };

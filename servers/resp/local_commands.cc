@@ -102,16 +102,6 @@ std::string CacheSession::info(Args sections) const {
   return text;
 }
 
-void CacheSession::unknown(Args args) {
-  std::string echoed;
-  for (const std::string_view arg : args.subspan(1)) {
-    if (echoed.size() >= kEchoBytes) break;
-    echoed += fmt::format("'{}' ", arg.substr(0, kEchoBytes - echoed.size()));
-  }
-  fail(fmt::format("ERR unknown command '{}', with args beginning with: {}",
-                   args[0].substr(0, kEchoBytes), echoed));
-}
-
 bool CacheSession::check_password(std::string_view user, std::string_view password) {
   // Both are compared whatever the first said.
   const bool right_password =
@@ -224,6 +214,7 @@ void CacheSession::select(Args args) {
 }
 
 void CacheSession::reset() {
+  if (relay_) relay_->close();
   client_.db = context_.tier.l2_capabilities().default_db;
   client_.name.clear();
   client_.version = 2;

@@ -1,0 +1,376 @@
+// Commands that Nearlane does not know itself, over a real instance and a real redis-server: the replies are Redis's
+// own, and what they write is seen by the next read, wherever that is answered.
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "harness/check/command_gen.h"
+#include "harness/check/raw_client.h"
+#include "harness/topology/eventually.h"
+#include "harness/topology/instance.h"
+#include "harness/topology/redis_server.h"
+
+namespace nearlane::harness {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned kLanes = 4;
+constexpr Duration kPatience = 20s;  // for what takes milliseconds unless something is wrong
+
+class RelayLive : public testing::Test {
+ protected:
+  /// With a lease so long that L1 serves whatever it is not told to forget.
+  void start(std::vector<std::string> flags = {}) {
+    std::vector<std::string> all{"--threads", "1",      "--lease",
+                                 "30s",       "--pool", std::to_string(kLanes)};
+    all.insert(all.end(), flags.begin(), flags.end());
+    auto started = Instance::start({.l2 = redis.url(), .flags = std::move(all)});
+    if (!started) throw std::runtime_error(started.error().detail);
+    nearlane.emplace(std::move(*started));
+    const auto up = nearlane->lanes_up_within(kLanes, kPatience);
+    if (!up) throw std::runtime_error(up.error().detail);
+  }
+  [[nodiscard]] RawClient connect() const { return RawClient::connect(nearlane->resp()).value(); }
+
+  template <class Condition>
+  static bool soon(Condition&& condition) {
+    return eventually(std::forward<Condition>(condition), kPatience);
+  }
+  static std::string ask(RawClient& client, const std::string& inline_command) {
+    EXPECT_TRUE(client.send(inline_command + "\r\n"));
+    const auto reply = client.read(kPatience);
+    return reply ? reply->bytes : "no reply: " + reply.error().detail;
+  }
+  /// Of Redis itself, without Nearlane between.
+  std::string direct(const std::string& inline_command) {
+    auto client = RawClient::connect(redis.endpoint()).value();
+    return ask(client, inline_command);
+  }
+  /// Connections by which Nearlane speaks for clients, as Redis sees them; -1: it does not say.
+  long relays() {
+    const std::string list = direct("CLIENT LIST");
+    long count = 0;
+    for (auto at = list.find("name=nearlane-relay"); at != std::string::npos;
+         at = list.find("name=nearlane-relay", at + 1))
+      ++count;
+    return count;
+  }
+
+  RedisServer redis = RedisServer::start().value();
+  std::optional<Instance> nearlane;
+};
+
+TEST_F(RelayLive, EveryReplyIsRedissOwnByteForByte) {
+  start();
+  auto plain = RedisServer::start().value();
+  const std::vector<std::string> commands = {
+      "HSET h a 1 b 2",
+      "HGETALL h",
+      "HGET h a",
+      "HGET h none",
+      "HINCRBYFLOAT h a 1.5",
+      "HRANDFIELD none",
+      "HMGET h a none b",
+      "RPUSH l x y z",
+      "LRANGE l 0 -1",
+      "LPOP l 2",
+      "LPOP none",
+      "LPOP none 2",
+      "LPOS l z",
+      "SADD s m",
+      "SMEMBERS s",
+      "SISMEMBER s m",
+      "SMISMEMBER s m n",
+      "ZADD z 1.5 a 2 b",
+      "ZRANGE z 0 -1 WITHSCORES",
+      "ZSCORE z a",
+      "ZSCORE z none",
+      "ZADD z INCR 0.25 a",
+      "ZRANGEBYSCORE z -inf +inf",
+      "ZPOPMIN z",
+      "ZRANDMEMBER none",
+      "ZMSCORE z a b",
+      "GEOADD g 13.36 38.11 p",
+      "GEOPOS g p none",
+      "PFADD hll a b",
+      "PFCOUNT hll",
+      "XADD st 1-1 f v",
+      "XRANGE st - +",
+      "XLEN st",
+      "XREAD COUNT 1 STREAMS st 0",
+      "XREAD STREAMS st 9",
+      "XINFO STREAM st",
+      "SETBIT bits 3 1",
+      "GETBIT bits 3",
+      "BITFIELD bits GET u4 0",
+      "BITCOUNT bits",
+      "SET k v",
+      "COPY k k2",
+      "GET k2",
+      "RENAME k2 k3",
+      "RENAME none x",
+      "OBJECT ENCODING k",
+      "OBJECT HELP",
+      "SORT l",
+      "DUMP none",
+      "LCS k k3",
+      "EVAL \"return {1,'a',{2,false},redis.status_reply('fine')}\" 0",
+      "EVAL \"return redis.call('get',KEYS[1])\" 1 k",
+      "EVAL \"return redis.error_reply('MINE no')\" 0",
+      "EVAL broken( 0",
+      "EVAL \"redis.setresp(3); return redis.call('hgetall','h')\" 0",
+      "EVAL \"return 3.99\" 0",
+      "SCRIPT EXISTS abc",
+      "EVALSHA abc 0",
+      "FUNCTION LIST",
+      "LOLWUT VERSION x",
+      "HSET",
+      "HSET h a",
+      "HSET k a 1",
+      "LPUSH h x",
+      "NOSUCH",
+      "NOSUCH a b",
+      "XGROUP CREATE st g $",
+      "XREADGROUP GROUP g c COUNT 1 STREAMS st >",
+      "WAIT 0 1",
+      "SCAN 0 COUNT 1000 TYPE hash",
+      "DISCARD",
+      "EXEC",
+      "UNWATCH",
+      "PUBLISH nobody hears",
+      "PUBSUB CHANNELS",
+      "CONFIG GET maxmemory-policy",
+      "CONFIG SET maxmemory-samples 6",
+      "COMMAND COUNT",
+      "COMMAND INFO get",
+      "DEBUG SLEEP",
+      "MOVE k3 2",
+      "LATENCY HISTORY none",
+      "SPUBLISH ch m",
+      "ACL WHOAMI",
+      "MEMORY USAGE none",
+      "CLUSTER INFO"};
+  for (const char* version : {"2", "3"}) {
+    direct("FLUSHALL");
+    auto ours = connect();
+    auto theirs = RawClient::connect(plain.endpoint()).value();
+    ask(theirs, "FLUSHALL");
+    ask(ours, std::string("HELLO ") + version);
+    ask(theirs, std::string("HELLO ") + version);
+    ask(ours, "SELECT 1");
+    ask(theirs, "SELECT 1");
+    for (const std::string& command : commands)
+      EXPECT_EQ(ask(ours, command), ask(theirs, command)) << command << ", RESP" << version;
+  }
+}
+
+TEST_F(RelayLive, RepliesComeInTheOrderOfTheCommands) {
+  start();
+  auto client = connect();
+  ASSERT_TRUE(client.send(
+      "SET a 1\r\nHSET h f 1\r\nGET a\r\nHGET h f\r\nPING\r\nHSET h f 2\r\nHGET h f\r\n"
+      "MULTI\r\nSET a 2\r\nGET a\r\nPING\r\nEXEC\r\nGET a\r\nMULTI\r\nDISCARD\r\nPING\r\n"));
+  for (const char* expected :
+       {"+OK\r\n", ":1\r\n", "$1\r\n1\r\n", "$1\r\n1\r\n", "+PONG\r\n", ":0\r\n", "$1\r\n2\r\n",
+        "+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "*3\r\n+OK\r\n$1\r\n2\r\n+PONG\r\n",
+        "$1\r\n2\r\n", "+OK\r\n", "+OK\r\n", "+PONG\r\n"}) {
+    EXPECT_EQ(client.read(kPatience).value().bytes, expected);
+  }
+}
+
+TEST_F(RelayLive, WhatARelayedCommandWroteIsSeenByTheNextReadOfAnybody) {
+  start();
+  auto writer = connect();
+  auto reader = connect();
+  const auto expect = [&](const std::string& write, const std::string& value) {
+    // Hot in L1, which would serve it for half a minute.
+    ask(reader, "GET k");
+    ask(reader, "GET k");
+    ask(writer, write);
+    const std::string bulk =
+        value.empty() ? "$-1\r\n" : "$" + std::to_string(value.size()) + "\r\n" + value + "\r\n";
+    ASSERT_EQ(ask(reader, "GET k"), bulk) << write;
+  };
+  for (int i = 0; i < 50; ++i) {
+    const std::string n = std::to_string(i);
+    expect("EVAL \"return redis.call('set',KEYS[1],ARGV[1])\" 1 k script" + n, "script" + n);
+    expect("EVAL \"return redis.call('set','k',ARGV[1])\" 0 hidden" + n, "hidden" + n);
+    ask(writer, "SET other o" + n);
+    expect("COPY other k REPLACE", "o" + n);
+    expect("RENAME other k", "o" + n);
+    ask(writer, "MULTI");
+    ask(writer, "SET k in" + n);
+    expect("EXEC", "in" + n);
+    ask(writer, "SETBIT k 0 0");
+    expect("LMOVE none none LEFT LEFT", "in" + n);
+  }
+  expect("GETDEL k", "");
+}
+
+TEST_F(RelayLive, ATransactionSeesWhatItsWatchGuards) {
+  start();
+  auto client = connect();
+  ask(client, "SET k old");
+  ask(client, "GET k");
+  ASSERT_EQ(ask(client, "WATCH k"), "+OK\r\n");
+  const auto reads = [&] { return direct("INFO commandstats"); };
+  const std::string before = reads();
+  ASSERT_EQ(ask(client, "GET k"), "$3\r\nold\r\n");
+  EXPECT_NE(reads(), before) << "it is Redis that has answered";
+  direct("SET k theirs");
+  ask(client, "MULTI");
+  ask(client, "SET k ours");
+  EXPECT_EQ(ask(client, "EXEC"), "*-1\r\n");
+  ASSERT_TRUE(soon([&] { return ask(client, "GET k") == "$6\r\ntheirs\r\n"; }));
+  // And where nobody came between.
+  ask(client, "WATCH k");
+  ask(client, "MULTI");
+  ask(client, "SET k ours");
+  EXPECT_EQ(ask(client, "EXEC"), "*1\r\n+OK\r\n");
+  EXPECT_EQ(ask(client, "GET k"), "$4\r\nours\r\n");
+  ask(client, "WATCH k");
+  EXPECT_EQ(ask(client, "RESET"), "+RESET\r\n");
+  EXPECT_EQ(ask(client, "EXEC"), "-ERR EXEC without MULTI\r\n");
+}
+
+TEST_F(RelayLive, InsideATransactionWhatIsTheConnectionsIsRefused) {
+  start();
+  auto client = connect();
+  ask(client, "MULTI");
+  for (const char* command : {"SELECT 1", "HELLO 3", "AUTH x", "CLIENT ID"}) {
+    const std::string answer = ask(client, command);
+    EXPECT_TRUE(answer.starts_with("-ERR nearlane: '") &&
+                answer.ends_with("is not served inside MULTI\r\n"))
+        << answer;
+  }
+  EXPECT_EQ(ask(client, "EXEC"), "*0\r\n");
+  EXPECT_EQ(ask(client, "SWAPDB 0 1"),
+            "-ERR nearlane: SWAPDB is refused: Redis announces to nobody what it exchanges\r\n");
+  EXPECT_EQ(ask(client, "SYNC"),
+            "-ERR nearlane: 'sync' is not relayed: what follows it are no replies\r\n");
+}
+
+TEST_F(RelayLive, SubscribersHearWhatIsPublished) {
+  start();
+  for (const std::string version : {"2", "3"}) {
+    const char* head = version == "3" ? ">" : "*";
+    auto client = connect();
+    ask(client, "HELLO " + version);
+    ASSERT_EQ(ask(client, "SUBSCRIBE one two").substr(0, 1), head);
+    ASSERT_EQ(client.read(kPatience).value().reply.elements.at(2).integer, 2);
+    ASSERT_EQ(ask(client, "PSUBSCRIBE p*").substr(0, 1), head);
+    EXPECT_EQ(direct("PUBLISH two hello"), ":1\r\n");
+    EXPECT_EQ(client.read(kPatience).value().bytes,
+              head + std::string("3\r\n$7\r\nmessage\r\n$3\r\ntwo\r\n$5\r\nhello\r\n"));
+    direct("PUBLISH px hi");
+    EXPECT_EQ(client.read(kPatience).value().reply.elements.at(0).text, "pmessage");
+    EXPECT_EQ(ask(client, "PING"), version == "3" ? "+PONG\r\n" : "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    const std::string get = ask(client, "GET k");
+    EXPECT_EQ(get.starts_with("-ERR Can't execute 'get'"), version == "2") << get;
+    // Both channels, then the pattern: then it is a connection like any other.
+    EXPECT_EQ(ask(client, "UNSUBSCRIBE").substr(0, 1), head);
+    EXPECT_EQ(client.read(kPatience).value().reply.elements.at(2).integer, 1);
+    EXPECT_EQ(ask(client, "PUNSUBSCRIBE p*").substr(0, 1), head);
+    EXPECT_EQ(ask(client, "SET k v"), "+OK\r\n");
+    EXPECT_EQ(ask(client, "GET k"), "$1\r\nv\r\n");
+  }
+}
+
+TEST_F(RelayLive, AMonitorSeesWhatRedisIsAsked) {
+  start();
+  auto client = connect();
+  ASSERT_EQ(ask(client, "MONITOR"), "+OK\r\n");
+  direct("SET seen 1");
+  while (client.read(kPatience).value().bytes.find("\"SET\" \"seen\"") == std::string::npos) {
+  }
+  EXPECT_TRUE(client.send("QUIT\r\n"));
+  EXPECT_TRUE(soon([&] { return relays() == 1; })) << "the one that asked for COMMAND";
+}
+
+TEST_F(RelayLive, WhoWaitsIsWokenAndWhoHasLeftTakesNothing) {
+  start();
+  auto waiting = connect();
+  ASSERT_TRUE(waiting.send("BLPOP q 0\r\n"));
+  const auto blocked = [&](int count) {
+    return soon([&] {
+      return direct("INFO clients").find("blocked_clients:" + std::to_string(count)) !=
+             std::string::npos;
+    });
+  };
+  ASSERT_TRUE(blocked(1));
+  direct("RPUSH q first");
+  EXPECT_EQ(waiting.read(kPatience).value().bytes, "*2\r\n$1\r\nq\r\n$5\r\nfirst\r\n");
+  {
+    auto leaving = connect();
+    ASSERT_TRUE(leaving.send("BLPOP q 0\r\n"));
+    ASSERT_TRUE(blocked(1));
+  }
+  ASSERT_TRUE(blocked(0));
+  EXPECT_EQ(direct("RPUSH q second"), ":1\r\n");
+  EXPECT_EQ(direct("LLEN q"), ":1\r\n") << "nobody took it";
+}
+
+TEST_F(RelayLive, AClientWhoseTransactionIsLostIsHungUpOn) {
+  start();
+  auto client = connect();
+  ask(client, "MULTI");
+  direct("CLIENT KILL TYPE normal");
+  // Or what it says next would be executed at once.
+  ASSERT_TRUE(client.send("SET k v\r\n"));
+  const auto rest = client.read_to_end(kPatience);
+  ASSERT_TRUE(rest) << rest.error().detail;
+  EXPECT_TRUE(rest->empty() || rest->starts_with("-ERR nearlane: the connection to L2 was lost"))
+      << *rest;
+  EXPECT_EQ(direct("GET k"), "$-1\r\n");
+}
+
+TEST_F(RelayLive, OnlySoManyConnectionsSpeakForClients) {
+  start({"--max-relays", "2"});
+  auto one = connect();
+  auto two = connect();
+  auto three = connect();
+  ASSERT_EQ(ask(one, "MULTI"), "+OK\r\n");
+  // The one that asks for COMMAND is idle by then, and serves.
+  ASSERT_TRUE(soon([&] { return ask(two, "WATCH k") == "+OK\r\n"; }));
+  EXPECT_EQ(ask(three, "HSET h f 1"),
+            "-ERR nearlane: a cap is reached; nothing was sent: no more connections to Redis may "
+            "speak for "
+            "clients (--max-relays)\r\n");
+  EXPECT_EQ(ask(three, "SET k v"), "+OK\r\n") << "what L1 and the lanes serve needs none";
+  ask(one, "DISCARD");
+  EXPECT_EQ(ask(three, "HSET h f 1"), ":1\r\n");
+}
+
+TEST_F(RelayLive, ManyClientsShareAFewConnections) {
+  start();
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 50; ++i) {
+    clients.push_back(connect());
+    ASSERT_TRUE(ask(clients.back(), "HSET h f 1").starts_with(":"));
+  }
+  EXPECT_LE(relays(), 2);
+}
+
+TEST_F(RelayLive, SaysSoWhenRedisIsGone) {
+  start();
+  auto client = connect();
+  ask(client, "HSET h f 1");
+  redis.kill();
+  EXPECT_TRUE(ask(client, "HSET h f 2").starts_with("-ERR nearlane: ")) << "lost, or refused";
+  EXPECT_TRUE(soon([&] {
+    return ask(client, "HSET h f 2")
+        .starts_with("-ERR nearlane: L2 cannot be reached; nothing was sent: ");
+  }));
+  ASSERT_TRUE(redis.restart());
+  EXPECT_TRUE(soon([&] { return ask(client, "HSET h f 3") == ":1\r\n"; }));
+}
+
+}  // namespace
+}  // namespace nearlane::harness

@@ -1,0 +1,115 @@
+// Relay: what a client says beyond the commands of our own table goes to the Redis behind us, and Redis's answer comes
+// back byte for byte.
+//
+// A command takes a connection of the pool for as long as it lasts. Where Redis keeps something for the connection
+// (a transaction, watched keys, subscriptions, MONITOR) the client keeps it, and what it says meanwhile goes the same way:
+// a read between WATCH and EXEC that L1 answered could be older than what WATCH guards.
+//
+// L1 learns of what a relayed command writes before its answer is released: it forgets the keys that the command
+// names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any other's.
+//
+// Errors:    busy: no connection is left; those of Upstream; timeout. A client whose connection had state is closed
+//            after any of them, or it would go on as if Redis still knew.
+// Threads:   its loop's.
+// Lifetime:  its session's; what it owes is answered by close().
+// Cost:      one round trip to Redis a command, and one command at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "core/tier/tiered_cache.h"
+#include "servers/resp/command_catalog.h"
+#include "servers/resp/upstream.h"
+
+namespace nearlane::resp {
+
+/// What the relays of one loop share.
+struct RelayContext {
+  tier::TieredCache& tier;
+  UpstreamPool pool;
+  CommandCatalog& catalog;
+  std::chrono::milliseconds l2_timeout;
+};
+
+class Relay final : private Upstream::Owner {
+ public:
+  using Args = std::span<const std::string_view>;
+  using Done = std::function<void(Result<std::string>)>;
+
+  class Client {
+   public:
+    virtual ~Client() = default;
+    /// Frames that answer nothing: messages of channels.
+    virtual void pushed(std::string_view bytes) noexcept = 0;
+    /// What Redis kept for this client is gone.
+    virtual void forsaken() noexcept = 0;
+  };
+
+  Relay(RelayContext& context, Client& client);
+  ~Relay() override;
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  /// Whether a command that could be answered here has to go this way. `local`: it needs no data.
+  [[nodiscard]] bool takes(std::string_view name, bool local,
+                           protocol::Version version) const noexcept;
+  /// Why it cannot be relayed, as an error reply's text; empty: it can.
+  [[nodiscard]] std::string refusal(std::string_view name) const;
+  /// Precondition: the one before is done.
+  void send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
+            Done done);
+  /// Redis keeps something for this client.
+  [[nodiscard]] bool pinned() const noexcept {
+    return in_transaction_ || watching_ || monitoring_ || subscribed();
+  }
+  /// Its command may wait for as long as it likes.
+  [[nodiscard]] bool waits() const noexcept { return pending_ && pending_->effect.blocks; }
+  /// Gives up what is under way and whatever Redis keeps.
+  void close() noexcept;
+
+ private:
+  struct Pending {
+    std::string name;
+    Effect effect;
+    std::size_t frames;  // that it is answered by
+    Done done;
+    std::string bytes = {};
+  };
+
+  void received(std::string bytes, const protocol::Reply& frame) noexcept override;
+  void lost(const Error& why) noexcept override;
+  [[nodiscard]] bool answers_pending(const protocol::Reply& frame) const noexcept;
+  void follow(const protocol::Reply& frame);
+  void finish(Pending answered);
+  void release();
+  void count(const protocol::Reply& frame) noexcept;
+  void fail(const Error& why);
+  [[nodiscard]] bool subscribed() const noexcept { return channels_ + shards_ != 0; }
+
+  RelayContext& context_;
+  Client& client_;
+  std::shared_ptr<Upstream> upstream_;
+  std::optional<Pending> pending_;
+  boost::asio::steady_timer patience_;
+  std::uint64_t sent_ =
+      0;  // commands: a timer that was too late to be cancelled knows its own by it
+  const std::shared_ptr<const char> alive_ = std::make_shared<const char>();
+  protocol::Version version_ = protocol::Version::resp2;
+  std::uint32_t db_ = 0;
+  bool in_transaction_ = false;
+  bool watching_ = false;
+  bool monitoring_ = false;
+  std::int64_t channels_ = 0;  // and patterns
+  std::int64_t shards_ = 0;    // channels of shards
+  Effect queued_;              // of the transaction
+};
+
+}  // namespace nearlane::resp

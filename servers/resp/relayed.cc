@@ -1,0 +1,61 @@
+// The commands of CacheSession that Redis answers: what our table does not have, and everything of a connection for
+// which Redis keeps something.
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/dispatch.hpp>
+
+#include "servers/resp/cache_session.h"
+#include "servers/resp/errors.h"
+
+namespace nearlane::resp {
+
+bool CacheSession::is_relayed(const CommandSpec* spec) const noexcept {
+  if (context_.relay == nullptr || !client_.authenticated) return false;
+  if (spec == nullptr || spec->name == "command" || spec->name == "config") return true;
+  return relay_ && relay_->takes(spec->name, spec->route == Route::local, version_);
+}
+
+bool CacheSession::relay(Args args) {
+  std::string name(args[0]);
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  });
+  if (!relay_) {
+    Relay::Client& client = *this;
+    relay_ = std::make_unique<Relay>(*context_.relay, client);
+  }
+  if (const std::string refusal = relay_->refusal(name); !refusal.empty()) {
+    append_to_tail([&](std::string& out) { protocol::append_error(out, refusal); });
+    return true;
+  }
+  if (!order_.may_send(Order::Kind::whole, 0)) return false;
+  order_.sent(Order::Kind::whole, 0);
+  const std::uint64_t number = open_slot();
+  relay_->send(name, args, version_, client_.db,
+               [self = shared_from_this(), number](Result<std::string> answer) {
+                 boost::asio::dispatch(self->context_.home.context(),
+                                       [self, number, answer = std::move(answer)] {
+                                         Slot& mine = *self->slot(number);
+                                         if (answer.has_error()) {
+                                           self->answer_error(mine, answer.error(), true);
+                                         } else {
+                                           mine.text = *answer;
+                                         }
+                                         self->complete(number, Order::Kind::whole);
+                                       });
+               });
+  return true;
+}
+
+void CacheSession::pushed(std::string_view bytes) noexcept {
+  append_to_tail([&](std::string& out) { out.append(bytes); });
+  tell_host();
+}
+
+void CacheSession::forsaken() noexcept {
+  closing_ = true;
+  tell_host();
+}
+
+}  // namespace nearlane::resp

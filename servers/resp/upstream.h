@@ -1,0 +1,116 @@
+// Upstream: a connection to the Redis behind us that speaks for one client at a time, in its protocol version and
+// its database. What comes back is handed on as it came, byte for byte.
+//
+// UpstreamPool keeps those that speak for nobody, and caps how many there are.
+//
+// Errors:    Owner::lost: unavailable (no connection), connection_lost, protocol, l2_error (Redis refused our user, the
+//            database or the version).
+// Threads:   its loop's; the count of all loops' is atomic.
+// Lifetime:  shared with its own handlers. An owner takes itself away before it goes.
+// Cost:      a frame is parsed and copied once; one read and one write in flight.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "core/l2/redis/redis_url.h"
+#include "core/protocol/reply_parser.h"
+#include "core/protocol/writer.h"
+
+namespace nearlane::resp {
+
+/// What all loops' pools share.
+struct UpstreamLimits {
+  l2::RedisUrl url = {};
+  unsigned max_open = 1024;  // of all loops, idle ones among them
+  Duration connect_timeout = std::chrono::seconds(1);
+  std::atomic<unsigned> open{0};
+};
+
+class Upstream : public std::enable_shared_from_this<Upstream> {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    /// `bytes` are the frame as it came, `frame` what they say.
+    virtual void received(std::string bytes, const protocol::Reply& frame) noexcept = 0;
+    /// The connection is gone.
+    virtual void lost(const Error& why) noexcept = 0;
+  };
+
+  Upstream(boost::asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits);
+  ~Upstream();
+  Upstream(const Upstream&) = delete;
+  Upstream& operator=(const Upstream&) = delete;
+
+  void connect();
+  /// Null: nobody.
+  void set_owner(Owner* owner) noexcept { owner_ = owner; }
+  /// From here on it speaks this version, in this database.
+  void prepare(protocol::Version version, std::uint32_t db);
+  void send(std::span<const std::string_view> command);
+  void close() noexcept;
+  [[nodiscard]] bool open() const noexcept { return open_; }
+
+ private:
+  /// A command of our own, whose reply the owner does not see. `needed`: without it nothing is right.
+  void send_own(std::initializer_list<std::string_view> command, bool needed);
+  void connected();
+  void read();
+  void take(std::string_view bytes);
+  void flush();
+  void give_up(const Error& why) noexcept;
+
+  boost::asio::ip::tcp::resolver resolver_;
+  boost::asio::ip::tcp::socket socket_;
+  boost::asio::steady_timer timer_;
+  const std::shared_ptr<UpstreamLimits> limits_;
+  Owner* owner_ = nullptr;
+  bool open_ = true;  // or on its way
+  bool connected_ = false;
+  bool writing_ = false;
+  protocol::Version version_ = protocol::Version::resp2;
+  std::uint32_t db_ = 0;
+  std::deque<bool> own_;  // replies to our own commands that come next; whether they are needed
+  std::string output_;
+  std::string sending_;
+  std::array<char, std::size_t{16} * 1024> received_;
+  protocol::ReplyParser parser_;
+  std::string frame_;  // what has come of the next one
+};
+
+class UpstreamPool {
+ public:
+  UpstreamPool(boost::asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits)
+      : loop_(loop), limits_(std::move(limits)) {}
+  [[nodiscard]] boost::asio::io_context& loop() const noexcept { return loop_; }
+
+  /// Null: max_open is reached.
+  [[nodiscard]] std::shared_ptr<Upstream> take();
+  /// One that Redis owes nothing, and that has no state but version and database.
+  void give_back(std::shared_ptr<Upstream> upstream);
+
+ private:
+  static constexpr std::size_t kMostIdle = 64;
+
+  boost::asio::io_context& loop_;
+  const std::shared_ptr<UpstreamLimits> limits_;
+  std::vector<std::shared_ptr<Upstream>> idle_;
+};
+
+}  // namespace nearlane::resp
