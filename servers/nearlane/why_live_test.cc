@@ -86,7 +86,7 @@ TEST(Why, TellsWhatAKeyIsServedFrom) {
 
 TEST(Why, TellsOfALostLane) {
   const Redis redis;
-  const Nearlane server(redis_url(redis));
+  const Nearlane server(redis_url(redis), {"--refresh-rate", "0"});  // nothing is read again
   cli(redis, "set k v");
   ASSERT_EQ(get(server, "k"), "v\n");
   cli(redis, "client kill type normal");

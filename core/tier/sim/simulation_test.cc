@@ -54,7 +54,7 @@ TEST(Simulation, HoldsOverAMillionSchedules) {
   EXPECT_GT(coverage.revocations, schedules / 20);
   EXPECT_GT(coverage.failovers, schedules / 20);
   EXPECT_GT(coverage.touched, schedules / 10);
-  EXPECT_GT(coverage.coalesced, schedules / 100);
+  EXPECT_GT(coverage.coalesced, schedules / 200);
   EXPECT_GT(coverage.unasked, schedules / 20);
   EXPECT_GT(coverage.refills, schedules / 20);
   EXPECT_GT(coverage.hints, schedules / 20);
