@@ -1,0 +1,73 @@
+// Programs that were written for Redis, against Nearlane, and against Redis itself, so that what fails is known to be ours.
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "servers/nearlane/live_processes.h"
+
+namespace nearlane::live {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::string url_of(const Redis& redis) { return "redis://127.0.0.1:" + std::to_string(redis.port); }
+
+/// Debian's own interpreter: its packages hold redis-py.
+std::string redis_py(int port, const std::string& more = "") {
+  return run("/usr/bin/python3 " COMPAT_FOLDER "/redis_py.py " + std::to_string(port) + more);
+}
+
+TEST(Compat, RedisPy) {
+  const Redis alone;
+  EXPECT_EQ(redis_py(alone.port), "");
+  const Redis behind;
+  const Nearlane server(url_of(behind));
+  EXPECT_EQ(redis_py(server.resp), "");
+}
+
+TEST(Compat, RedisPyWithTheEmbeddedStore) {
+  const Nearlane server("memory:");
+  EXPECT_EQ(redis_py(server.resp, " basic"), "");
+}
+
+/// Its default tests, which are commands of all types, one at a time and pipelined.
+TEST(Compat, RedisBenchmark) {
+  const Redis behind;
+  const Nearlane server(url_of(behind));
+  for (const char* how : {"", " -P 16", " -r 1000 -d 1000"}) {
+    const std::string out =
+        run("redis-benchmark -q -n 500 -c 20 -p " + std::to_string(server.resp) + how);
+    EXPECT_THAT(out, Not(HasSubstr("rror"))) << out;
+    EXPECT_THAT(out, Not(HasSubstr("exit "))) << out;
+    EXPECT_THAT(out, HasSubstr("MSET (10 keys)")) << "the last of them";
+  }
+}
+
+TEST(Compat, RedisCli) {
+  const Redis behind;
+  const Nearlane server(url_of(behind));
+  const auto cli = [&](const std::string& more) {
+    return run("redis-cli -p " + std::to_string(server.resp) + " " + more);
+  };
+  EXPECT_EQ(cli("set k v"), "OK\n");
+  EXPECT_EQ(cli("--scan --pattern 'k*'"), "k\n");
+  EXPECT_THAT(cli("--bigkeys"), HasSubstr("Biggest string found"));
+  EXPECT_THAT(cli("-3 hset h f 1"), HasSubstr("1"));
+  EXPECT_EQ(run("printf 'MULTI\\nINCR n\\nINCR n\\nEXEC\\n' | redis-cli -p " +
+                std::to_string(server.resp)),
+            "OK\nQUEUED\nQUEUED\n1\n2\n");
+  EXPECT_EQ(run("redis-cli -p " + std::to_string(server.resp) +
+                " eval 'return redis.call(\"get\",KEYS[1])' 1 k"),
+            "v\n");
+  EXPECT_THAT(run("redis-cli -p " + std::to_string(server.resp) + " --latency -i 1 | head -c 10"),
+              Not(HasSubstr("rror")));
+  EXPECT_THAT(
+      run("printf '*3\\r\\n$3\\r\\nSET\\r\\n$1\\r\\nx\\r\\n$1\\r\\ny\\r\\n' | redis-cli -p " +
+          std::to_string(server.resp) + " --pipe"),
+      HasSubstr("errors: 0, replies: 1"));
+}
+
+}  // namespace
+}  // namespace nearlane::live
