@@ -94,7 +94,6 @@ class CacheSession final : public Session,
   /// False: the command must wait.
   bool dispatch(Args args);
   bool answer_here(const CommandSpec* spec, Args args);
-  bool run(const CommandSpec& spec, Args args);
 
   // What Redis answers (relayed.cc).
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
@@ -104,7 +103,8 @@ class CacheSession final : public Session,
   void forsaken() noexcept override;
   void tell_host();
 
-  // Commands that may ask L2 (cache_session.cc).
+  // Commands that may ask L2 (data_commands.cc).
+  bool run(const CommandSpec& spec, Args args);
   bool get(Args args);
   bool mget(Args args);
   bool store(const CommandSpec& spec, const KeyRef& key, std::string_view value,
