@@ -16,11 +16,12 @@ CORE = {
     "core/base": set(),
     "core/protocol": {"core/base"},
     "core/entry": {"core/base"},
+    "core/guard": {"core/base"},
     "core/audit": {"core/base", "core/entry"},
     "core/l1": {"core/base", "core/entry"},
     "core/cohere": {"core/base", "core/protocol", "core/entry"},
     "core/l2": {"core/base", "core/protocol", "core/entry", "core/cohere"},
-    "core/tier": {"core/base", "core/protocol", "core/entry", "core/audit", "core/l1", "core/l2", "core/cohere"},
+    "core/tier": {"core/base", "core/protocol", "core/entry", "core/guard", "core/audit", "core/l1", "core/l2", "core/cohere"},
 }
 # Rooms whose headers may name Asio: they exist to do I/O.
 ASIO_ROOMS = ("core/l2/redis", "servers/", "harness/")

@@ -75,7 +75,7 @@ void Fetch::settle(const Answer& answer) noexcept {
   if (ended_by_pttl || unheard) tier_.forget_in_other_dbs(key);
 }
 
-void Fetch::complete(Answer answer) noexcept {
+void Fetch::finish(Answer answer) noexcept {
   const Result<Lookup> result = lookup_of(answer, entry_);
   for (auto& waiter : waiters) {
     if (result) Counts::add(result->entry ? Count::l2_hits : Count::l2_misses);
@@ -108,7 +108,7 @@ void Store::settle(const Answer& answer) noexcept {
   if (answer.error) tier_.forget_after(*answer.error, command.key.ref());
 }
 
-void Store::complete(Answer answer) noexcept {
+void Store::finish(Answer answer) noexcept {
   if (auto error = error_of(answer)) return done_(*error);
   if (new_here && answer.reply.is_ok()) tier_.hint_at(command.key.ref());
   done_(StoreOutcome{.stored = answer.reply.is_ok(), .existed = answer.existed});
@@ -145,7 +145,7 @@ void Touch::settle(const Answer& answer) noexcept {
   if (answer.error) tier_.forget_after(*answer.error, key);
 }
 
-void Touch::complete(Answer answer) noexcept {
+void Touch::finish(Answer answer) noexcept {
   const auto error = error_of(answer);
   for (const auto& waiter : waiters) {
     if (error) {
@@ -165,7 +165,7 @@ void Raw::forget_all() noexcept {
   for (const Key& key : written_) tier_.forget(key.ref());
 }
 
-void Raw::complete(Answer answer) noexcept {
+void Raw::finish(Answer answer) noexcept {
   if (command.undeclared && !answer.error) {
     // Which keys it wrote nobody knows, but every lane has heard of it once it has answered a
     // command sent now.

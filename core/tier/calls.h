@@ -19,20 +19,41 @@
 
 namespace nearlane::tier {
 
+/// A call on somebody's behalf, which the breaker may refuse and learns from.
+class Guarded : public cohere::Call {
+ public:
+  Guarded(TieredCache::Impl& tier, cohere::Command what) : Call(std::move(what)), tier_(tier) {}
+
+  void complete(cohere::Answer answer) noexcept final {
+    tier_.note_outcome(answer);
+    finish(std::move(answer));
+  }
+  /// It was not sent, and will not be.
+  void refuse(const Error& why) noexcept {
+    const cohere::Answer answer = cohere::Answer::failed(why.code, why.detail);
+    settle(answer);
+    finish(answer);
+  }
+
+ protected:
+  /// Answers whoever asked.
+  virtual void finish(cohere::Answer answer) noexcept = 0;
+
+  TieredCache::Impl& tier_;
+};
+
 /// GET from L2: installs, and answers all who joined.
-class Fetch final : public cohere::Call {
+class Fetch final : public Guarded {
  public:
   Fetch(TieredCache::Impl& tier, const KeyRules& rules, Key key, TimePoint deadline)
-      : Call({.op = cohere::Op::fetch,
-              .key = std::move(key),
-              .announced = rules.l1,
-              .deadline = deadline}),
+      : Guarded(tier, {.op = cohere::Op::fetch,
+                       .key = std::move(key),
+                       .announced = rules.l1,
+                       .deadline = deadline}),
         flight(command.key),
-        tier_(tier),
         rules_(rules) {}
 
   void settle(const cohere::Answer& answer) noexcept override;
-  void complete(cohere::Answer answer) noexcept override;
 
   Flights::Flight flight;
   std::vector<TieredCache::GetHandler> waiters;  // those who did not join by way of the flight
@@ -40,51 +61,53 @@ class Fetch final : public cohere::Call {
   std::uint8_t unused = 0;
 
  private:
-  TieredCache::Impl& tier_;
+  void finish(cohere::Answer answer) noexcept override;
+
   const KeyRules& rules_;
   EntryPtr entry_;
 };
 
 /// Renews a lapsed lease, then looks again.
-class Confirm final : public cohere::Call {
+class Confirm final : public Guarded {
  public:
-  Confirm(cohere::Command what, std::function<void(std::optional<Error>)> done)
-      : Call(std::move(what)), done_(std::move(done)) {}
+  Confirm(TieredCache::Impl& tier, cohere::Command what,
+          std::function<void(std::optional<Error>)> done)
+      : Guarded(tier, std::move(what)), done_(std::move(done)) {}
   void settle(const cohere::Answer&) noexcept override {}
-  void complete(cohere::Answer answer) noexcept override { done_(std::move(answer.error)); }
 
  private:
+  void finish(cohere::Answer answer) noexcept override { done_(std::move(answer.error)); }
+
   std::function<void(std::optional<Error>)> done_;
 };
 
 /// SET whose value we know: L1 takes it when L2 has written it and will announce the next change.
-class Store final : public cohere::Call {
+class Store final : public Guarded {
  public:
   Store(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what,
         TieredCache::SetHandler done)
-      : Call(std::move(what)),
+      : Guarded(tier, std::move(what)),
         flight(command.key),
-        tier_(tier),
         rules_(rules),
         done_(std::move(done)) {}
 
   void settle(const cohere::Answer& answer) noexcept override;
-  void complete(cohere::Answer answer) noexcept override;
 
   Flights::Flight flight;
   bool new_here = false;  // L1 knew nothing of the key, so the others are told of it
 
  private:
-  TieredCache::Impl& tier_;
+  void finish(cohere::Answer answer) noexcept override;
+
   const KeyRules& rules_;
   TieredCache::SetHandler done_;
 };
 
 /// EXPIRE and its kin: L1 keeps its copy and moves the deadline.
-class Touch final : public cohere::Call {
+class Touch final : public Guarded {
  public:
   Touch(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what)
-      : Call(std::move(what)), flight(command.key), tier_(tier), rules_(rules) {}
+      : Guarded(tier, std::move(what)), flight(command.key), rules_(rules) {}
 
   /// Touches of one key to one time are one flight among slides.
   static Key slide_key(const KeyRef& key, std::chrono::milliseconds ttl) {
@@ -98,13 +121,13 @@ class Touch final : public cohere::Call {
   }
 
   void settle(const cohere::Answer& answer) noexcept override;
-  void complete(cohere::Answer answer) noexcept override;
 
   Flights::Flight flight;
   std::vector<TieredCache::ReplyHandler> waiters;  // those who did not join by way of the slide
 
  private:
-  TieredCache::Impl& tier_;
+  void finish(cohere::Answer answer) noexcept override;
+
   const KeyRules& rules_;
   std::optional<Key> joint_;
   std::optional<Slides::Flight> slide_;
@@ -112,20 +135,19 @@ class Touch final : public cohere::Call {
 
 /// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has
 /// settled.
-class Raw final : public cohere::Call {
+class Raw final : public Guarded {
  public:
   Raw(TieredCache::Impl& tier, cohere::Command what, std::vector<Key> written,
       TieredCache::ReplyHandler done)
-      : Call(std::move(what)), tier_(tier), written_(std::move(written)), done_(std::move(done)) {}
+      : Guarded(tier, std::move(what)), written_(std::move(written)), done_(std::move(done)) {}
 
   void settle(const cohere::Answer& answer) noexcept override;
-  void complete(cohere::Answer answer) noexcept override;
   void forget_all() noexcept;
 
  private:
+  void finish(cohere::Answer answer) noexcept override;
   static void answer_with(cohere::Answer answer, const TieredCache::ReplyHandler& done);
 
-  TieredCache::Impl& tier_;
   std::vector<Key> written_;
   TieredCache::ReplyHandler done_;
 };

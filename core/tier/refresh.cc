@@ -129,7 +129,7 @@ void TieredCache::Impl::read_unasked(Wanted wanted) {
   if (needless) return;
   Counts::add(count_of(wanted.why));
   Counts::add(Count::fills);
-  l2_->submit(std::move(call));
+  send(std::move(call));
 }
 
 }  // namespace nearlane::tier

@@ -98,7 +98,7 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
   auto call = std::make_unique<Store>(*impl_, rules, std::move(command), std::move(done));
   call->new_here = rules.prefetch && rules.l1 && impl_->is_new_here(key);
   impl_->flights_.begin(call->flight, impl_->config_.now());
-  impl_->l2_->submit(std::move(call));
+  impl_->send(std::move(call));
 }
 
 void TieredCache::remove(const KeyRef& key, TimePoint deadline, BoolHandler done) {
@@ -183,7 +183,7 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
                .deadline = deadline};
   auto call = std::make_unique<Raw>(*impl_, std::move(what), std::move(written), std::move(done));
   call->forget_all();
-  impl_->l2_->submit(std::move(call));
+  impl_->send(std::move(call));
 }
 
 void TieredCache::forget(std::uint32_t db, std::span<const std::string> names) noexcept {
@@ -204,6 +204,10 @@ std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
 
 void TieredCache::sweep(TimePoint now, std::size_t max) noexcept { impl_->l1_->sweep(now, max); }
 
+void TieredCache::probe() { impl_->probe(); }
+guard::Breaker::State TieredCache::breaker() const {
+  return impl_->breaker_.state(impl_->config_.now());
+}
 void TieredCache::refill() { impl_->refill(); }
 void TieredCache::audit(TimePoint now) { impl_->audit(now); }
 const audit::Auditor& TieredCache::auditor() const noexcept { return impl_->auditor_; }
@@ -216,7 +220,7 @@ l1::L1Stats TieredCache::l1_stats() const noexcept { return impl_->l1_->stats();
 std::string_view TieredCache::l1_name() const noexcept { return impl_->l1_->name(); }
 std::string_view TieredCache::l1_policy() const noexcept { return impl_->l1_->policy(); }
 std::string_view TieredCache::l2_name() const noexcept { return impl_->l2_->name(); }
-l2::Health TieredCache::l2_health() const { return impl_->l2_->health(); }
+l2::Health TieredCache::l2_health() const { return impl_->health(); }
 l2::Capabilities TieredCache::l2_capabilities() const noexcept {
   return impl_->l2_->capabilities();
 }

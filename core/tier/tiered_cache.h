@@ -8,7 +8,7 @@
 // Units:     deadlines are absolute, on the monotonic clock.
 // Errors:    those of l2::L2Backend, and l2_error with L2's own text (a wrong type, out of memory).
 //            After timeout and connection_lost a write's outcome is unknown, and L1 forgets the
-//            key.
+//            key. unavailable also where the breaker is open: nothing was sent.
 // Threads:   any. find* under an epoch::Guard. A handler runs on a thread of L2's choice, at times
 //            before the call returns; it must be short, and posts home what is not.
 // Lifetime:  outlives all calls: stop() first. Views passed in are copied before the call returns.
@@ -33,6 +33,7 @@
 #include "core/base/key.h"
 #include "core/base/result.h"
 #include "core/entry/entry.h"
+#include "core/guard/breaker.h"
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
 #include "core/protocol/reply.h"
@@ -115,6 +116,7 @@ enum class Count : std::uint8_t {
   background_uses,  // values fetched so that were served
   hints_sent,
   hints_heard,
+  refused,  // calls that the breaker kept from L2
   count,
 };
 using Counts = ThreadCounters<Count>;
@@ -144,7 +146,9 @@ struct TierConfig {
   /// it would have to wait.
   std::function<void(Duration, std::function<void()>)> after = {};
   std::size_t max_revocations = 4096;  // under way at once
-  audit::AuditConfig audit = {};       // its lease is L2's
+  /// Where most calls fail, L2 is not asked for a while (core/guard/breaker.h).
+  bool breaker = false;
+  audit::AuditConfig audit = {};  // its lease is L2's
   /// Of each verdict, at the place in the lane's order where it was given: short, and calls nothing here.
   std::function<void(const audit::Finding&)> on_finding = {};
   bool record_events = false;  // for explain(): 1.3 MiB
@@ -228,6 +232,9 @@ class TieredCache {
   /// `max`.
   void sweep(TimePoint now, std::size_t max) noexcept;
 
+  /// Housekeeping as well, by the same loop: L2 is probed, when it was not asked for long enough.
+  void probe();
+  [[nodiscard]] guard::Breaker::State breaker() const;
   /// Housekeeping as well, by the same loop: what L1 had of a lane that was lost, and is back, is read again in the
   /// background, the hottest first.
   void refill();

@@ -43,7 +43,7 @@ void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
         }
         get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
       };
-      return l2_->submit(std::make_unique<Confirm>(std::move(ping), std::move(again)));
+      return send(std::make_unique<Confirm>(*this, std::move(ping), std::move(again)));
     }
   }
   fetch(std::move(key), from, deadline, std::move(done));
@@ -57,7 +57,7 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
     call->waiters.push_back(std::move(done));
     flights_.begin(call->flight, now);
     Counts::add(Count::fills);
-    return l2_->submit(std::move(call));
+    return send(std::move(call));
   }
   std::unique_ptr<Fetch> call;
   EntryPtr found;
@@ -83,7 +83,7 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
     return;
   }
   Counts::add(Count::fills);
-  l2_->submit(std::move(call));
+  send(std::move(call));
 }
 
 void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
@@ -125,7 +125,7 @@ void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
   }
   Counts::add(Count::writes);
   flights_.begin(call->flight, now);
-  l2_->submit(std::move(call));
+  send(std::move(call));
 }
 
 Duration TieredCache::Impl::slack_of(const KeyRules& rules,
@@ -164,8 +164,8 @@ void TieredCache::Impl::barrier(TimePoint deadline,
   round->done = std::move(done);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     Command ping{.op = Op::confirm, .key = Key(0, std::string()), .lane = i, .deadline = deadline};
-    l2_->submit(
-        std::make_unique<Confirm>(std::move(ping), [round](const std::optional<Error>& error) {
+    l2_->submit(std::make_unique<Confirm>(
+        *this, std::move(ping), [round](const std::optional<Error>& error) {
           // A lane whose connection is gone has bumped its epoch: it serves nothing that it had.
           const bool gone =
               error && (error->code == Errc::unavailable || error->code == Errc::connection_lost ||

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 #include "core/cohere/flights.h"
 #include "core/cohere/install_rules.h"
 #include "core/cohere/lane_view.h"
+#include "core/guard/breaker.h"
 #include "core/tier/tiered_cache.h"
 
 namespace nearlane::tier {
@@ -28,6 +30,8 @@ namespace nearlane::tier {
 using Flights = cohere::Flights<TieredCache::GetHandler>;
 /// Touches under way that an equal one may join.
 using Slides = cohere::Flights<TieredCache::ReplyHandler>;
+
+class Guarded;
 
 class TieredCache::Impl final : public cohere::Listener {
  public:
@@ -40,6 +44,7 @@ class TieredCache::Impl final : public cohere::Listener {
         l1_(std::move(l1)),
         l2_(std::move(l2)),
         lanes_(l2_->lanes()),
+        chance_(config_.breaker ? std::random_device{}() : 0),
         queue_(config_.refresh),
         auditor_(audit_config(config_, *l2_)),
         recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
@@ -151,6 +156,19 @@ class TieredCache::Impl final : public cohere::Listener {
   bool slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint now) noexcept;
   void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
 
+  // Whether L2 is asked: guarding.cc.
+
+  /// To L2, unless the breaker says that it is not asked.
+  void send(std::unique_ptr<Guarded> call) noexcept;
+  void note_outcome(const cohere::Answer& answer) noexcept;
+  /// L2's own, and no call has a chance where the breaker is open.
+  [[nodiscard]] l2::Health health() const;
+  /// Probes L2 where the breaker wants to know; by one thread.
+  void probe();
+  [[nodiscard]] std::uint32_t chance() noexcept {
+    return chance_.fetch_add(0x9E37'79B9U, std::memory_order_relaxed);  // 2^32 / golden ratio
+  }
+
   // Reading in the background: refresh.cc.
 
   /// Whether what is read unasked can be of use.
@@ -199,6 +217,8 @@ class TieredCache::Impl final : public cohere::Listener {
   Slides slides_;
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
+  guard::Breaker breaker_;
+  std::atomic<std::uint32_t> chance_;
   RefreshQueue queue_;
   std::atomic<bool> armed_{false};  // pump() will run
   std::atomic<unsigned> lanes_to_refill_{

@@ -164,6 +164,8 @@ void add_tiers(Page& page, const Sources& sources) {
       .add({}, sum(Count::confirmations));
   page.counter("nearlane_invalidations_total", "Changes by others that L2 announced")
       .add({{"source", "l2"}}, sum(Count::invalidations));
+  page.counter("nearlane_l2_refused_total", "Calls that the breaker kept from L2")
+      .add({}, sum(Count::refused));
   page.counter("nearlane_writes_total", "Writes sent to L2").add({}, sum(Count::writes));
   page.counter("nearlane_revocations_total", "Strict revocations, of these writes")
       .add({}, sum(Count::revocations));
@@ -203,6 +205,11 @@ std::string metrics_page(const Sources& sources) {
              "Connections to Redis that speak for clients, idle ones among them")
       .add({}, sources.relays ? sources.relays() : 0);
   page.gauge("nearlane_l2_ready", "Whether calls to L2 have a fair chance").add({}, health.ready);
+  auto& breaker = page.gauge("nearlane_breaker_state", "1 for the state in which the breaker is");
+  for (const auto state : {guard::Breaker::State::closed, guard::Breaker::State::open,
+                           guard::Breaker::State::half_open, guard::Breaker::State::ramp}) {
+    breaker.add({{"state", std::string(guard::name_of(state))}}, sources.tier.breaker() == state);
+  }
   const Coherence coherence = coherence_in_force(sources);
   page.gauge("nearlane_coherence_mode", "1 for the mode in force")
       .add({{"mode", std::string(coherence.mode)},

@@ -96,6 +96,7 @@ tier::TierConfig tier_config(const Config& config) {
                         .max_stale = config.max_stale,
                         .lease = config.lease,
                         .max_revocations = config.max_revocations,
+                        .breaker = true,
                         .audit = {.rate = config.audit_rate},
                         .on_finding = log_finding,
                         .record_events = true,
@@ -255,6 +256,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   }
   p.loops.every(kSweepEvery, [&tier = *p.tier] {
     tier.sweep(Clock::now(), kSweepEntries);
+    tier.probe();
     tier.refill();
     tier.audit(Clock::now());
   });

@@ -1,0 +1,105 @@
+#include "core/guard/breaker.h"
+
+#include <algorithm>
+
+namespace nearlane::guard {
+
+std::string_view name_of(Breaker::State state) noexcept {
+  static constexpr std::array<std::string_view, 4> kNames = {"closed", "open", "half_open", "ramp"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::int64_t Breaker::part_of(TimePoint now) noexcept {
+  return now.time_since_epoch() / (kWindow / kParts);
+}
+
+bool Breaker::admits(TimePoint now, std::uint32_t chance) {
+  if (closed_.load(std::memory_order_relaxed)) return true;
+  const std::lock_guard lock(mutex_);
+  close_if_ramp_is_over(now);
+  if (state_ != State::ramp) return state_ == State::closed;
+  const auto steps = static_cast<unsigned>((now - ramp_since_) / kRampStep);
+  return chance % (1U << (kRampSteps - steps)) == 0;
+}
+
+void Breaker::note(bool failed, TimePoint now, std::uint32_t chance) {
+  const std::lock_guard lock(mutex_);
+  close_if_ramp_is_over(now);
+  if (state_ == State::ramp) {
+    ++ramp_.calls;
+    ramp_.failures += failed ? 1 : 0;
+    if (ramp_.calls >= kLeastCalls && ramp_.failures * kRampPart >= ramp_.calls) open(now, chance);
+    return;
+  }
+  // What was asked before it opened may end later: it says nothing of now.
+  if (state_ != State::closed) return;
+  const std::int64_t number = part_of(now);
+  Part& part = window_[static_cast<std::size_t>(number) % kParts];
+  if (part.number != number) part = {.number = number};
+  ++part.calls;
+  if (!failed) return;
+  ++part.failures;
+  std::uint32_t calls = 0;
+  std::uint32_t failures = 0;
+  for (const Part& each : window_) {
+    if (each.number <= number - static_cast<std::int64_t>(kParts)) continue;
+    calls += each.calls;
+    failures += each.failures;
+  }
+  if (calls >= kLeastCalls && 2 * failures >= calls) open(now, chance);
+}
+
+void Breaker::trip(TimePoint now, std::uint32_t chance) {
+  const std::lock_guard lock(mutex_);
+  close_if_ramp_is_over(now);
+  if (state_ == State::closed || state_ == State::ramp) open(now, chance);
+}
+
+unsigned Breaker::probes_due(TimePoint now) {
+  if (closed_.load(std::memory_order_relaxed)) return 0;
+  const std::lock_guard lock(mutex_);
+  if (state_ != State::open || now < hold_until_) return 0;
+  state_ = State::half_open;
+  probes_left_ = kProbes;
+  return kProbes;
+}
+
+void Breaker::probed(bool failed, TimePoint now, std::uint32_t chance) {
+  const std::lock_guard lock(mutex_);
+  // One of several that failed has opened it already; the others end when they end.
+  if (state_ != State::half_open || probes_left_ == 0) return;
+  if (failed) return open(now, chance);
+  if (--probes_left_ != 0) return;
+  state_ = State::ramp;
+  ramp_since_ = now;
+  ramp_ = {};
+}
+
+Breaker::State Breaker::state(TimePoint now) const {
+  const std::lock_guard lock(mutex_);
+  return ramp_is_over(now) ? State::closed : state_;
+}
+
+void Breaker::open(TimePoint now, std::uint32_t chance) {
+  if (state_ == State::closed && closed_since_ != TimePoint::min() &&
+      now - closed_since_ >= kStable)
+    openings_ = 0;
+  const Duration hold = std::min(kLongestHold, kFirstHold * (1 << std::min(openings_, 8U)));
+  // From half as long to half longer.
+  const auto spread = hold / 2 + hold / 1024 * static_cast<std::int64_t>(chance % 1024);
+  ++openings_;
+  state_ = State::open;
+  hold_until_ = now + spread;
+  probes_left_ = 0;
+  closed_.store(false, std::memory_order_relaxed);
+}
+
+void Breaker::close_if_ramp_is_over(TimePoint now) {
+  if (!ramp_is_over(now)) return;
+  state_ = State::closed;
+  closed_since_ = ramp_since_ + kRampSteps * kRampStep;
+  window_ = {};
+  closed_.store(true, std::memory_order_relaxed);
+}
+
+}  // namespace nearlane::guard

@@ -1,0 +1,77 @@
+// Whether L2 is asked: what the breaker is told, and what becomes of a call that it refuses.
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "core/tier/calls.h"
+#include "core/tier/tiered_cache_impl.h"
+
+namespace nearlane::tier {
+namespace {
+
+using cohere::Answer;
+using cohere::Command;
+
+/// A probe that is not answered by then has failed.
+constexpr Duration kProbeTimeout = std::chrono::milliseconds(500);
+
+/// What a store answers that cannot serve anybody now.
+constexpr std::array<std::string_view, 3> kAway = {"LOADING ", "MASTERDOWN ", "CLUSTERDOWN "};
+
+/// Of ours, those that say something of L2.
+constexpr std::array kFailures = {Errc::timeout, Errc::unavailable, Errc::connection_lost,
+                                  Errc::protocol, Errc::busy};
+
+bool is_failure(const Answer& answer) noexcept {
+  if (answer.error) return std::ranges::find(kFailures, answer.error->code) != kFailures.end();
+  return answer.reply.is_error() && std::ranges::any_of(kAway, [&](std::string_view code) {
+           return answer.reply.text.starts_with(code);
+         });
+}
+
+}  // namespace
+
+void TieredCache::Impl::send(std::unique_ptr<Guarded> call) noexcept {
+  if (breaker_.admits(config_.now(), chance())) return l2_->submit(std::move(call));
+  Counts::add(Count::refused);
+  call->refuse(
+      {Errc::unavailable,
+       "most calls failed of late, so it is not asked; it is tried again within a second"});
+}
+
+void TieredCache::Impl::note_outcome(const Answer& answer) noexcept {
+  if (!config_.breaker || (answer.error && answer.error->code == Errc::shutting_down)) return;
+  const TimePoint now = config_.now();
+  breaker_.note(is_failure(answer), now, chance());
+  // One lane that is reconnecting is a thing of a moment; without any, nothing can be asked.
+  if (answer.error && answer.error->code == Errc::unavailable && l2_->health().lanes_up == 0)
+    breaker_.trip(now, chance());
+}
+
+l2::Health TieredCache::Impl::health() const {
+  l2::Health health = l2_->health();
+  const auto state = breaker_.state(config_.now());
+  if (state == guard::Breaker::State::open || state == guard::Breaker::State::half_open) {
+    health.ready = false;
+    health.detail = "not asked, since most calls failed; " + health.detail;
+  }
+  return health;
+}
+
+void TieredCache::Impl::probe() {
+  const TimePoint now = config_.now();
+  const unsigned due = breaker_.probes_due(now);
+  for (unsigned i = 0; i < due; ++i) {
+    Command ping{.op = cohere::Op::confirm,
+                 .key = Key(0, std::string()),
+                 .lane = lanes_.size() * i / due,
+                 .deadline = now + kProbeTimeout};
+    l2_->submit(std::make_unique<Confirm>(
+        *this, std::move(ping), [this](const std::optional<Error>& error) {
+          breaker_.probed(error.has_value(), config_.now(), chance());
+        }));
+  }
+}
+
+}  // namespace nearlane::tier

@@ -1,0 +1,316 @@
+// The commands of CacheSession that concern the data: which way each goes, and what becomes of L2's answer.
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/dispatch.hpp>
+
+#include "servers/resp/cache_session.h"
+#include "servers/resp/errors.h"
+#include "servers/resp/set_options.h"
+
+namespace nearlane::resp {
+
+using loop::AnsweredBy;
+using loop::Outcome;
+using protocol::Reply;
+
+namespace {
+
+/// An MGET of more words goes to L2 whole: a fetch for each key would keep the loop from its other
+/// clients.
+constexpr std::size_t kMostGathered = 1024;
+
+std::vector<std::string> to_strings(std::span<const std::string_view> args) {
+  return {args.begin(), args.end()};
+}
+
+const std::size_t kGet = index_of(*find_command("get"));
+
+}  // namespace
+
+bool CacheSession::run(const CommandSpec& spec, Args args) {
+  switch (spec.route) {
+    case Route::get:
+      return get(args);
+    case Route::mget:
+      return args.size() > kMostGathered ? execute(spec, args) : mget(args);
+    case Route::set:
+    case Route::setex: {
+      const auto set =
+          spec.route == Route::set ? parse_set(args) : parse_setex(args, spec.name == "psetex");
+      if (!set) return execute(spec, args);
+      return store(spec, {client_.db, args[1]}, set->value, set->options);
+    }
+    case Route::setnx:
+      return store(spec, {client_.db, args[1]}, args[2], {.condition = tier::Condition::if_absent});
+    case Route::touch:
+      return touch(spec, args);
+    case Route::revoke:
+      return revoke(spec, args);
+    case Route::read_key:
+    case Route::write_key:
+    case Route::whole:
+      return execute(spec, args);
+    case Route::local:
+      break;
+  }
+  return true;
+}
+
+bool CacheSession::get(Args args) {
+  const KeyRef key(client_.db, args[1]);
+  const std::size_t lane = context_.tier.lane_of(key);
+  if (order_.whole_unanswered()) return false;
+  if (order_.bypasses_l1(lane)) {
+    fetch(key, tier::ReadFrom::through_l2);
+    return true;
+  }
+  if (const Entry* entry = context_.tier.find(key, now_)) {
+    reply_hit(*entry);
+    count(kGet, AnsweredBy::l1, Outcome::hit);
+    return true;
+  }
+  if (!order_.may_send(Order::Kind::read, lane)) return false;
+  fetch(key, way_of(key));
+  return true;
+}
+
+/// Where the lease has lapsed a read may need two commands, between which no write of ours may come.
+tier::ReadFrom CacheSession::way_of(const KeyRef& key) const {
+  return context_.tier.lease_lapsed(key, Clock::now()) ? tier::ReadFrom::l1_first
+                                                       : tier::ReadFrom::l1_in_order;
+}
+Order::Kind CacheSession::kind_of(tier::ReadFrom from) noexcept {
+  return from == tier::ReadFrom::l1_first ? Order::Kind::read_twice : Order::Kind::read;
+}
+
+void CacheSession::fetch(const KeyRef& key, tier::ReadFrom from) {
+  const Order::Kind kind = kind_of(from);
+  order_.sent(kind, context_.tier.lane_of(key));
+  const std::uint64_t number = open_slot();
+  context_.tier.get(
+      Key(key), from, Clock::now() + context_.l2_timeout,
+      [self = shared_from_this(), number, kind](Result<tier::Lookup> found) {
+        boost::asio::dispatch(self->context_.home.context(), [self, number, kind,
+                                                              found = std::move(found)] {
+          Slot& mine = *self->slot(number);
+          if (found.has_error()) {
+            self->answer_error(mine, found.error(), false);
+            self->count(kGet, AnsweredBy::l2, Outcome::error);
+          } else {
+            const bool is_there = static_cast<bool>(found->entry);
+            if (is_there) {
+              mine.entry = found->entry;
+            } else {
+              protocol::append_null(mine.text, mine.version);
+            }
+            self->count(kGet, found->source == tier::Source::l1 ? AnsweredBy::l1 : AnsweredBy::l2,
+                        is_there ? Outcome::hit : Outcome::miss);
+          }
+          self->complete(number, kind);
+        });
+      });
+}
+
+/// An MGET under way: what was found so far, and how many answers are still to come.
+struct CacheSession::Gather {
+  std::vector<EntryPtr> entries;
+  std::size_t open = 0;
+  Error error{};
+  bool failed = false;
+  bool from_l2 = false;
+};
+
+bool CacheSession::mget(Args args) {
+  static const std::size_t kMget = index_of(*find_command("mget"));
+  if (!order_.only_reads()) return false;
+  const Args names = args.subspan(1);
+  auto gather = std::make_shared<Gather>();
+  gather->entries.resize(names.size());
+  std::vector<std::size_t> missing;
+  for (std::size_t from = 0; from < names.size(); from += kRun) {
+    const std::size_t size = std::min(kRun, names.size() - from);
+    std::vector<KeyRef> keys;
+    for (std::size_t i = 0; i < size; ++i) keys.emplace_back(client_.db, names[from + i]);
+    context_.tier.find_batch(keys, std::span(found_).first(size), now_);
+    for (std::size_t i = 0; i < size; ++i) {
+      gather->entries[from + i] = EntryPtr::pin(found_[i]);
+      if (found_[i] == nullptr) missing.push_back(from + i);
+    }
+  }
+  const std::uint64_t number = open_slot();
+  gather->open =
+      missing.size() + 1;  // one for this function, so that inline answers do not finish early
+  const auto finish = [self = shared_from_this(), gather, number] {
+    if (--gather->open > 0) return;
+    Slot& mine = *self->slot(number);
+    std::size_t size = 0;
+    for (const EntryPtr& entry : gather->entries) size += entry ? entry->resp_bulk().size() : 5;
+    if (size > self->context_.limits.max_held) {
+      gather->failed = true;
+      gather->error = {Errc::too_large, "the values of one MGET are too many bytes together"};
+    }
+    if (gather->failed) {
+      self->answer_error(mine, gather->error, false);
+    } else {
+      mine.text.reserve(size + 16);
+      protocol::append_array_header(mine.text, gather->entries.size());
+      for (const EntryPtr& entry : gather->entries) {
+        if (entry) {
+          mine.text.append(entry->resp_bulk());
+        } else {
+          protocol::append_null(mine.text, mine.version);
+        }
+      }
+    }
+    if (!gather->from_l2) ++self->l1_answers_;
+    self->count(kMget, gather->from_l2 ? AnsweredBy::l2 : AnsweredBy::l1,
+                gather->failed ? Outcome::error : Outcome::ok);
+    self->complete(number, Order::Kind::read);
+  };
+  // The whole MGET is one more read beside those of its keys, so that it is answered after them.
+  gather->from_l2 = !missing.empty();
+  order_.sent(Order::Kind::read, context_.tier.lane_of({client_.db, names[0]}));
+  for (const std::size_t i : missing) {
+    Key key(client_.db, std::string(names[i]));
+    const tier::ReadFrom from = way_of(key.ref());
+    const Order::Kind kind = kind_of(from);
+    order_.sent(kind, context_.tier.lane_of(key.ref()));
+    context_.tier.get(
+        std::move(key), from, Clock::now() + context_.l2_timeout,
+        [self = shared_from_this(), gather, i, kind, finish](Result<tier::Lookup> found) {
+          boost::asio::dispatch(self->context_.home.context(),
+                                [self, gather, i, kind, finish, found = std::move(found)] {
+                                  if (found.has_value()) {
+                                    gather->entries[i] = found->entry;
+                                  } else if (!found.error().detail.starts_with("WRONGTYPE")) {
+                                    // A key of another type is nil to MGET.
+                                    gather->failed = true;
+                                    gather->error = found.error();
+                                  }
+                                  self->order_.answered(kind);
+                                  finish();
+                                });
+        });
+  }
+  finish();
+  return true;
+}
+
+bool CacheSession::store(const CommandSpec& spec, const KeyRef& key, std::string_view value,
+                         tier::StoreOptions options) {
+  const std::size_t lane = context_.tier.lane_of(key);
+  if (!order_.may_send(Order::Kind::write, lane)) return false;
+  order_.sent(Order::Kind::write, lane);
+  const std::uint64_t number = open_slot();
+  const bool as_number = spec.route == Route::setnx;
+  context_.tier.set(
+      key, value, options, Clock::now() + context_.l2_timeout,
+      [self = shared_from_this(), number, as_number,
+       id = index_of(spec)](Result<tier::StoreOutcome> done) {
+        boost::asio::dispatch(
+            self->context_.home.context(), [self, number, as_number, id, done = std::move(done)] {
+              Slot& mine = *self->slot(number);
+              if (done.has_error()) {
+                self->answer_error(mine, done.error(), true);
+              } else if (as_number) {
+                protocol::append_integer(mine.text, done->stored ? 1 : 0);
+              } else if (done->stored) {
+                protocol::append_simple(mine.text, "OK");
+              } else {
+                protocol::append_null(mine.text, mine.version);
+              }
+              self->count(id, AnsweredBy::l2, done.has_error() ? Outcome::error : Outcome::ok);
+              self->complete(number, Order::Kind::write);
+            });
+      });
+  return true;
+}
+
+/// Brings a reply of L2 home to its slot.
+tier::TieredCache::ReplyHandler CacheSession::reply_handler(std::uint64_t number, Order::Kind kind,
+                                                            bool writes, std::size_t id) {
+  return [self = shared_from_this(), number, kind, writes, id](Result<Reply> reply) {
+    boost::asio::dispatch(
+        self->context_.home.context(), [self, number, kind, writes, id, reply = std::move(reply)] {
+          Slot& mine = *self->slot(number);
+          if (reply.has_error()) {
+            self->answer_error(mine, reply.error(), writes);
+          } else {
+            protocol::append_reply(mine.text, *reply, mine.version);
+          }
+          const bool failed = reply.has_error() || reply->is_error();
+          if (id < commands().size()) {
+            self->count(id, AnsweredBy::l2, failed ? Outcome::error : Outcome::ok);
+          }
+          self->complete(number, kind);
+        });
+  };
+}
+
+bool CacheSession::touch(const CommandSpec& spec, Args args) {
+  const KeyRef key(client_.db, args[1]);
+  const std::size_t lane = context_.tier.lane_of(key);
+  const auto slide = slide_of(spec, args);
+  if (slide && context_.tier.slide(key, *slide, now_)) {
+    append_to_tail([](std::string& out) { protocol::append_integer(out, 1); });
+    ++l1_answers_;
+    count(index_of(spec), AnsweredBy::l1, Outcome::ok);
+    return true;
+  }
+  if (!order_.may_send(Order::Kind::write, lane)) return false;
+  order_.sent(Order::Kind::write, lane);
+  const std::uint64_t number = open_slot();
+  context_.tier.touch(key, to_strings(args), Clock::now() + context_.l2_timeout,
+                      reply_handler(number, Order::Kind::write, true, index_of(spec)), slide);
+  return true;
+}
+
+/// How far a touch slides the key's end, if L1 may answer it, as it might a read: not where a write of the key's lane
+/// is unanswered.
+std::optional<std::chrono::milliseconds> CacheSession::slide_of(const CommandSpec& spec,
+                                                                Args args) const {
+  const bool milliseconds = spec.name == "pexpire";
+  if (!milliseconds && spec.name != "expire") return {};
+  const std::size_t lane = context_.tier.lane_of({client_.db, args[1]});
+  if (order_.whole_unanswered() || order_.bypasses_l1(lane)) return {};
+  return parse_slide(args, milliseconds);
+}
+
+bool CacheSession::revoke(const CommandSpec& spec, Args args) {
+  const KeyRef key(client_.db, args[1]);
+  const std::size_t lane = context_.tier.lane_of(key);
+  if (!order_.may_send(Order::Kind::write, lane)) return false;
+  order_.sent(Order::Kind::write, lane);
+  context_.tier.revoke(key, Clock::now() + context_.l2_timeout,
+                       [answer = reply_handler(open_slot(), Order::Kind::write, true,
+                                               index_of(spec))](Result<bool> removed) {
+                         if (!removed) return answer(removed.error());
+                         answer(Reply::number(*removed ? 1 : 0));
+                       });
+  return true;
+}
+
+bool CacheSession::execute(const CommandSpec& spec, Args args) {
+  tier::RawCommand raw{.db = client_.db, .args = {}, .keys = {}};
+  raw.writes = spec.flags.find("write") != std::string_view::npos;
+  const auto keys = key_positions(spec, args.size());
+  for (std::size_t i = keys.first; i < keys.end; i += keys.step) raw.keys.emplace_back(args[i]);
+  Order::Kind kind = Order::Kind::whole;
+  std::size_t lane = 0;
+  if (raw.keys.size() == 1) {
+    kind = raw.writes ? Order::Kind::write : Order::Kind::read;
+    lane = context_.tier.lane_of({client_.db, raw.keys.front()});
+  }
+  if (!order_.may_send(kind, lane)) return false;
+  raw.args = to_strings(args);
+  order_.sent(kind, lane);
+  const std::uint64_t number = open_slot();
+  const bool writes = raw.writes;
+  const std::size_t id = find_command(spec.name) == nullptr ? commands().size() : index_of(spec);
+  context_.tier.execute(std::move(raw), Clock::now() + context_.l2_timeout,
+                        reply_handler(number, kind, writes, id));
+  return true;
+}
+
+}  // namespace nearlane::resp
