@@ -18,7 +18,7 @@ bool Breaker::admits(TimePoint now, std::uint32_t chance) {
   const std::lock_guard lock(mutex_);
   close_if_ramp_is_over(now);
   if (state_ != State::ramp) return state_ == State::closed;
-  const auto steps = static_cast<unsigned>((now - ramp_since_) / kRampStep);
+  const auto steps = static_cast<unsigned>((now - ramp_since_) / ramp_step_);
   return chance % (1U << (kRampSteps - steps)) == 0;
 }
 
@@ -72,6 +72,7 @@ void Breaker::probed(bool failed, TimePoint now, std::uint32_t chance) {
   if (--probes_left_ != 0) return;
   state_ = State::ramp;
   ramp_since_ = now;
+  ramp_step_ = std::clamp<Duration>((now - away_since_) / kRampSteps, Duration(1), kRampStep);
   ramp_ = {};
 }
 
@@ -84,6 +85,7 @@ void Breaker::open(TimePoint now, std::uint32_t chance) {
   if (state_ == State::closed && closed_since_ != TimePoint::min() &&
       now - closed_since_ >= kStable)
     openings_ = 0;
+  if (state_ == State::closed) away_since_ = now;
   const Duration hold = std::min(kLongestHold, kFirstHold * (1 << std::min(openings_, 8U)));
   // From half as long to half longer.
   const auto spread = hold / 2 + hold / 1024 * static_cast<std::int64_t>(chance % 1024);
@@ -97,7 +99,7 @@ void Breaker::open(TimePoint now, std::uint32_t chance) {
 void Breaker::close_if_ramp_is_over(TimePoint now) {
   if (!ramp_is_over(now)) return;
   state_ = State::closed;
-  closed_since_ = ramp_since_ + kRampSteps * kRampStep;
+  closed_since_ = ramp_since_ + kRampSteps * ramp_step_;
   window_ = {};
   closed_.store(true, std::memory_order_relaxed);
 }

@@ -8,6 +8,7 @@
 //        │                                                   └────────────────────────────────────────────┘  │
 //        └── all are admitted ◄──── twice as many each kRampStep, from one in 64 ────────────────────────────┘
 //
+// A ramp takes no longer than L2 was away: whoever was not asked for a moment has no herd before it.
 // A hold is twice the one before, up to kLongestHold, until the breaker has been closed for a minute: what flaps is left
 // alone for longer. It is spread by half, so that instances do not probe together. Probes are ours, no user's call.
 //
@@ -68,7 +69,7 @@ class Breaker {
 
   void open(TimePoint now, std::uint32_t chance);
   [[nodiscard]] bool ramp_is_over(TimePoint now) const noexcept {
-    return state_ == State::ramp && now - ramp_since_ >= kRampSteps * kRampStep;
+    return state_ == State::ramp && now - ramp_since_ >= kRampSteps * ramp_step_;
   }
   void close_if_ramp_is_over(TimePoint now);
   [[nodiscard]] static std::int64_t part_of(TimePoint now) noexcept;
@@ -79,7 +80,9 @@ class Breaker {
   std::array<Part, kParts> window_{};
   TimePoint closed_since_ = TimePoint::min();
   TimePoint hold_until_{};
+  TimePoint away_since_{};  // when it opened, having been closed
   TimePoint ramp_since_{};
+  Duration ramp_step_ = kRampStep;
   Part ramp_;              // what came of the calls since then
   unsigned openings_ = 0;  // in a row
   unsigned probes_left_ = 0;

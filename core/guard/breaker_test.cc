@@ -115,6 +115,20 @@ TEST_F(BreakerTest, RampsUpBeforeItCloses) {
   EXPECT_EQ(state(), State::closed);
 }
 
+TEST_F(BreakerTest, ARampTakesNoLongerThanL2WasAway) {
+  open();
+  now += 300ms;
+  ASSERT_EQ(breaker.probes_due(now), Breaker::kProbes);
+  for (unsigned i = 0; i < Breaker::kProbes; ++i) breaker.probed(false, now, kMiddle);
+  EXPECT_EQ(admitted(), 100);
+  now += 50ms;
+  EXPECT_EQ(admitted(), 200);
+  now += 249ms;
+  EXPECT_EQ(state(), State::ramp);
+  now += 1ms;
+  EXPECT_EQ(state(), State::closed);
+}
+
 TEST_F(BreakerTest, ARampEndsWhereATwentiethFails) {
   open();
   come_to_ramp();

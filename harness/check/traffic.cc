@@ -11,6 +11,8 @@ namespace nearlane::harness {
 namespace {
 
 constexpr std::size_t kSettleBatch = 64;
+/// Faults have ended by then.
+constexpr Duration kSettlePatience = std::chrono::seconds(10);
 constexpr std::size_t kExamples = 5;
 constexpr Duration kAfterFailure = std::chrono::milliseconds(2);
 
@@ -242,7 +244,17 @@ void Traffic::run(Client& client) {
 }
 
 /// What one door says of every key; absence is the empty text, which no document is.
+/// An instance may need a moment until it asks its store again.
 Result<std::vector<std::string>> Traffic::read_all(const Door& door, Settled& settled) {
+  const TimePoint end = Clock::now() + kSettlePatience;
+  for (;;) {
+    auto values = read_all_once(door, settled);
+    if (values || Clock::now() > end) return values;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+Result<std::vector<std::string>> Traffic::read_all_once(const Door& door, Settled& settled) {
   BatchClient client(door.protocol, door.endpoint, std::chrono::seconds(10));
   std::vector<std::string> values;
   std::string trouble;

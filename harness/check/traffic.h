@@ -110,6 +110,7 @@ class Traffic {
   void make_batch(Client& client);
   void judge(Client& client, std::size_t at, const Reply& reply, TimePoint when);
   [[nodiscard]] Result<std::vector<std::string>> read_all(const Door& door, Settled& settled);
+  [[nodiscard]] Result<std::vector<std::string>> read_all_once(const Door& door, Settled& settled);
   [[nodiscard]] Endpoint store() const;
 
   TrafficOptions options_;
