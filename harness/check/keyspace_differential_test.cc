@@ -6,7 +6,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include "core/l2/memory/keyspace.h"
+#include "core/l2/embedded/keyspace.h"
+#include "core/l2/memory/map_store.h"
 #include "core/protocol/writer.h"
 #include "harness/check/command_gen.h"
 #include "harness/check/raw_client.h"
@@ -15,8 +16,10 @@
 namespace nearlane::harness {
 namespace {
 
-using l2::memory::Keyspace;
+using l2::embedded::Keyspace;
 using protocol::Reply;
+
+constexpr std::uint64_t kPlenty = std::uint64_t{1} << 30U;
 
 WallTime wall_now() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(WallClock::now());
@@ -41,7 +44,8 @@ class KeyspaceDifferential : public testing::Test {
 TEST_F(KeyspaceDifferential, AnswersAnyCommandsAsRedisDoes) {
   EXPECT_TRUE(rc::check([this] {
     const auto commands = *any_commands();
-    Keyspace keyspace;
+    l2::memory::MapStore store(kPlenty);
+    Keyspace keyspace(store);
     std::string pipeline = to_bytes({"FLUSHALL"});
     for (const auto& command : commands) pipeline += to_bytes(command);
     std::vector<Reply> ours;
@@ -133,7 +137,8 @@ TEST_F(KeyspaceDifferential, AnswersTheCornersAsRedisDoes) {
       {"RANDOMKEY", "x"},
       {"KEYS"},
   };
-  Keyspace keyspace;
+  l2::memory::MapStore store(kPlenty);
+  Keyspace keyspace(store);
   for (const auto& command : commands) {
     const Reply theirs = ask_redis(command);
     const Reply ours = execute(keyspace, command);
@@ -152,7 +157,8 @@ TEST_F(KeyspaceDifferential, MatchesAnyPatternAsRedisDoes) {
       return *rc::gen::resize(static_cast<int>(most),
                               rc::gen::container<std::string>(rc::gen::elementOf(alphabet)));
     };
-    Keyspace keyspace;
+    l2::memory::MapStore store(kPlenty);
+    Keyspace keyspace(store);
     RC_ASSERT(ask_redis({"FLUSHALL"}) == Reply::ok());
     for (int i = 0; i < 8; ++i) {
       const Words set = {"SET", text(5), "v"};
