@@ -1,5 +1,6 @@
 #include "core/l2/rocksdb/database.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <system_error>
@@ -16,6 +17,9 @@
 namespace nearlane::l2::rocks {
 
 namespace {
+
+const std::string kData = "data";
+const std::string kDeadlines = "deadlines";
 
 // What a session store may cost beside its L1, unless it is measured to need more.
 constexpr std::size_t kBlockCacheBytes = std::size_t{64} << 20U;
@@ -131,17 +135,38 @@ Error describe(const std::string& path, const rocksdb::Status& status) {
   return unusable(path, "cannot be opened: " + text);
 }
 
+/// A database of somebody else's is left as it is: opening it would add our column families.
+std::optional<Error> check_owner(const DiskConfig& config) {
+  std::vector<std::string> families;
+  const rocksdb::DBOptions options = database_options(config);
+  const auto listed = rocksdb::DB::ListColumnFamilies(options, config.path, &families);
+  // What cannot be listed does not exist yet, or opening it will say what is wrong.
+  if (!listed.ok() || std::find(families.begin(), families.end(), kData) != families.end())
+    return {};
+  rocksdb::DB* opened = nullptr;
+  const auto status = rocksdb::DB::OpenForReadOnly(
+      rocksdb::Options(options, rocksdb::ColumnFamilyOptions()), config.path, &opened);
+  if (!status.ok()) return describe(config.path, status);
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  const std::unique_ptr<rocksdb::Iterator> any(db->NewIterator(rocksdb::ReadOptions()));
+  any->SeekToFirst();
+  // Empty: our own first start was killed.
+  if (any->Valid()) return unusable(config.path, "is a RocksDB database, but not one of ours");
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> Database::open(const DiskConfig& config) {
   if (auto error = check_path(config.path)) return *error;
+  if (auto error = check_owner(config)) return *error;
   static const EmptyExpired empty_expired;
   const auto cache = rocksdb::NewLRUCache(kBlockCacheBytes);
   auto data_options = family(kWriteBufferBytes, kWriteBuffers, cache);
   data_options.compaction_filter = &empty_expired;
   const auto small = family(kSmallWriteBufferBytes, kWriteBuffers, cache);
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
-      {rocksdb::kDefaultColumnFamilyName, small}, {"data", data_options}, {"deadlines", small}};
+      {rocksdb::kDefaultColumnFamilyName, small}, {kData, data_options}, {kDeadlines, small}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
   const auto status =

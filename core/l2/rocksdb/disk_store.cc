@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
+#include <rocksdb/env.h>
 #include <rocksdb/write_batch.h>
 
 #include "core/l2/rocksdb/database.h"
@@ -20,6 +22,7 @@ using embedded::kNever;
 
 namespace {
 
+const std::string kClosed = "the directory could not be opened again";
 constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
 
 std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
@@ -52,7 +55,8 @@ Slot& slot_of(embedded::Store::Entry& entry) { return static_cast<Slot&>(entry);
 
 struct DiskStore::State {
   DiskConfig config;
-  std::unique_ptr<Database> database;
+  std::unique_ptr<Database> database;  // null: opening it again has failed
+  std::mutex opening;                  // between that and sync(), which another thread calls
   std::unordered_map<std::string, std::unique_ptr<Slot>> slots;  // by data key: since the commit
   std::set<std::uint32_t> cleared;                               // databases, since the commit
   std::map<std::uint32_t, std::uint64_t> sizes;
@@ -88,6 +92,10 @@ Slot* DiskStore::State::load(std::uint32_t db, std::string_view name) {
   std::string key = data_key(db, name);
   if (const auto found = slots.find(key); found != slots.end()) return found->second.get();
   auto slot = std::make_unique<Slot>(db, name);
+  if (!database) {
+    fail(kClosed);
+    return nullptr;
+  }
   if (!cleared.contains(db)) {
     rocksdb::PinnableSlice stored;
     const auto status = (*database)->Get(rocksdb::ReadOptions(), database->data, key, &stored);
@@ -127,6 +135,7 @@ void DiskStore::State::kill(Slot& slot) {
 }
 
 std::optional<std::string> DiskStore::State::load_sizes() {
+  committed_sizes.clear();
   const std::unique_ptr<rocksdb::Iterator> line(
       (*database)->NewIterator(rocksdb::ReadOptions(), database->meta));
   for (line->Seek(std::string(kSizeKey));
@@ -241,6 +250,7 @@ void DiskStore::clear() {
 }
 
 std::size_t DiskStore::sweep(std::int64_t now, std::size_t max) {
+  if (!state_->database) return 0;
   std::size_t erased = 0;
   for (const auto& [db, size] : state_->committed_sizes) {
     auto& bound = state_->no_deadline_before[db];
@@ -295,6 +305,10 @@ Cursor DiskStore::scan(std::uint32_t db, Cursor from, std::size_t count, std::in
                        const Visit& visit) {
   constexpr Cursor kEnd = Cursor{1} << embedded::kCursorBits;
   if (from >= kEnd) return 0;
+  if (!state_->database) {
+    state_->fail(kClosed);
+    return 0;
+  }
   Cursor next = kEnd;  // everything before it is visited
   if (!state_->cleared.contains(db)) {
     const std::string end = database_end(db);
@@ -340,6 +354,10 @@ std::optional<std::string> DiskStore::take_failure() {
 }
 
 std::optional<std::string> DiskStore::commit() {
+  if (!state_->database) {
+    discard();
+    return kClosed;
+  }
   const Database& database = *state_->database;
   rocksdb::WriteBatch batch;
   for (const std::uint32_t db : state_->cleared) {
@@ -377,15 +395,30 @@ void DiskStore::discard() noexcept {
 }
 
 std::optional<std::string> DiskStore::sync() {
+  const std::lock_guard lock(state_->opening);
+  if (!state_->database) return kClosed;
   const auto status = (*state_->database)->SyncWAL();
   if (!status.ok()) return status.ToString();
   return std::nullopt;
 }
 
 std::optional<std::string> DiskStore::resume() {
-  const auto status = (*state_->database)->Resume();
+  if (state_->database && (*state_->database)->Resume().ok() && !sync()) return std::nullopt;
+  // Not every error is one that RocksDB forgives: a log that could not be synced cannot be trusted again. Opening
+  // anew reads what it holds into a table, which is synced, and begins another log. But as long as the disk takes
+  // nothing, what is open is better than nothing: it can be read.
+  const std::string probe = state_->config.path + "/PROBE";
+  rocksdb::Env* env = state_->config.env != nullptr ? state_->config.env : rocksdb::Env::Default();
+  const auto status = rocksdb::WriteStringToFile(env, "can it be written?", probe, true);
+  (void)env->DeleteFile(probe);
   if (!status.ok()) return status.ToString();
-  return sync();
+  discard();
+  const std::lock_guard lock(state_->opening);
+  state_->database.reset();
+  auto opened = Database::open(state_->config);
+  if (!opened) return opened.error().detail;
+  state_->database = std::move(*opened);
+  return state_->load_sizes();
 }
 
 void DiskStore::compact() {

@@ -69,7 +69,8 @@ class DiskStore final : public embedded::Store {
 
   /// Syncs what was committed.
   [[nodiscard]] std::optional<std::string> sync();
-  /// After a failed commit: whether it can write again.
+  /// After a failed commit or sync, with nothing uncommitted: whether it can write again. Opens the directory again
+  /// if need be; while that fails, so does everything else.
   [[nodiscard]] std::optional<std::string> resume();
 
   /// Compacts everything now.
