@@ -157,6 +157,7 @@ Reply hincrby(Context& call) {
 Reply hincrbyfloat(Context& call) {
   const auto by = read_float(call.args[3]);
   if (!by) return Reply::error("ERR value is not a valid float");
+  if (!is_finite(*by)) return Reply::error("ERR value is NaN or Infinity");
   Hash hash(call);
   if (hash.wrong()) return wrong_type();
   const auto* field = hash.fields.find(call.args[2]);

@@ -1,6 +1,8 @@
 // KEYS, RANDOMKEY and SCAN: commands that go through the keys of a database.
-#include <charconv>
+#include <cctype>
+#include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <string>
@@ -69,18 +71,25 @@ std::optional<Reply> read_options(std::span<const std::string_view> args, ScanOp
   return std::nullopt;
 }
 
+/// As Redis's strtoul takes it: nothing is 0, and a sign is allowed.
+std::optional<Cursor> read_cursor(std::string_view text) {
+  const std::string terminated(text.substr(0, text.find('\0')));
+  if (std::isspace(static_cast<unsigned char>(terminated.c_str()[0])) != 0) return std::nullopt;
+  char* end = nullptr;
+  errno = 0;
+  const Cursor cursor = std::strtoul(terminated.c_str(), &end, 10);
+  if (*end != '\0' || errno == ERANGE) return std::nullopt;
+  return cursor;
+}
+
 Reply scan(Context& call) {
-  Cursor from = 0;
-  const std::string_view text = call.args[1];
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), from);
-  if (failed != std::errc() || end != text.data() + text.size()) {
-    return Reply::error("ERR invalid cursor");
-  }
+  const auto from = read_cursor(call.args[1]);
+  if (!from) return Reply::error("ERR invalid cursor");
   ScanOptions options;
   if (auto error = read_options(call.args.subspan(2), options)) return *error;
   std::vector<Reply> names;
   const Cursor next = call.store.scan(
-      call.db, from, static_cast<std::size_t>(options.count), call.now,
+      call.db, *from, static_cast<std::size_t>(options.count), call.now,
       [&](const Store::Entry& entry) {
         if (!options.type.empty() && !is_option(options.type, type_name(entry.second.kind))) return;
         if (matches(options.pattern, entry.first)) names.push_back(Reply::bulk(entry.first));
