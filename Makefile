@@ -22,7 +22,7 @@ build: deps ## release build into build/release, programs in build/release/bin
 	@cmake --build --preset release -j $(JOBS)
 
 run: build ## the server on its embedded store, RESP 127.0.0.1:6380, HTTP 127.0.0.1:8080
-	@$(BIN)/nearlane --l2 memory:
+	@$(BIN)/nearlane
 
 bench: build ## the scenario suite; SUITE=smoke|standard|full, LABEL=name of the results folder
 	@$(BIN)/nearlane-bench run --suite $(SUITE) --label $(LABEL)

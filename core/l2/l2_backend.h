@@ -74,6 +74,14 @@ class L2Backend {
   virtual void stop() noexcept = 0;
 };
 
+/// When an embedded store on disk syncs what it has written, which decides what a power cut may cost. Killing the
+/// process costs nothing in any mode.
+enum class Fsync : std::uint8_t {
+  always,    // before a write is acknowledged: nothing
+  everysec,  // once a second: what is younger
+  no,        // when the system does: what it had not
+};
+
 struct L2Config {
   std::string url = "memory:";
   unsigned pool = 32;  // lanes
@@ -83,11 +91,13 @@ struct L2Config {
   std::size_t lane_queue = 4096;  // commands in flight or waiting on one lane
   bool hints = false;             // a connection for hints between instances
   std::uint64_t memory_bytes = std::uint64_t{1} << 30U;  // of memory:
+  Fsync fsync = Fsync::everysec;                         // of rocksdb:
+  std::size_t disk_queue = 65'536;                       // calls that wait for rocksdb:
 };
 
-/// Makes the backend that the URL names: none:, memory:, redis://[user:pass@]host[:port][/db].
+/// Makes the backend that the URL names: none:, memory:, rocksdb:PATH, redis://[user:pass@]host[:port][/db].
 /// `loops` run its connections and outlive it. Errors: invalid_argument, naming what is wrong with
-/// the URL.
+/// the URL, or why its directory cannot be used.
 [[nodiscard]] Result<std::unique_ptr<L2Backend>> make_l2(
     const L2Config& config, std::span<boost::asio::io_context* const> loops);
 

@@ -6,6 +6,7 @@
 #include "core/l2/none/none_backend.h"
 #include "core/l2/redis/redis_backend.h"
 #include "core/l2/redis/redis_url.h"
+#include "core/l2/rocksdb/rocksdb_backend.h"
 
 namespace nearlane::l2 {
 
@@ -14,15 +15,20 @@ Result<std::unique_ptr<L2Backend>> make_l2(const L2Config& config,
   const std::string_view url = config.url;
   if (url == "none:") return make_none_backend();
   if (url == "memory:") return make_memory_backend(config.memory_bytes);
+  if (constexpr std::string_view kDisk = "rocksdb:"; url.starts_with(kDisk)) {
+    return make_rocksdb_backend(
+        {.path = std::string(url.substr(kDisk.size())), .fsync = config.fsync}, config.disk_queue);
+  }
   if (url.starts_with("redis://")) {
     auto parsed = parse_redis_url(url);
     if (!parsed) return parsed.error();
     return make_redis_backend(*parsed, config, loops);
   }
   const std::string scheme(url.substr(0, url.find(':')));
-  return Error{Errc::invalid_argument, "l2: '" + scheme +
-                                           ":' is not a store that this build has; there are "
-                                           "none:, memory: and redis://host[:port][/db]"};
+  return Error{Errc::invalid_argument,
+               "l2: '" + scheme +
+                   ":' is not a store that this build has; there are "
+                   "none:, memory:, rocksdb:PATH and redis://host[:port][/db]"};
 }
 
 }  // namespace nearlane::l2

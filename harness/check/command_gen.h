@@ -16,11 +16,12 @@ namespace nearlane::harness {
 
 using Words = std::vector<std::string>;
 
-/// Commands on strings, keys and expiry, as every L2 serves them.
+/// Commands on strings, hashes, keys and expiry, as every L2 serves them.
 [[nodiscard]] rc::Gen<std::vector<Words>> any_commands();
 
 /// Whether two replies to `command` say the same: byte for byte, but for clocks (remaining times may
-/// differ by two seconds) and for the order of KEYS.
+/// differ by two seconds) and for the order of KEYS, SCAN and a
+/// hash's fields.
 [[nodiscard]] bool agree(const Words& command, protocol::Reply a, protocol::Reply b);
 
 [[nodiscard]] std::string to_bytes(const Words& command);

@@ -6,7 +6,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include "core/l2/memory/keyspace.h"
+#include "core/l2/embedded/keyspace.h"
+#include "core/l2/embedded/test_stores.h"
 #include "core/protocol/writer.h"
 #include "harness/check/command_gen.h"
 #include "harness/check/raw_client.h"
@@ -15,7 +16,7 @@
 namespace nearlane::harness {
 namespace {
 
-using l2::memory::Keyspace;
+using l2::embedded::Keyspace;
 using protocol::Reply;
 
 WallTime wall_now() {
@@ -27,7 +28,7 @@ Reply execute(Keyspace& keyspace, const Words& command) {
   return keyspace.execute(0, args, wall_now());
 }
 
-class KeyspaceDifferential : public testing::Test {
+class BesideRedis : public testing::Test {
  protected:
   Reply ask_redis(const Words& command) {
     EXPECT_TRUE(client.send(to_bytes(command)));
@@ -38,17 +39,26 @@ class KeyspaceDifferential : public testing::Test {
   RawClient client = RawClient::connect(redis.endpoint()).value();
 };
 
-TEST_F(KeyspaceDifferential, AnswersAnyCommandsAsRedisDoes) {
+class KeyspaceDifferential : public BesideRedis, public testing::WithParamInterface<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Stores, KeyspaceDifferential,
+                         testing::ValuesIn(l2::embedded::test_store_names()),
+                         [](const auto& tested) { return tested.param; });
+
+TEST_P(KeyspaceDifferential, AnswersAnyCommandsAsRedisDoes) {
   EXPECT_TRUE(rc::check([this] {
     const auto commands = *any_commands();
-    Keyspace keyspace;
+    const auto stored = l2::embedded::make_test_store(GetParam(), l2::embedded::kPlenty);
+    Keyspace keyspace(stored->store());
     std::string pipeline = to_bytes({"FLUSHALL"});
     for (const auto& command : commands) pipeline += to_bytes(command);
     std::vector<Reply> ours;
     ours.reserve(commands.size());
     RC_ASSERT(client.send(pipeline).has_value());
     RC_ASSERT(client.read().value().reply == Reply::ok());
-    for (const auto& command : commands) ours.push_back(execute(keyspace, command));
+    for (const auto& command : commands) {
+      ours.push_back(execute(keyspace, command));
+      stored->end_command();
+    }
     for (std::size_t i = 0; i < commands.size(); ++i) {
       const Reply theirs = client.read().value().reply;
       if (!agree(commands[i], ours[i], theirs)) {
@@ -68,7 +78,7 @@ TEST_F(KeyspaceDifferential, AnswersAnyCommandsAsRedisDoes) {
   }));
 }
 
-TEST_F(KeyspaceDifferential, AnswersTheCornersAsRedisDoes) {
+TEST_P(KeyspaceDifferential, AnswersTheCornersAsRedisDoes) {
   const std::string long_float = "1" + std::string(4000, '0');
   const std::vector<Words> commands = {
       {"SET", "past", "v", "PXAT", "1"},
@@ -132,11 +142,57 @@ TEST_F(KeyspaceDifferential, AnswersTheCornersAsRedisDoes) {
       {"GET", "dup"},
       {"RANDOMKEY", "x"},
       {"KEYS"},
+      {"FLUSHALL"},
+      {"SET", "s", "1"},
+      {"HSET", "h", "a", "1", "b", "x"},
+      {"HSET", "h", "a"},
+      {"HSET", "h", "a", "1", "b"},
+      {"HMSET", "h", "a", "1", "b"},
+      {"HSET", "s", "a", "1"},
+      {"HGETALL", "s"},
+      {"HGETALL", "none"},
+      {"HMGET", "none", "a", "b"},
+      {"HDEL", "none", "a"},
+      {"HINCRBY", "h", "b", "1"},
+      {"HINCRBY", "h", "a", "9223372036854775807"},
+      {"HINCRBY", "h", "a", "x"},
+      {"HINCRBY", "s", "a", "x"},
+      {"HINCRBYFLOAT", "h", "b", "1"},
+      {"HINCRBYFLOAT", "h", "a", "1.5"},
+      {"HINCRBYFLOAT", "h", "a", "inf"},
+      {"HINCRBYFLOAT", "h", "a", "nan"},
+      {"HINCRBYFLOAT", "s", "a", "x"},
+      {"HINCRBYFLOAT", "s", "a", "inf"},
+      {"INCRBYFLOAT", "h", "x"},
+      {"SETRANGE", "h", "x", "x"},
+      {"SETRANGE", "h", "0", ""},
+      {"GETRANGE", "h", "0", "x"},
+      {"GETRANGE", "h", "-1", "-5"},
+      {"GETEX", "h", "EX", "x"},
+      {"SET", "h", "v", "GET"},
+      {"SET", "h", "v", "NX", "GET"},
+      {"SET", "h", "v", "EX", "0", "GET"},
+      {"GETSET", "h", "v"},
+      {"MGET", "h", "s"},
+      {"TYPE", "h"},
+      {"SETNX", "h", "v"},
+      {"SCAN", "0", "COUNT", "0"},
+      {"SCAN", "0", "COUNT", "x"},
+      {"SCAN", "0", "MATCH"},
+      {"SCAN", "0", "what", "x"},
+      {"SCAN", " 0"},
+      {"SCAN", "0x"},
+      {"SCAN", ""},
+      {"SCAN", "99999999999999999999999"},
+      {"SCAN", "0", "TYPE", "Hash", "COUNT", "1000000"},
+      {"SCAN", "0", "TYPE", "nonsense", "COUNT", "1000000"},
   };
-  Keyspace keyspace;
+  const auto stored = l2::embedded::make_test_store(GetParam(), l2::embedded::kPlenty);
+  Keyspace keyspace(stored->store());
   for (const auto& command : commands) {
     const Reply theirs = ask_redis(command);
     const Reply ours = execute(keyspace, command);
+    stored->end_command();
     std::string shown;
     protocol::append_reply(shown, ours, protocol::Version::resp3);
     shown += " but redis: ";
@@ -145,14 +201,15 @@ TEST_F(KeyspaceDifferential, AnswersTheCornersAsRedisDoes) {
   }
 }
 
-TEST_F(KeyspaceDifferential, MatchesAnyPatternAsRedisDoes) {
+TEST_F(BesideRedis, MatchesAnyPatternAsRedisDoes) {
   EXPECT_TRUE(rc::check([this] {
     const std::string alphabet = "ab*?[]^-\\";
     const auto text = [&](std::size_t most) {
       return *rc::gen::resize(static_cast<int>(most),
                               rc::gen::container<std::string>(rc::gen::elementOf(alphabet)));
     };
-    Keyspace keyspace;
+    l2::memory::MapStore store(l2::embedded::kPlenty);
+    Keyspace keyspace(store);
     RC_ASSERT(ask_redis({"FLUSHALL"}) == Reply::ok());
     for (int i = 0; i < 8; ++i) {
       const Words set = {"SET", text(5), "v"};

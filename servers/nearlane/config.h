@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/l2/l2_backend.h"
 #include "servers/loop/address.h"
 
 namespace nearlane::server {
@@ -40,7 +41,8 @@ struct PrefixConfig {
 struct Config {
   loop::Address resp{.kind = loop::Address::Kind::tcp, .host = "127.0.0.1", .port = 6380};
   loop::Address http{.kind = loop::Address::Kind::tcp, .host = "127.0.0.1", .port = 8080};
-  std::string l2 = "memory:";
+  std::string l2 = "rocksdb:./data";
+  l2::Fsync l2_fsync = l2::Fsync::everysec;
   unsigned threads = 0;        // 0: one a core
   std::uint64_t l1_bytes = 0;  // 0: a quarter of the memory
   std::uint64_t l1_entries = 0;

@@ -50,15 +50,20 @@ TEST_F(ConfigTest, AFlagWinsOverTheEnvironmentOverTheFileOverTheDefault) {
 
 TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
   const std::map<std::string_view, std::string> values = {
-      {"resp", "127.0.0.1:1"},   {"http", "off"},          {"l2", "none:"},
-      {"threads", "2"},          {"l1-bytes", "64MiB"},    {"l1-entries", "10"},
-      {"l1-map", "mutex"},       {"l1-policy", "none"},    {"profile", "v3.0"},
-      {"coherence", "lanes"},    {"lease", "100ms"},       {"pool", "4"},
-      {"l2-timeout", "1s"},      {"max-value", "1MiB"},    {"max-connections", "9"},
-      {"drain-timeout", "1s"},   {"api-key-file", "f"},    {"password-file", "f"},
-      {"insecure-bind", "true"}, {"l1-ttl", "1h"},         {"negative-ttl", "2s"},
-      {"max-stale", "0"},        {"max-revocations", "7"}, {"refresh-rate", "5"},
-      {"refresh-bytes", "1MiB"}, {"refresh-queue", "9"},   {"audit-rate", "5"},
+      {"resp", "127.0.0.1:1"}, {"http", "off"},
+      {"l2", "none:"},         {"l2-fsync", "no"},
+      {"threads", "2"},        {"l1-bytes", "64MiB"},
+      {"l1-entries", "10"},    {"l1-map", "mutex"},
+      {"l1-policy", "none"},   {"profile", "v3.0"},
+      {"coherence", "lanes"},  {"lease", "100ms"},
+      {"pool", "4"},           {"l2-timeout", "1s"},
+      {"max-value", "1MiB"},   {"max-connections", "9"},
+      {"drain-timeout", "1s"}, {"api-key-file", "f"},
+      {"password-file", "f"},  {"insecure-bind", "true"},
+      {"l1-ttl", "1h"},        {"negative-ttl", "2s"},
+      {"max-stale", "0"},      {"max-revocations", "7"},
+      {"refresh-rate", "5"},   {"refresh-bytes", "1MiB"},
+      {"refresh-queue", "9"},  {"audit-rate", "5"},
       {"max-relays", "3"},
   };
   for (const Option& option : options()) {

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -147,6 +148,22 @@ inline std::string run_until(const std::string& line, const std::string& wanted)
   } while (out != wanted && std::chrono::steady_clock::now() < until);
   return out;
 }
+
+/// A place for one store on disk, removed at the end.
+class Directory {
+ public:
+  Directory() { EXPECT_NE(::mkdtemp(path_.data()), nullptr); }
+  ~Directory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  [[nodiscard]] std::string url() const { return "rocksdb:" + path_ + "/data"; }
+
+ private:
+  std::string path_ = std::filesystem::temp_directory_path() / "nearlane-disk-XXXXXX";
+};
 
 struct Nearlane {
   explicit Nearlane(const std::string& l2, std::vector<std::string> more = {}) {

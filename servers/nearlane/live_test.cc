@@ -19,7 +19,7 @@
 namespace nearlane::live {
 namespace {
 
-/// On 1 and 2 loops, over the embedded store and over Redis.
+/// On 1 and 2 loops, over the embedded stores and over Redis.
 class Live : public testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   Live() {
@@ -29,6 +29,7 @@ class Live : public testing::TestWithParam<std::tuple<const char*, const char*>>
       redis_ = std::make_unique<Redis>();
       store = "redis://127.0.0.1:" + std::to_string(redis_->port);
     }
+    if (store == "rocksdb") store = directory_.url();
     server_ = std::make_unique<Nearlane>(store, std::vector<std::string>{"--threads", threads});
     cli_ = "redis-cli -p " + std::to_string(server_->resp) + " ";
   }
@@ -43,17 +44,20 @@ class Live : public testing::TestWithParam<std::tuple<const char*, const char*>>
     EXPECT_GE(left, seconds - 20);
   }
 
+  Directory directory_;
   std::unique_ptr<Redis> redis_;
   std::unique_ptr<Nearlane> server_;
   std::string cli_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, Live,
-                         testing::Combine(testing::Values("memory:", "redis"),
+                         testing::Combine(testing::Values("memory:", "rocksdb", "redis"),
                                           testing::Values("1", "2")),
                          [](const auto& param) {
                            const std::string store = std::get<0>(param.param);
-                           return (store == "redis" ? "Redis" : "Memory") +
+                           return (store == "redis"     ? "Redis"
+                                   : store == "rocksdb" ? "Rocksdb"
+                                                        : "Memory") +
                                   std::string(std::get<1>(param.param)) + "Loops";
                          });
 

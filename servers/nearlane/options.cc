@@ -98,6 +98,17 @@ Problem set_switch(bool& target, std::string_view text) {
   return {};
 }
 
+Problem set_fsync(Config& config, std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, l2::Fsync>, 3> kModes = {
+      {{"always", l2::Fsync::always}, {"everysec", l2::Fsync::everysec}, {"no", l2::Fsync::no}}};
+  for (const auto& [name, mode] : kModes) {
+    if (text != name) continue;
+    config.l2_fsync = mode;
+    return {};
+  }
+  return fmt::format("\"{}\" is none of always, everysec, no", text);
+}
+
 Problem set_http(Config& config, std::string_view text) {
   Problem problem = set_address(config.http, text);
   if (problem) return problem;
@@ -110,13 +121,18 @@ constexpr std::array kOptions = {
            "RESP door; port 0 picks one, unix:PATH and off also work [127.0.0.1:6380]",
            [](Config& c, std::string_view t) { return set_address(c.resp, t); }},
     Option{"http", "ADDR:PORT", "HTTP door; off disables it [127.0.0.1:8080]", set_http},
-    Option{"l2", "URL",
-           "store shared by all instances: none: memory: redis://[user:pass@]host:port[/db]\n"
-           "[memory:, which forgets everything at the end, until rocksdb: exists]",
-           [](Config& c, std::string_view t) {
-             c.l2 = t;
-             return Problem();
-           }},
+    Option{
+        "l2", "URL",
+        "store: redis://[user:pass@]host:port[/db], shared by all instances; of this one alone:\n"
+        "rocksdb:DIRECTORY, memory:, none: [rocksdb:./data]",
+        [](Config& c, std::string_view t) {
+          c.l2 = t;
+          return Problem();
+        }},
+    Option{"l2-fsync", "WHEN",
+           "when rocksdb: syncs its log: always (before a write is acknowledged), everysec, no;\n"
+           "only a power cut tells them apart [everysec]",
+           set_fsync},
     Option{"threads", "N", "event loops [one a core]",
            [](Config& c, std::string_view t) { return set_number(c.threads, t, 1, 1024); }},
     Option{"l1-bytes", "SIZE", "memory of L1, such as 256MiB [a quarter of the machine's]",

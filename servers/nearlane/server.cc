@@ -192,9 +192,12 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   if (l1.has_error()) return bad("--l1-map, --l1-policy: " + l1.error().detail);
   const bool hints = std::any_of(config.prefixes.begin(), config.prefixes.end(),
                                  [](const PrefixConfig& prefix) { return prefix.prefetch; });
-  auto l2 =
-      l2::make_l2({.url = config.l2, .pool = config.pool, .lease = config.lease, .hints = hints},
-                  p.loops.contexts());
+  auto l2 = l2::make_l2({.url = config.l2,
+                         .pool = config.pool,
+                         .lease = config.lease,
+                         .hints = hints,
+                         .fsync = config.l2_fsync},
+                        p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
   tier::TierConfig tier = tier_config(config);
   tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {

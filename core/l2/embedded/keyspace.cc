@@ -1,13 +1,13 @@
-#include "core/l2/memory/keyspace.h"
+#include "core/l2/embedded/keyspace.h"
 
 #include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
 
-#include "core/l2/memory/command.h"
+#include "core/l2/embedded/command.h"
 
-namespace nearlane::l2::memory {
+namespace nearlane::l2::embedded {
 
 using protocol::Reply;
 
@@ -21,7 +21,7 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 const CommandSpec* find_command(std::string_view sent) {
   static const std::vector<CommandSpec> table = [] {
     std::vector<CommandSpec> all;
-    for (const auto specs : {string_commands(), key_commands()}) {
+    for (const auto specs : {string_commands(), hash_commands(), key_commands(), walk_commands()}) {
       all.insert(all.end(), specs.begin(), specs.end());
     }
     std::sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.name < b.name; });
@@ -47,16 +47,12 @@ Reply Keyspace::execute(std::uint32_t db, std::span<const std::string_view> args
   const auto count = static_cast<int>(args.size());
   if (spec->arity > 0 ? count != spec->arity : count < -spec->arity) return wrong_arity(spec->name);
   Context context{.store = store_,
-                  .max_value = config_.max_value,
+                  .max_value = max_value_,
                   .name = spec->name,
                   .db = db,
                   .args = args,
                   .now = now.time_since_epoch().count()};
   return spec->run(context);
-}
-
-std::size_t Keyspace::expire(WallTime now, std::size_t max) {
-  return store_.sweep(now.time_since_epoch().count(), max);
 }
 
 bool is_option(std::string_view arg, std::string_view word) {
@@ -76,4 +72,9 @@ Reply out_of_memory() {
   return Reply::error("OOM command not allowed when used memory > 'maxmemory'.");
 }
 
-}  // namespace nearlane::l2::memory
+Reply wrong_type() {
+  return Reply::error("WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+std::string_view type_name(Kind kind) { return kind == Kind::hash ? "hash" : "string"; }
+
+}  // namespace nearlane::l2::embedded

@@ -11,10 +11,10 @@
 #include <string>
 #include <string_view>
 
-#include "core/l2/memory/store.h"
+#include "core/l2/embedded/store.h"
 #include "core/protocol/reply.h"
 
-namespace nearlane::l2::memory {
+namespace nearlane::l2::embedded {
 
 struct Context {
   Store& store;
@@ -35,8 +35,12 @@ struct CommandSpec {
 
 /// Commands on the value of a key.
 [[nodiscard]] std::span<const CommandSpec> string_commands();
+/// Commands on a key's fields.
+[[nodiscard]] std::span<const CommandSpec> hash_commands();
 /// Commands on keys whatever their value, and on whole databases.
 [[nodiscard]] std::span<const CommandSpec> key_commands();
+/// Commands that go through the keys of a database.
+[[nodiscard]] std::span<const CommandSpec> walk_commands();
 
 /// Whether an option is this word, which is in lower case.
 [[nodiscard]] bool is_option(std::string_view arg, std::string_view word);
@@ -46,5 +50,7 @@ struct CommandSpec {
 [[nodiscard]] protocol::Reply not_an_integer();
 [[nodiscard]] protocol::Reply syntax_error();
 [[nodiscard]] protocol::Reply out_of_memory();
+[[nodiscard]] protocol::Reply wrong_type();
+[[nodiscard]] std::string_view type_name(Kind kind);  // as TYPE says it
 
-}  // namespace nearlane::l2::memory
+}  // namespace nearlane::l2::embedded

@@ -1,11 +1,11 @@
-#include "core/l2/memory/glob.h"
+#include "core/l2/embedded/glob.h"
 
 #include <string>
 #include <string_view>
 
 #include <gtest/gtest.h>
 
-namespace nearlane::l2::memory {
+namespace nearlane::l2::embedded {
 namespace {
 
 struct Row {
@@ -46,4 +46,4 @@ TEST(Glob, DoesNotExplodeOnManyStars) {
 }
 
 }  // namespace
-}  // namespace nearlane::l2::memory
+}  // namespace nearlane::l2::embedded

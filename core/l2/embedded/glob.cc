@@ -1,10 +1,10 @@
-#include "core/l2/memory/glob.h"
+#include "core/l2/embedded/glob.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <utility>
 
-namespace nearlane::l2::memory {
+namespace nearlane::l2::embedded {
 
 namespace {
 
@@ -73,4 +73,4 @@ bool glob_matches(std::string_view pattern, std::string_view text) noexcept {
   }
 }
 
-}  // namespace nearlane::l2::memory
+}  // namespace nearlane::l2::embedded

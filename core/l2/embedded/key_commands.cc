@@ -1,15 +1,12 @@
 // DEL to TTL: commands that do not look at a key's value.
 #include <algorithm>
 #include <limits>
-#include <random>
 #include <string>
-#include <vector>
 
-#include "core/l2/memory/command.h"
-#include "core/l2/memory/glob.h"
+#include "core/l2/embedded/command.h"
 #include "core/protocol/integer.h"
 
-namespace nearlane::l2::memory {
+namespace nearlane::l2::embedded {
 
 using protocol::Reply;
 
@@ -39,7 +36,8 @@ Reply exists(Context& call) {
 }
 
 Reply type(Context& call) {
-  return Reply::simple(call.find(call.args[1]) == nullptr ? "none" : "string");
+  const Store::Entry* entry = call.find(call.args[1]);
+  return Reply::simple(entry == nullptr ? "none" : std::string(type_name(entry->second.kind)));
 }
 
 struct ExpireOptions {
@@ -155,22 +153,6 @@ Reply flushall(Context& call) {
   return Reply::ok();
 }
 
-Reply keys(Context& call) {
-  std::vector<Reply> names;
-  call.store.walk(call.db, call.now, [&](const Store::Entry& entry) {
-    if (call.args[1] == "*" || glob_matches(call.args[1], entry.first))
-      names.push_back(Reply::bulk(entry.first));
-  });
-  return Reply::array(std::move(names));
-}
-
-Reply randomkey(Context& call) {
-  // Fair enough for a command without promises; a fixed seed keeps a replay exact.
-  thread_local std::mt19937_64 random(1);
-  const Store::Entry* entry = call.store.pick(call.db, call.now, random());
-  return entry == nullptr ? Reply::null() : Reply::bulk(entry->first);
-}
-
 constexpr CommandSpec kCommands[] = {
     {"dbsize", 1, dbsize},
     {"del", -2, del},
@@ -180,13 +162,11 @@ constexpr CommandSpec kCommands[] = {
     {"expiretime", 2, expiretime},
     {"flushall", -1, flushall},
     {"flushdb", -1, flushdb},
-    {"keys", 2, keys},
     {"persist", 2, persist},
     {"pexpire", -3, pexpire},
     {"pexpireat", -3, pexpireat},
     {"pexpiretime", 2, pexpiretime},
     {"pttl", 2, pttl},
-    {"randomkey", 1, randomkey},
     {"touch", -2, exists},
     {"ttl", 2, ttl},
     {"type", 2, type},
@@ -197,4 +177,4 @@ constexpr CommandSpec kCommands[] = {
 
 std::span<const CommandSpec> key_commands() { return kCommands; }
 
-}  // namespace nearlane::l2::memory
+}  // namespace nearlane::l2::embedded

@@ -9,8 +9,8 @@
 
 #include <string_view>
 
-namespace nearlane::l2::memory {
+namespace nearlane::l2::embedded {
 
 [[nodiscard]] bool glob_matches(std::string_view pattern, std::string_view text) noexcept;
 
-}  // namespace nearlane::l2::memory
+}  // namespace nearlane::l2::embedded

@@ -1,19 +1,14 @@
 // GET to INCRBYFLOAT: commands on a key's value.
-#include <array>
-#include <cctype>
-#include <cerrno>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
 
-#include "core/l2/memory/command.h"
+#include "core/l2/embedded/command.h"
+#include "core/l2/embedded/float_text.h"
 #include "core/protocol/integer.h"
 
-namespace nearlane::l2::memory {
+namespace nearlane::l2::embedded {
 
 using protocol::read_integer;
 using protocol::Reply;
@@ -22,6 +17,11 @@ namespace {
 
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+
+/// A hash, where the command wants a string.
+bool wrong(const Store::Entry* entry) {
+  return entry != nullptr && entry->second.kind != Kind::string;
+}
 
 Reply bulk_or_null(const Store::Entry* entry) {
   return entry == nullptr ? Reply::null() : Reply::bulk(entry->second.bytes);
@@ -37,7 +37,7 @@ bool store(Context& call, Store::Entry* old, std::string bytes) {
   if (old != nullptr) {
     call.store.set(*old, std::move(bytes));
   } else {
-    call.store.set(call.db, call.args[1], std::move(bytes));
+    call.store.set(call.db, call.args[1], std::move(bytes), Kind::string);
   }
   return true;
 }
@@ -132,13 +132,14 @@ Reply set_generic(Context& call, std::string_view bytes, const Options& options)
     return time;
   }
   Store::Entry* old = call.find(call.args[1]);
+  if (options.get && wrong(old)) return wrong_type();
   Reply reply = options.get ? bulk_or_null(old) : Reply::ok();
   const bool refused = options.exists == Exists::no    ? old != nullptr
                        : options.exists == Exists::yes ? old == nullptr
                                                        : false;
   if (refused) return options.get ? reply : Reply::null();
   if (!make_room(call, old, call.args[1], bytes.size())) return out_of_memory();
-  Store::Entry& entry = call.store.set(call.db, call.args[1], std::string(bytes));
+  Store::Entry& entry = call.store.set(call.db, call.args[1], std::string(bytes), Kind::string);
   if (options.deadline != Deadline::keep) call.store.expire_at(call.db, entry, when);
   return reply;
 }
@@ -176,7 +177,8 @@ bool pairs_fit(Context& call) {
 
 void set_pairs(Context& call) {
   for (std::size_t i = 1; i < call.args.size(); i += 2) {
-    auto& entry = call.store.set(call.db, call.args[i], std::string(call.args[i + 1]));
+    auto& entry =
+        call.store.set(call.db, call.args[i], std::string(call.args[i + 1]), Kind::string);
     call.store.expire_at(call.db, entry, kNever);
   }
 }
@@ -200,17 +202,24 @@ Reply msetnx(Context& call) {
 
 // ---- Reading.
 
-Reply get(Context& call) { return bulk_or_null(call.find(call.args[1])); }
+Reply get(Context& call) {
+  const Store::Entry* entry = call.find(call.args[1]);
+  return wrong(entry) ? wrong_type() : bulk_or_null(entry);
+}
 
 Reply mget(Context& call) {
   std::vector<Reply> values;
   values.reserve(call.args.size() - 1);
-  for (const auto key : call.args.subspan(1)) values.push_back(bulk_or_null(call.find(key)));
+  for (const auto key : call.args.subspan(1)) {
+    const Store::Entry* entry = call.find(key);
+    values.push_back(wrong(entry) ? Reply::null() : bulk_or_null(entry));
+  }
   return Reply::array(std::move(values));
 }
 
 Reply getdel(Context& call) {
   Store::Entry* entry = call.find(call.args[1]);
+  if (wrong(entry)) return wrong_type();
   Reply reply = bulk_or_null(entry);
   if (entry != nullptr) call.store.erase(call.db, *entry);
   return reply;
@@ -221,6 +230,7 @@ Reply getex(Context& call) {
   if (!read_options(call.args.subspan(2), false, options)) return syntax_error();
   Store::Entry* entry = call.find(call.args[1]);
   if (entry == nullptr) return Reply::null();
+  if (wrong(entry)) return wrong_type();
   std::int64_t when = kNever;
   if (Reply time = read_deadline(call, options.deadline, options.time, when); time.is_error()) {
     return time;
@@ -236,6 +246,7 @@ Reply getex(Context& call) {
 
 Reply strlen(Context& call) {
   const Store::Entry* entry = call.find(call.args[1]);
+  if (wrong(entry)) return wrong_type();
   return Reply::number(entry == nullptr ? 0
                                         : static_cast<std::int64_t>(entry->second.bytes.size()));
 }
@@ -246,6 +257,7 @@ Reply getrange(Context& call) {
   if (!first || !last) return not_an_integer();
   const Store::Entry* entry = call.find(call.args[1]);
   if (entry == nullptr) return Reply::bulk("");
+  if (wrong(entry)) return wrong_type();
   if (*first < 0 && *last < 0 && *first > *last) return Reply::bulk("");
   const std::string& bytes = entry->second.bytes;
   const auto size = static_cast<std::int64_t>(bytes.size());
@@ -262,11 +274,12 @@ Reply getrange(Context& call) {
 // ---- Changing a part.
 
 Reply overwrite(Context& call, Store::Entry* entry, std::size_t offset, std::string_view bytes) {
+  if (wrong(entry)) return wrong_type();
   const std::size_t before = entry == nullptr ? 0 : entry->second.bytes.size();
   if (offset > call.max_value || bytes.size() > call.max_value - offset) return value_too_long();
   const std::size_t size = std::max(before, offset + bytes.size());
   if (!make_room(call, entry, call.args[1], size)) return out_of_memory();
-  if (entry == nullptr) entry = &call.store.set(call.db, call.args[1], {});
+  if (entry == nullptr) entry = &call.store.set(call.db, call.args[1], {}, Kind::string);
   call.store.overwrite(*entry, offset, bytes);
   return Reply::number(static_cast<std::int64_t>(size));
 }
@@ -288,6 +301,7 @@ Reply setrange(Context& call) {
 
 Reply increment(Context& call, std::int64_t by) {
   Store::Entry* entry = call.find(call.args[1]);
+  if (wrong(entry)) return wrong_type();
   const auto value = entry == nullptr ? 0 : read_integer(entry->second.bytes);
   if (!value) return not_an_integer();
   if (by < 0 ? *value < kLeast - by : *value > kMost - by) {
@@ -313,40 +327,14 @@ Reply decrby(Context& call) {
   return increment(call, -*by);
 }
 
-constexpr std::size_t kLongestFloat = 5 * 1024;  // bytes of text, as in Redis
-
-/// As Redis's string2ld: whatever strtold takes whole, but no leading space and no NaN.
-std::optional<long double> read_float(std::string_view text) {
-  if (text.empty() || text.size() >= kLongestFloat) return std::nullopt;
-  if (std::isspace(static_cast<unsigned char>(text.front())) != 0) return std::nullopt;
-  const std::string terminated(text);
-  char* end = nullptr;
-  errno = 0;
-  const long double value = std::strtold(terminated.c_str(), &end);
-  if (end != terminated.c_str() + terminated.size() || std::isnan(value)) return std::nullopt;
-  if (errno == ERANGE && (std::isinf(value) || std::fpclassify(value) == FP_ZERO)) {
-    return std::nullopt;
-  }
-  return value;
-}
-
-/// As Redis's ld2string for people: 17 decimals, without the zeros at the end.
-std::string write_float(long double value) {
-  std::array<char, kLongestFloat> buffer{};
-  const int size = std::snprintf(buffer.data(), buffer.size(), "%.17Lf", value);
-  std::string text(buffer.data(), static_cast<std::size_t>(size));
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.ends_with('.')) text.pop_back();
-  return text == "-0" ? "0" : text;
-}
-
 Reply incrbyfloat(Context& call) {
   Store::Entry* entry = call.find(call.args[1]);
+  if (wrong(entry)) return wrong_type();
   const auto value = entry == nullptr ? 0.0L : read_float(entry->second.bytes);
   const auto by = read_float(call.args[2]);
   if (!value || !by) return Reply::error("ERR value is not a valid float");
   const long double sum = *value + *by;
-  if (std::isnan(sum) || std::isinf(sum)) {
+  if (!is_finite(sum)) {
     return Reply::error("ERR increment would produce NaN or Infinity");
   }
   std::string text = write_float(sum);
@@ -382,4 +370,4 @@ constexpr CommandSpec kCommands[] = {
 
 std::span<const CommandSpec> string_commands() { return kCommands; }
 
-}  // namespace nearlane::l2::memory
+}  // namespace nearlane::l2::embedded

@@ -1,0 +1,85 @@
+// DiskStore: a Store in a RocksDB directory.
+//
+// What commands change is gathered in memory until commit() writes it as one batch: all of it or nothing. Until
+// then every call sees it, and discard() forgets it. Several commands may share a commit.
+//
+// Units:     as Store.
+// Errors:    open: unavailable or invalid_argument, naming the path and what to do. A read that fails is noted:
+//            from then until take_failure() nothing is changed, and what find() and scan() say counts for nothing.
+// Threads:   one at a time; sync() from any.
+// Lifetime:  an Entry lives until commit(), discard(), or its database is cleared.
+// Cost:      find reads one record, whole, unless it was read since the last commit. size() is exact and free.
+// Source:    docs/decisions/0015-rocksdb.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.h"
+#include "core/l2/embedded/store.h"
+#include "core/l2/l2_backend.h"
+
+namespace rocksdb {
+class Env;
+}
+
+namespace nearlane::l2::rocks {
+
+struct DiskConfig {
+  std::string path;
+  Fsync fsync = Fsync::everysec;
+  rocksdb::Env* env = nullptr;  // null: the machine's
+};
+
+class DiskStore final : public embedded::Store {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<DiskStore>> open(DiskConfig config);
+  ~DiskStore() override;
+
+  [[nodiscard]] Entry* find(std::uint32_t db, std::string_view name, std::int64_t now) override;
+  /// Always: the disk says when it is full.
+  [[nodiscard]] bool make_room(std::int64_t growth, std::int64_t now) override;
+  Entry& set(std::uint32_t db, std::string_view name, std::string bytes,
+             embedded::Kind kind) override;
+  void set(Entry& entry, std::string bytes) override;
+  void overwrite(Entry& entry, std::size_t offset, std::string_view bytes) override;
+  void expire_at(std::uint32_t db, Entry& entry, std::int64_t when) override;
+  void erase(std::uint32_t db, Entry& entry) override;
+  void clear(std::uint32_t db) override;
+  void clear() override;
+  /// Of what is committed.
+  std::size_t sweep(std::int64_t now, std::size_t max) override;
+  [[nodiscard]] std::size_t size(std::uint32_t db) const override;
+  [[nodiscard]] std::size_t size() const override;
+  [[nodiscard]] embedded::Cursor scan(std::uint32_t db, embedded::Cursor from, std::size_t count,
+                                      std::int64_t now, const Visit& visit) override;
+
+  /// Whether anything was changed since the last call, but for erasing what had expired.
+  [[nodiscard]] bool take_changed() noexcept;
+  /// Why a read has failed since the last call.
+  [[nodiscard]] std::optional<std::string> take_failure();
+
+  /// Writes what was changed, in the log and handed to the system when this returns, and synced with Fsync::always.
+  /// An error: why not; what was changed is forgotten.
+  [[nodiscard]] std::optional<std::string> commit();
+  void discard() noexcept;
+
+  /// Syncs what was committed.
+  [[nodiscard]] std::optional<std::string> sync();
+  /// After a failed commit or sync, with nothing uncommitted: whether it can write again. Opens the directory again
+  /// if need be; while that fails, so does everything else.
+  [[nodiscard]] std::optional<std::string> resume();
+
+  /// Compacts everything now.
+  void compact();
+
+ private:
+  struct State;
+  explicit DiskStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nearlane::l2::rocks

@@ -1,0 +1,55 @@
+// A machine's files, for tests: the power can be cut, the disk can be full, syncing can fail.
+//
+// Units:     bytes.
+// Errors:    what RocksDB would see: NoSpace, or an I/O error.
+// Threads:   any.
+// Lifetime:  outlives the stores that use env().
+// Source:    what fsync(2) promises: bytes that were not synced may be gone after a power cut. RocksDB's own
+//            FaultInjectionTestFS is not in its package.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+
+namespace nearlane::l2::rocks {
+
+class FaultyFiles {
+ public:
+  FaultyFiles();
+
+  [[nodiscard]] rocksdb::Env* env() const noexcept { return env_.get(); }
+
+  /// From now on nothing is written or synced.
+  void cut_power();
+  /// After the cut, once the store is closed: every file ends where it was last synced. The power is back.
+  void lose_unsynced();
+
+  void set_full(bool full);
+  void set_sync_fails(bool fails);
+  /// Syncs of a log so far.
+  [[nodiscard]] std::uint64_t log_syncs();
+
+ private:
+  struct Length {
+    std::uint64_t written = 0;
+    std::uint64_t synced = 0;
+  };
+  class Files;
+  class File;
+
+  std::mutex lock_;
+  std::map<std::string, std::shared_ptr<Length>> lengths_;
+  bool cut_ = false;
+  bool full_ = false;
+  bool sync_fails_ = false;
+  std::uint64_t log_syncs_ = 0;
+  std::unique_ptr<rocksdb::Env> env_;
+};
+
+}  // namespace nearlane::l2::rocks

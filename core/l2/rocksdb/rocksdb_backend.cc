@@ -1,0 +1,316 @@
+#include "core/l2/rocksdb/rocksdb_backend.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/l2/embedded/keyspace.h"
+#include "core/l2/embedded/perform.h"
+
+namespace nearlane::l2 {
+namespace {
+
+using protocol::Reply;
+
+constexpr std::size_t kGroupCalls = 256;  // how long the first of a group may wait for the last
+constexpr std::size_t kGroupBytes = std::size_t{16} << 20U;  // of arguments, which a batch copies
+constexpr std::size_t kSweepBeside =
+    4;  // overdue entries dropped for each call: more than it can add
+constexpr std::size_t kSweepIdle = 1024;  // and at every tick
+constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr auto kSyncEvery = std::chrono::seconds(1);
+constexpr auto kRetryEvery = std::chrono::seconds(1);  // whether the disk takes writes again
+
+WallTime wall_now() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(WallClock::now());
+}
+
+std::size_t weight(const Command& command) {
+  std::size_t bytes = command.value ? command.value->value().size() : 0;
+  for (const std::string& arg : command.args) bytes += arg.size();
+  return bytes;
+}
+
+struct Waiting {
+  std::unique_ptr<Call> call;
+  Answer answer = {};
+};
+
+class RocksdbBackend final : public L2Backend {
+ public:
+  RocksdbBackend(std::unique_ptr<rocks::DiskStore> store, const rocks::DiskConfig& config,
+                 std::size_t queue)
+      : path_(config.path),
+        fsync_(config.fsync),
+        most_waiting_(queue),
+        store_(std::move(store)),
+        keyspace_(*store_),
+        keys_(store_->size()) {
+    lane_[0].set_lease(kForever);
+  }
+  ~RocksdbBackend() override { stop(); }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "rocksdb"; }
+  [[nodiscard]] Capabilities capabilities() const noexcept override {
+    return {.coherence = "local"};
+  }
+  [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return lane_; }
+  [[nodiscard]] Health health() const override;
+
+  void start(Listener& /*listener*/) override {
+    executor_ = std::thread([this] { execute(); });
+    if (fsync_ == Fsync::everysec) syncer_ = std::thread([this] { sync_every_second(); });
+  }
+  void submit(std::unique_ptr<Call> call) noexcept override;
+  void stop() noexcept override;
+
+ private:
+  void execute() noexcept;
+  void sync_every_second() noexcept;
+  [[nodiscard]] bool take(std::vector<Waiting>& group);
+  void run(std::vector<Waiting>& group);
+  void perform(Waiting& waiting, bool writable);
+  void answer(std::vector<Waiting>& group) noexcept;
+  void refuse(std::unique_ptr<Call> call, Errc code, std::string detail) noexcept;
+  void tick();
+  [[nodiscard]] bool commit();
+
+  [[nodiscard]] std::string broken() const {
+    const std::lock_guard lock(state_);
+    return broken_;
+  }
+  void set_broken(std::string why) {
+    const std::lock_guard lock(state_);
+    broken_ = std::move(why);
+  }
+
+  const std::string path_;
+  const Fsync fsync_;
+  const std::size_t most_waiting_;
+
+  std::mutex queue_lock_;
+  std::condition_variable queued_;
+  std::condition_variable ended_;  // for the syncer
+  std::deque<std::unique_ptr<Call>> queue_;
+  bool stopping_ = false;
+
+  std::mutex settling_;  // one call is settled at a time, those too that were never queued
+
+  mutable std::mutex state_;
+  std::string broken_ = {};      // why it cannot write; empty: it can
+  std::string unreadable_ = {};  // the last read that failed
+
+  std::unique_ptr<rocks::DiskStore> store_;  // the executor's, but for sync()
+  embedded::Keyspace keyspace_;
+  std::atomic<std::size_t> keys_;
+  std::atomic<bool> unsynced_{false};
+  TimePoint next_tick_ = Clock::now();
+  TimePoint next_retry_ = Clock::now();
+  std::array<cohere::LaneView, 1> lane_;
+
+  std::thread executor_;
+  std::thread syncer_;
+};
+
+Health RocksdbBackend::health() const {
+  static constexpr std::array<std::string_view, 3> kModes = {"always", "everysec", "no"};
+  const std::lock_guard lock(state_);
+  std::string detail = std::to_string(keys_.load(std::memory_order_relaxed)) +
+                       " keys in rocksdb:" + path_ + ", fsync " +
+                       std::string(kModes[static_cast<std::size_t>(fsync_)]);
+  if (!unreadable_.empty()) detail += "; a read failed: " + unreadable_;
+  if (!broken_.empty()) detail += "; writes are refused: " + broken_;
+  return {.ready = broken_.empty(), .lanes = 1, .lanes_up = 1, .detail = std::move(detail)};
+}
+
+void RocksdbBackend::submit(std::unique_ptr<Call> call) noexcept {
+  bool stopping = false;
+  {
+    const std::lock_guard lock(queue_lock_);
+    stopping = stopping_;
+    if (!stopping && queue_.size() < most_waiting_) {
+      queue_.push_back(std::move(call));
+      if (queue_.size() == 1) queued_.notify_one();
+      return;
+    }
+  }
+  if (stopping) {
+    refuse(std::move(call), Errc::shutting_down, "rocksdb: the store is closed");
+  } else {
+    refuse(std::move(call), Errc::busy,
+           "rocksdb: " + std::to_string(most_waiting_) + " calls are waiting already");
+  }
+}
+
+void RocksdbBackend::refuse(std::unique_ptr<Call> call, Errc code, std::string detail) noexcept {
+  std::vector<Waiting> one(1);
+  one[0].call = std::move(call);
+  one[0].answer = Answer::failed(code, std::move(detail));
+  answer(one);
+}
+
+void RocksdbBackend::stop() noexcept {
+  {
+    const std::lock_guard lock(queue_lock_);
+    stopping_ = true;
+  }
+  queued_.notify_one();
+  ended_.notify_one();
+  if (executor_.joinable()) executor_.join();
+  if (syncer_.joinable()) syncer_.join();
+  std::deque<std::unique_ptr<Call>> left;
+  {
+    const std::lock_guard lock(queue_lock_);
+    left.swap(queue_);
+  }
+  for (auto& call : left) {
+    refuse(std::move(call), Errc::shutting_down, "rocksdb: the store is closed");
+  }
+  if (store_) (void)store_->sync();
+  store_.reset();
+}
+
+// ---- The executor.
+
+void RocksdbBackend::execute() noexcept {
+  std::vector<Waiting> group;
+  while (take(group)) {
+    if (Clock::now() >= next_tick_) tick();
+    if (!group.empty()) run(group);
+    group.clear();
+  }
+}
+
+/// What is waiting, up to a group; nothing at a tick. False: stop() was called.
+bool RocksdbBackend::take(std::vector<Waiting>& group) {
+  std::unique_lock lock(queue_lock_);
+  queued_.wait_until(lock, next_tick_, [this] { return stopping_ || !queue_.empty(); });
+  if (stopping_) return false;
+  std::size_t bytes = 0;
+  while (!queue_.empty() && group.size() < kGroupCalls && bytes < kGroupBytes) {
+    bytes += weight(queue_.front()->command);
+    group.push_back({.call = std::move(queue_.front())});
+    queue_.pop_front();
+  }
+  return true;
+}
+
+void RocksdbBackend::run(std::vector<Waiting>& group) {
+  bool writable = broken().empty();
+  if (writable) {
+    (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * group.size());
+    for (Waiting& waiting : group) perform(waiting, true);
+    writable = commit();
+  }
+  // What could not be committed has not happened: whoever only reads is answered from what is there.
+  if (!writable) {
+    for (Waiting& waiting : group) perform(waiting, false);
+  }
+  keys_.store(store_->size(), std::memory_order_relaxed);
+  answer(group);
+}
+
+void RocksdbBackend::perform(Waiting& waiting, bool writable) {
+  const Command& command = waiting.call->command;
+  Answer& answer = waiting.answer = {};
+  answer.sent_at = Clock::now();
+  if (command.deadline < answer.sent_at) {
+    answer = Answer::failed(Errc::timeout, "rocksdb: the deadline passed in the queue");
+    return;
+  }
+  embedded::perform(keyspace_, command, wall_now(), answer);
+  if (const auto failure = store_->take_failure()) {
+    answer.reply = Reply::error("ERR the embedded store at " + path_ +
+                                " cannot be read; restore it from a backup: " + *failure);
+    answer.pttl = -2;
+    const std::lock_guard lock(state_);
+    unreadable_ = *failure;
+  }
+  if (writable) return;
+  if (store_->take_changed()) {
+    answer.reply =
+        Reply::error("MISCONF the embedded store at " + path_ +
+                     " cannot be written, so writes are refused until it can: " + broken());
+    answer.pttl = -2;
+  }
+  store_->discard();
+}
+
+bool RocksdbBackend::commit() {
+  if (auto failed = store_->commit()) {
+    set_broken(std::move(*failed));
+    next_retry_ = Clock::now() + kRetryEvery;
+    return false;
+  }
+  unsynced_.store(true, std::memory_order_release);
+  return true;
+}
+
+void RocksdbBackend::answer(std::vector<Waiting>& group) noexcept {
+  {
+    const std::lock_guard lock(settling_);
+    for (auto& [call, answer] : group) {
+      if (!answer.error) answer.epoch = lane_[0].epoch();
+      call->settle(answer);
+      if (call->command.undeclared) {
+        lane_[0].bump();
+        lane_[0].set_lease(kForever);
+      }
+    }
+  }
+  for (auto& [call, answer] : group) call->complete(std::move(answer));
+}
+
+/// What has to be done although nobody asks.
+void RocksdbBackend::tick() {
+  const TimePoint now = Clock::now();
+  next_tick_ = now + kTick;
+  if (!broken().empty()) {
+    if (now < next_retry_) return;
+    next_retry_ = now + kRetryEvery;
+    if (auto failed = store_->resume()) {
+      set_broken(std::move(*failed));
+      return;
+    }
+    set_broken({});
+  }
+  const std::size_t swept = store_->sweep(wall_now().time_since_epoch().count(), kSweepIdle);
+  if (const auto failure = store_->take_failure()) {
+    const std::lock_guard lock(state_);
+    unreadable_ = *failure;
+  }
+  if (swept > 0 && commit()) keys_.store(store_->size(), std::memory_order_relaxed);
+  if (swept == kSweepIdle) next_tick_ = now;
+}
+
+// ---- The syncer.
+
+void RocksdbBackend::sync_every_second() noexcept {
+  std::unique_lock lock(queue_lock_);
+  while (!ended_.wait_for(lock, kSyncEvery, [this] { return stopping_; })) {
+    lock.unlock();
+    if (unsynced_.exchange(false, std::memory_order_acquire)) {
+      // What is not synced would not be there after a power cut; nothing more is acknowledged until it is.
+      if (auto failed = store_->sync()) set_broken("sync: " + *failed);
+    }
+    lock.lock();
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(rocks::DiskConfig config,
+                                                        std::size_t queue) {
+  auto store = rocks::DiskStore::open(config);
+  if (!store) return store.error();
+  return std::make_unique<RocksdbBackend>(std::move(*store), config, queue);
+}
+
+}  // namespace nearlane::l2

@@ -1,0 +1,28 @@
+// The embedded store on disk: one machine, survives restarts.
+//
+// One executor thread takes the calls that are waiting, executes them in order over a DiskStore, commits what they
+// changed as one batch, and only then settles and completes them: so a command is atomic, a call is answered after
+// what it has seen is committed, and many writers share one sync. Nobody else can write, so the lease never ends.
+//
+// Units:     as L2Backend. `queue`: calls that wait.
+// Errors:    busy: the queue is full. timeout: the deadline passed in the queue, and nothing was done. shutting_down.
+//            Redis's own texts for commands. After a failed commit: "MISCONF …" for whatever would write, until the
+//            disk takes writes again, which is tried once a second; reads go on. A read that fails: "ERR …".
+// Threads:   submit from any; settle and complete on the executor, or on the caller's thread where the call never
+//            got into the queue.
+// Lifetime:  stop() ends both threads and closes the directory.
+// Cost:      a queue's lock and a wake-up a call; a commit a group.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "core/l2/l2_backend.h"
+#include "core/l2/rocksdb/disk_store.h"
+
+namespace nearlane::l2 {
+
+[[nodiscard]] Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(rocks::DiskConfig config,
+                                                                      std::size_t queue);
+
+}  // namespace nearlane::l2

@@ -1,0 +1,305 @@
+// The executor: one order, one commit a group, and an answer for everyone, whatever the disk does.
+#include "core/l2/rocksdb/rocksdb_backend.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/l2/rocksdb/faulty_files.h"
+#include "core/l2/rocksdb/test_dir.h"
+
+namespace nearlane::l2 {
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::Reply;
+using testing::HasSubstr;
+
+struct Deaf final : Listener {
+  void invalidate(std::string_view) noexcept override {}
+};
+
+/// What happened to calls, in the order in which it did.
+struct Story {
+  std::mutex lock;
+  std::vector<std::string> events;
+  void add(std::string event) {
+    const std::lock_guard guard(lock);
+    events.push_back(std::move(event));
+  }
+};
+
+class Asked final : public Call {
+ public:
+  Asked(Command what, std::promise<Answer> to, Story* story, std::string name)
+      : Call(std::move(what)), to_(std::move(to)), story_(story), name_(std::move(name)) {}
+  void settle(const Answer&) noexcept override {
+    if (story_ != nullptr) story_->add("settle " + name_);
+  }
+  void complete(Answer answer) noexcept override {
+    if (story_ != nullptr) story_->add("complete " + name_);
+    to_.set_value(std::move(answer));
+  }
+
+ private:
+  std::promise<Answer> to_;
+  Story* story_;
+  std::string name_;
+};
+
+/// Holds the executor in its completion until it is told to go on.
+class Gate {
+ public:
+  class Held final : public Call {
+   public:
+    explicit Held(Gate& gate) : Call({.op = Op::confirm, .key = Key(0, "gate")}), gate_(gate) {}
+    void settle(const Answer&) noexcept override {}
+    void complete(Answer) noexcept override {
+      gate_.reached_.set_value();
+      gate_.open_.get_future().wait();
+    }
+
+   private:
+    Gate& gate_;
+  };
+
+  explicit Gate(L2Backend& backend) {
+    backend.submit(std::make_unique<Held>(*this));
+    reached_.get_future().wait();
+  }
+  void open() { open_.set_value(); }
+
+ private:
+  std::promise<void> reached_;
+  std::promise<void> open_;
+};
+
+bool eventually(const std::function<bool()>& holds) {
+  for (const auto until = Clock::now() + 30s; Clock::now() < until;) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(5ms);
+  }
+  return false;
+}
+
+class RocksdbBackendTest : public testing::Test {
+ protected:
+  void open(Fsync fsync = Fsync::no, std::size_t queue = 1000) {
+    backend.reset();
+    auto made = make_rocksdb_backend(
+        {.path = dir.path() + "/db", .fsync = fsync, .env = files.env()}, queue);
+    ASSERT_TRUE(made.has_value()) << made.error().detail;
+    backend = std::move(*made);
+    backend->start(deaf);
+  }
+  std::future<Answer> submit(std::vector<std::string> args, Story* story = nullptr,
+                             TimePoint deadline = kForever) {
+    std::promise<Answer> promise;
+    auto answer = promise.get_future();
+    std::string name = args[0];
+    Command command{.op = Op::raw,
+                    .key = Key(0, args.size() > 1 ? args[1] : ""),
+                    .args = std::move(args),
+                    .deadline = deadline};
+    backend->submit(
+        std::make_unique<Asked>(std::move(command), std::move(promise), story, std::move(name)));
+    return answer;
+  }
+  Answer ask(std::vector<std::string> args) { return submit(std::move(args)).get(); }
+
+  rocks::TestDir dir;
+  rocks::FaultyFiles files;
+  Deaf deaf;
+  std::unique_ptr<L2Backend> backend;
+};
+
+TEST_F(RocksdbBackendTest, AGroupIsOneCommitAndIsAnsweredInOrderAfterIt) {
+  open(Fsync::always);
+  Story story;
+  Gate gate(*backend);
+  const auto syncs = files.log_syncs();
+  std::vector<std::future<Answer>> counts;
+  auto set = submit({"SET", "k", "v"}, &story);
+  auto get = submit({"GET", "k"}, &story);
+  auto nx = submit({"SETNX", "k", "w"}, &story);
+  for (int i = 0; i < 100; ++i) counts.push_back(submit({"INCR", "n"}));
+  auto after = submit({"DBSIZE"}, &story);
+  gate.open();
+  EXPECT_EQ(after.get().reply, Reply::number(2));
+  EXPECT_EQ(set.get().reply, Reply::ok());
+  EXPECT_EQ(get.get().reply, Reply::bulk("v"));
+  EXPECT_EQ(nx.get().reply, Reply::number(0));
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(counts[static_cast<std::size_t>(i)].get().reply.integer, i + 1);
+  EXPECT_EQ(files.log_syncs(), syncs + 1);
+  EXPECT_THAT(story.events, testing::ElementsAre("settle SET", "settle GET", "settle SETNX",
+                                                 "settle DBSIZE", "complete SET", "complete GET",
+                                                 "complete SETNX", "complete DBSIZE"));
+}
+
+TEST_F(RocksdbBackendTest, AFullQueueIsBusyAndNothingIsDone) {
+  open(Fsync::no, 2);
+  Gate gate(*backend);
+  auto first = submit({"INCR", "n"});
+  auto second = submit({"INCR", "n"});
+  const Answer third = submit({"INCR", "n"}).get();
+  ASSERT_TRUE(third.error.has_value());
+  EXPECT_EQ(third.error->code, Errc::busy);
+  EXPECT_THAT(third.error->detail, HasSubstr("2 calls are waiting"));
+  gate.open();
+  EXPECT_EQ(first.get().reply, Reply::number(1));
+  EXPECT_EQ(second.get().reply, Reply::number(2));
+  EXPECT_EQ(ask({"GET", "n"}).reply, Reply::bulk("2"));
+}
+
+TEST_F(RocksdbBackendTest, WhatIsLateInTheQueueIsNotDone) {
+  open();
+  Gate gate(*backend);
+  auto late = submit({"SET", "k", "v"}, nullptr, Clock::now());
+  auto exists = submit({"EXISTS", "k"});
+  gate.open();
+  const Answer answer = late.get();
+  ASSERT_TRUE(answer.error.has_value());
+  EXPECT_EQ(answer.error->code, Errc::timeout);
+  EXPECT_EQ(exists.get().reply, Reply::number(0));
+}
+
+TEST_F(RocksdbBackendTest, StopAnswersEveryoneAndKeepsWhatItAcknowledged) {
+  open();
+  Gate gate(*backend);
+  std::vector<std::future<Answer>> answers;
+  for (int i = 0; i < 500; ++i) answers.push_back(submit({"SET", std::to_string(i), "x"}));
+  std::thread stopper([this] { backend->stop(); });
+  gate.open();
+  stopper.join();
+  std::vector<std::string> acknowledged;
+  for (int i = 0; i < 500; ++i) {
+    const Answer answer = answers[static_cast<std::size_t>(i)].get();
+    if (answer.error) {
+      EXPECT_EQ(answer.error->code, Errc::shutting_down);
+    } else {
+      acknowledged.push_back(std::to_string(i));
+    }
+  }
+  EXPECT_EQ(ask({"PING"}).error->code, Errc::shutting_down);
+  open();
+  EXPECT_EQ(ask({"DBSIZE"}).reply.integer, static_cast<std::int64_t>(acknowledged.size()));
+  for (const auto& key : acknowledged) EXPECT_EQ(ask({"EXISTS", key}).reply.integer, 1) << key;
+}
+
+TEST_F(RocksdbBackendTest, TellsWhatIsLeftOfAFetchedAndOfAWrittenKey) {
+  open();
+  EXPECT_EQ(backend->capabilities().coherence, "local");
+  const auto call = [this](Command command) {
+    std::promise<Answer> promise;
+    auto answer = promise.get_future();
+    backend->submit(std::make_unique<Asked>(std::move(command), std::move(promise), nullptr, ""));
+    return answer.get();
+  };
+  const Answer set = call({.op = Op::transact,
+                           .key = Key(0, "k"),
+                           .args = {"SET", "k", "v", "PX", "100000"},
+                           .ask_existed = true});
+  EXPECT_EQ(set.existed, false);
+  EXPECT_GT(set.pttl, 0);
+  const Answer got = call({.op = Op::fetch, .key = Key(0, "k")});
+  EXPECT_EQ(got.reply, Reply::bulk("v"));
+  EXPECT_GT(got.pttl, 0);
+  EXPECT_LE(got.pttl, 100'000);
+  EXPECT_EQ(got.epoch, backend->lanes()[0].epoch());
+  const Answer none = call({.op = Op::fetch, .key = Key(0, "none")});
+  EXPECT_TRUE(none.reply.is_null());
+  EXPECT_EQ(none.pttl, -2);
+  (void)call(
+      {.op = Op::raw, .key = Key(0, ""), .args = {"FLUSHALL"}, .wide = true, .undeclared = true});
+  EXPECT_NE(got.epoch, backend->lanes()[0].epoch());
+}
+
+TEST_F(RocksdbBackendTest, SyncsOnceASecondWhatItHasAcknowledged) {
+  open(Fsync::everysec);
+  const auto syncs = files.log_syncs();
+  EXPECT_EQ(ask({"SET", "early", "x"}).reply, Reply::ok());
+  ASSERT_TRUE(eventually([&] { return files.log_syncs() > syncs; }));
+  files.cut_power();
+  backend.reset();
+  files.lose_unsynced();
+  open(Fsync::everysec);
+  EXPECT_EQ(ask({"GET", "early"}).reply, Reply::bulk("x"));
+}
+
+TEST_F(RocksdbBackendTest, NothingIsSyncedWhereNobodyAsksForIt) {
+  open(Fsync::no);
+  EXPECT_EQ(ask({"SET", "k", "x"}).reply, Reply::ok());
+  files.cut_power();
+  backend.reset();
+  files.lose_unsynced();
+  open(Fsync::no);
+  EXPECT_EQ(ask({"GET", "k"}).reply, Reply::null());
+}
+
+TEST_F(RocksdbBackendTest, AFullDiskRefusesWritesAnswersReadsAndIsForgivenWhenThereIsSpace) {
+  open();
+  EXPECT_EQ(ask({"SET", "k", "1"}).reply, Reply::ok());
+  files.set_full(true);
+  Gate gate(*backend);
+  auto before = submit({"GET", "k"});
+  auto refused = submit({"INCR", "k"});
+  auto after = submit({"GET", "k"});
+  gate.open();
+  EXPECT_EQ(before.get().reply, Reply::bulk("1"));
+  const Reply reply = refused.get().reply;
+  ASSERT_TRUE(reply.is_error());
+  EXPECT_THAT(reply.text, testing::StartsWith("MISCONF the embedded store at " + dir.path()));
+  EXPECT_THAT(reply.text, HasSubstr("No space"));
+  EXPECT_EQ(after.get().reply, Reply::bulk("1"));  // not what could not be committed
+  EXPECT_THAT(ask({"SET", "k", "2"}).reply.text, testing::StartsWith("MISCONF"));
+  EXPECT_FALSE(backend->health().ready);
+  EXPECT_THAT(backend->health().detail, HasSubstr("writes are refused"));
+  files.set_full(false);
+  ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
+  EXPECT_EQ(ask({"INCR", "k"}).reply, Reply::number(2));
+  open();
+  EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("2"));
+}
+
+TEST_F(RocksdbBackendTest, ADiskThatDoesNotSyncRefusesWrites) {
+  open(Fsync::everysec);
+  files.set_sync_fails(true);
+  EXPECT_EQ(ask({"SET", "k", "2"}).reply, Reply::ok());
+  ASSERT_TRUE(eventually([&] { return !backend->health().ready; }));
+  EXPECT_THAT(ask({"SET", "k", "3"}).reply.text, HasSubstr("does not sync"));
+  EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("2"));
+  files.set_sync_fails(false);
+  ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
+  EXPECT_EQ(ask({"SET", "k", "4"}).reply, Reply::ok());
+  open();
+  EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("4"));
+}
+
+TEST_F(RocksdbBackendTest, DropsWhatHasExpiredAlthoughNobodyAsks) {
+  open(Fsync::no, 10'000);
+  for (int i = 0; i < 3000; ++i) (void)submit({"SET", std::to_string(i), "x", "PX", "1"});
+  EXPECT_EQ(ask({"SET", "stays", "x"}).reply, Reply::ok());
+  EXPECT_TRUE(eventually([&] {
+    return backend->health().detail.starts_with("1 keys in rocksdb:");
+  })) << backend->health().detail;
+  EXPECT_EQ(ask({"DBSIZE"}).reply, Reply::number(1));
+}
+
+TEST_F(RocksdbBackendTest, HoldsALargeValue) {
+  open();
+  const std::string large(std::size_t{64} << 20U, 'x');
+  EXPECT_EQ(ask({"SET", "k", large}).reply, Reply::ok());
+  open();
+  EXPECT_EQ(ask({"GET", "k"}).reply.text.size(), large.size());
+}
+
+}  // namespace
+}  // namespace nearlane::l2
