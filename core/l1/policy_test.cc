@@ -190,7 +190,8 @@ TEST(Adaptive, FindsWorthMoreWhatIsUsedMore) {
   put("cold");
   for (int i = 0; i < 3000; ++i) {
     put(fmt::format("k{}", i));
-    if (i % 50 == 0) ASSERT_NE(map->find(KeyRef(0, "hot")), nullptr);
+    if (i % 50 != 0) continue;
+    ASSERT_NE(map->find(KeyRef(0, "hot")), nullptr);
   }
   std::map<std::string, float, std::less<>> worth;
   WalkPlace from;
@@ -343,7 +344,8 @@ TEST(Sketch, DoesABoundedPieceOfItsWorkWithEachUse) {
     grown += before != before_growing ? 1 : 0;
     sketch.add(all[i]);
     // A use does a piece, or begins a halving; and what is begun is done long before there is more to do.
-    if (before != 0) ASSERT_GE(sketch.pending() + Sketch::kAtOnce, before);
+    const std::size_t done = before - std::min(before, sketch.pending());
+    ASSERT_LE(done, Sketch::kAtOnce);
     ASSERT_LE(sketch.pending(), i / 4 + 1);
   }
   EXPECT_GT(grown, 12U) << "it doubled so often";
