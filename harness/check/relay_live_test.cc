@@ -175,10 +175,10 @@ TEST_F(RelayLive, RepliesComeInTheOrderOfTheCommands) {
   start();
   auto client = connect();
   ASSERT_TRUE(client.send(
-      "SET a 1\r\nHSET h f 1\r\nGET a\r\nHGET h f\r\nPING\r\nHSET h f 2\r\nHGET h f\r\n"
+      "SET a 1\r\nSADD s 1\r\nGET a\r\nSPOP s\r\nPING\r\nHSET h f 2\r\nHGET h f\r\n"
       "MULTI\r\nSET a 2\r\nGET a\r\nPING\r\nEXEC\r\nGET a\r\nMULTI\r\nDISCARD\r\nPING\r\n"));
   for (const char* expected :
-       {"+OK\r\n", ":1\r\n", "$1\r\n1\r\n", "$1\r\n1\r\n", "+PONG\r\n", ":0\r\n", "$1\r\n2\r\n",
+       {"+OK\r\n", ":1\r\n", "$1\r\n1\r\n", "$1\r\n1\r\n", "+PONG\r\n", ":1\r\n", "$1\r\n2\r\n",
         "+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "*3\r\n+OK\r\n$1\r\n2\r\n+PONG\r\n",
         "$1\r\n2\r\n", "+OK\r\n", "+OK\r\n", "+PONG\r\n"}) {
     EXPECT_EQ(client.read(kPatience).value().bytes, expected);
@@ -339,13 +339,13 @@ TEST_F(RelayLive, OnlySoManyConnectionsSpeakForClients) {
   ASSERT_EQ(ask(one, "MULTI"), "+OK\r\n");
   // The one that asks for COMMAND is idle by then, and serves.
   ASSERT_TRUE(soon([&] { return ask(two, "WATCH k") == "+OK\r\n"; }));
-  EXPECT_EQ(ask(three, "HSET h f 1"),
+  EXPECT_EQ(ask(three, "SADD s a"),
             "-ERR nearlane: a cap is reached; nothing was sent: no more connections to Redis may "
             "speak for "
             "clients (--max-relays)\r\n");
   EXPECT_EQ(ask(three, "SET k v"), "+OK\r\n") << "what L1 and the lanes serve needs none";
   ask(one, "DISCARD");
-  EXPECT_EQ(ask(three, "HSET h f 1"), ":1\r\n");
+  EXPECT_EQ(ask(three, "SADD s a"), ":1\r\n");
 }
 
 TEST_F(RelayLive, ManyClientsShareAFewConnections) {
@@ -353,7 +353,7 @@ TEST_F(RelayLive, ManyClientsShareAFewConnections) {
   std::vector<RawClient> clients;
   for (int i = 0; i < 50; ++i) {
     clients.push_back(connect());
-    ASSERT_TRUE(ask(clients.back(), "HSET h f 1").starts_with(":"));
+    ASSERT_TRUE(ask(clients.back(), "SADD s a").starts_with(":"));
   }
   EXPECT_LE(relays(), 2);
 }
@@ -361,15 +361,15 @@ TEST_F(RelayLive, ManyClientsShareAFewConnections) {
 TEST_F(RelayLive, SaysSoWhenRedisIsGone) {
   start();
   auto client = connect();
-  ask(client, "HSET h f 1");
+  ask(client, "SADD s a");
   redis.kill();
-  EXPECT_TRUE(ask(client, "HSET h f 2").starts_with("-ERR nearlane: ")) << "lost, or refused";
+  EXPECT_TRUE(ask(client, "SADD s b").starts_with("-ERR nearlane: ")) << "lost, or refused";
   EXPECT_TRUE(soon([&] {
-    return ask(client, "HSET h f 2")
+    return ask(client, "SADD s b")
         .starts_with("-ERR nearlane: L2 cannot be reached; nothing was sent: ");
   }));
   ASSERT_TRUE(redis.restart());
-  EXPECT_TRUE(soon([&] { return ask(client, "HSET h f 3") == ":1\r\n"; }));
+  EXPECT_TRUE(soon([&] { return ask(client, "SADD s c") == ":1\r\n"; }));
 }
 
 }  // namespace
