@@ -302,6 +302,9 @@ TEST_F(DiskStoreTest, SaysWhenAValueIsOfAnUnknownVersion) {
   auto failure = store->take_failure();
   ASSERT_TRUE(failure.has_value());
   EXPECT_THAT(*failure, HasSubstr("a format that this version does not know"));
+  EXPECT_EQ(store->commit(), std::nullopt);
+  (void)run({"MSET", "other", "new", "k", "new"});
+  EXPECT_TRUE(store->take_failure().has_value());
   // Nothing of the command was done, and the rest is well.
   EXPECT_EQ(store->commit(), std::nullopt);
   (void)run({"GET", "k"});

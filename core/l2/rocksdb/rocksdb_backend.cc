@@ -309,7 +309,7 @@ void RocksdbBackend::sync_every_second() noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(rocks::DiskConfig config,
+Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(const rocks::DiskConfig& config,
                                                         std::size_t queue) {
   auto store = rocks::DiskStore::open(config);
   if (!store) return store.error();
