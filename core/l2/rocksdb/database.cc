@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "core/l2/rocksdb/record.h"
+#include "core/l2/rocksdb/recovery_log.h"
 
 namespace nearlane::l2::rocks {
 
@@ -169,11 +170,16 @@ Result<std::unique_ptr<Database>> Database::open(const DiskConfig& config) {
       {rocksdb::kDefaultColumnFamilyName, small}, {kData, data_options}, {kDeadlines, small}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
-  const auto status =
-      rocksdb::DB::Open(database_options(config), config.path, families, &handles, &opened);
+  rocksdb::DBOptions options = database_options(config);
+  std::shared_ptr<rocksdb::Logger> file;
+  (void)rocksdb::CreateLoggerFromOptions(config.path, options, &file);
+  const auto log = std::make_shared<RecoveryLog>(std::move(file));
+  options.info_log = log;
+  const auto status = rocksdb::DB::Open(options, config.path, families, &handles, &opened);
   if (!status.ok()) return describe(config.path, status);
   std::unique_ptr<Database> database(new Database);
   database->db_.reset(opened);
+  database->loss = log->loss();
   database->meta = handles[0];
   database->data = handles[1];
   database->deadlines = handles[2];

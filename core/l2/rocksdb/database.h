@@ -28,6 +28,9 @@ class Database {
   [[nodiscard]] rocksdb::DB& operator*() const noexcept { return *db_; }
   [[nodiscard]] rocksdb::DB* operator->() const noexcept { return db_.get(); }
 
+  /// What was lost of a damaged log when it was read; empty: nothing.
+  std::string loss = {};
+
   rocksdb::ColumnFamilyHandle* meta = nullptr;
   rocksdb::ColumnFamilyHandle* data = nullptr;
   rocksdb::ColumnFamilyHandle* deadlines = nullptr;

@@ -421,6 +421,8 @@ std::optional<std::string> DiskStore::resume() {
   return state_->load_sizes();
 }
 
+std::string DiskStore::loss() const { return state_->database ? state_->database->loss : ""; }
+
 void DiskStore::compact() {
   const Database& database = *state_->database;
   for (auto* family : {database.meta, database.data, database.deadlines}) {

@@ -73,6 +73,9 @@ class DiskStore final : public embedded::Store {
   /// if need be; while that fails, so does everything else.
   [[nodiscard]] std::optional<std::string> resume();
 
+  /// What was lost of a damaged log when the directory was opened; empty: nothing.
+  [[nodiscard]] std::string loss() const;
+
   /// Compacts everything now.
   void compact();
 

@@ -54,6 +54,20 @@ class DiskStoreTest : public testing::Test {
     store.reset();
     files.lose_unsynced();
   }
+  /// As after a kill, for which nothing is flushed, with the log damaged in the middle.
+  void kill_and_damage_log() {
+    const fs::path copy = dir.path() + "/copy";
+    fs::copy(dir.path() + "/db", copy);
+    store.reset();
+    fs::remove_all(dir.path() + "/db");
+    fs::rename(copy, dir.path() + "/db");
+    for (const auto& file : fs::directory_iterator(dir.path() + "/db")) {
+      if (file.path().extension() != ".log") continue;
+      std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+      bytes.seekp(50'000);
+      bytes << "damage";
+    }
+  }
   std::uintmax_t table_bytes() const {
     std::uintmax_t bytes = 0;
     for (const auto& file : fs::directory_iterator(dir.path() + "/db")) {
@@ -288,6 +302,9 @@ TEST_F(DiskStoreTest, SaysWhenAValueIsOfAnUnknownVersion) {
   auto failure = store->take_failure();
   ASSERT_TRUE(failure.has_value());
   EXPECT_THAT(*failure, HasSubstr("a format that this version does not know"));
+  EXPECT_EQ(store->commit(), std::nullopt);
+  (void)run({"MSET", "other", "new", "k", "new"});
+  EXPECT_TRUE(store->take_failure().has_value());
   // Nothing of the command was done, and the rest is well.
   EXPECT_EQ(store->commit(), std::nullopt);
   (void)run({"GET", "k"});
@@ -317,6 +334,17 @@ TEST_F(DiskStoreTest, SaysThatAFileIsCorrupted) {
   const auto failure = store->take_failure();
   ASSERT_TRUE(failure.has_value());
   EXPECT_THAT(*failure, HasSubstr("Corruption"));
+}
+
+TEST_F(DiskStoreTest, SaysThatItsLogWasDamaged) {
+  open();
+  for (int i = 0; i < 100; ++i) write({"SET", std::to_string(i), std::string(1000, 'x')});
+  EXPECT_EQ(store->loss(), "");
+  kill_and_damage_log();
+  open();
+  EXPECT_THAT(store->loss(), HasSubstr("dropping"));
+  EXPECT_GT(run({"DBSIZE"}).integer, 10);
+  EXPECT_LT(run({"DBSIZE"}).integer, 60);
 }
 
 TEST_F(DiskStoreTest, RefusesADirectoryWithAFileMissing) {

@@ -70,7 +70,7 @@ class FaultyFiles::Files final : public rocksdb::FileSystemWrapper {
   IOStatus NewWritableFile(const std::string& name, const FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* file,
                            IODebugContext* debug) override {
-    const IOStatus status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
+    IOStatus status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
     if (!status.ok()) return status;
     auto length = std::make_shared<Length>();
     {

@@ -48,6 +48,7 @@ class RocksdbBackend final : public L2Backend {
   RocksdbBackend(std::unique_ptr<rocks::DiskStore> store, const rocks::DiskConfig& config,
                  std::size_t queue)
       : path_(config.path),
+        loss_(store->loss()),
         fsync_(config.fsync),
         most_waiting_(queue),
         store_(std::move(store)),
@@ -92,6 +93,7 @@ class RocksdbBackend final : public L2Backend {
   }
 
   const std::string path_;
+  const std::string loss_;  // of the log, when it was opened
   const Fsync fsync_;
   const std::size_t most_waiting_;
 
@@ -125,6 +127,7 @@ Health RocksdbBackend::health() const {
   std::string detail = std::to_string(keys_.load(std::memory_order_relaxed)) +
                        " keys in rocksdb:" + path_ + ", fsync " +
                        std::string(kModes[static_cast<std::size_t>(fsync_)]);
+  if (!loss_.empty()) detail += "; its log was damaged, and what came after is lost: " + loss_;
   if (!unreadable_.empty()) detail += "; a read failed: " + unreadable_;
   if (!broken_.empty()) detail += "; writes are refused: " + broken_;
   return {.ready = broken_.empty(), .lanes = 1, .lanes_up = 1, .detail = std::move(detail)};
@@ -306,7 +309,7 @@ void RocksdbBackend::sync_every_second() noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(rocks::DiskConfig config,
+Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(const rocks::DiskConfig& config,
                                                         std::size_t queue) {
   auto store = rocks::DiskStore::open(config);
   if (!store) return store.error();

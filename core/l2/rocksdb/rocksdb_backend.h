@@ -22,7 +22,7 @@
 
 namespace nearlane::l2 {
 
-[[nodiscard]] Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(rocks::DiskConfig config,
-                                                                      std::size_t queue);
+[[nodiscard]] Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(
+    const rocks::DiskConfig& config, std::size_t queue);
 
 }  // namespace nearlane::l2

@@ -126,6 +126,7 @@ TEST_F(RocksdbBackendTest, AGroupIsOneCommitAndIsAnsweredInOrderAfterIt) {
   Gate gate(*backend);
   const auto syncs = files.log_syncs();
   std::vector<std::future<Answer>> counts;
+  counts.reserve(100);
   auto set = submit({"SET", "k", "v"}, &story);
   auto get = submit({"GET", "k"}, &story);
   auto nx = submit({"SETNX", "k", "w"}, &story);
@@ -175,6 +176,7 @@ TEST_F(RocksdbBackendTest, StopAnswersEveryoneAndKeepsWhatItAcknowledged) {
   open();
   Gate gate(*backend);
   std::vector<std::future<Answer>> answers;
+  answers.reserve(500);
   for (int i = 0; i < 500; ++i) answers.push_back(submit({"SET", std::to_string(i), "x"}));
   std::thread stopper([this] { backend->stop(); });
   gate.open();
