@@ -24,8 +24,8 @@ const std::string kDeadlines = "deadlines";
 
 // What a session store may cost beside its L1, unless it is measured to need more.
 constexpr std::size_t kBlockCacheBytes = std::size_t{64} << 20U;
-constexpr std::size_t kWriteBufferBytes = std::size_t{32} << 20U;
-constexpr int kWriteBuffers = 2;
+constexpr std::size_t kWriteBufferBytes = std::size_t{16} << 20U;
+constexpr int kWriteBuffers = 4;  // three may wait for the disk before a write has to
 constexpr std::size_t kSmallWriteBufferBytes = std::size_t{4} << 20U;  // of meta and deadlines
 constexpr std::uint64_t kLogBytes = std::uint64_t{256} << 20U;         // read again after a kill
 constexpr int kOpenFiles = 512;
