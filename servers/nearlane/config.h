@@ -58,7 +58,7 @@ struct Config {
   unsigned pool = 32;
   std::chrono::milliseconds l2_timeout{500};
   unsigned max_revocations = 4096;
-  unsigned max_relays = 1024;  // connections to Redis
+  unsigned max_relays = 1024;                              // connections to Redis
   unsigned audit_rate = 100;                               // a second; 0: none
   unsigned refresh_rate = 1000;                            // reads a second; 0: none
   std::uint64_t refresh_bytes = std::uint64_t{64} << 20U;  // a second
