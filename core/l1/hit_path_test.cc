@@ -1,7 +1,11 @@
-// What a hit and an entry cost in memory, counted at operator new itself.
+// What a hit and an entry cost in memory, counted at operator new itself, and at calloc (core/l1/zeroed.h), which the
+// linker leads here (--wrap).
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <vector>
@@ -15,10 +19,24 @@
 #include "core/l1/policy/adaptive.h"
 #include "core/l1/shard.h"
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names.
+extern "C" {
+void* __real_calloc(std::size_t count, std::size_t size);
+void __real_free(void* memory);
+}
+
 namespace {
 
 std::atomic<std::uint64_t> allocations{0};
 std::atomic<std::int64_t> allocated_bytes{0};
+
+/// What calloc gave: its pages need not be there yet, so it counts as much as it was asked for.
+struct Zeros {
+  const void* memory = nullptr;
+  std::int64_t bytes = 0;
+};
+std::array<Zeros, 4096> zeros;
+std::mutex zeros_mutex;
 
 void* counted(void* memory) {
   if (memory == nullptr) throw std::bad_alloc();
@@ -32,10 +50,34 @@ void give_back(void* memory) noexcept {
   if (memory == nullptr) return;
   allocated_bytes.fetch_sub(static_cast<std::int64_t>(malloc_usable_size(memory) + sizeof(void*)),
                             std::memory_order_relaxed);
-  std::free(memory);
+  __real_free(memory);
 }
 
 }  // namespace
+
+extern "C" {
+void* __wrap_calloc(std::size_t count, std::size_t size) {
+  void* memory = __real_calloc(count, size);
+  const std::lock_guard lock(zeros_mutex);
+  const auto free = std::ranges::find(zeros, nullptr, &Zeros::memory);
+  if (memory == nullptr || free == zeros.end()) return memory;
+  *free = {memory, static_cast<std::int64_t>(count * size)};
+  allocated_bytes.fetch_add(free->bytes, std::memory_order_relaxed);
+  return memory;
+}
+void __wrap_free(void* memory) {
+  if (memory != nullptr) {
+    const std::lock_guard lock(zeros_mutex);
+    const auto given = std::ranges::find(zeros, memory, &Zeros::memory);
+    if (given != zeros.end()) {
+      allocated_bytes.fetch_sub(given->bytes, std::memory_order_relaxed);
+      *given = {};
+    }
+  }
+  __real_free(memory);
+}
+}
+// NOLINTEND(bugprone-reserved-identifier)
 
 void* operator new(std::size_t size) { return counted(std::malloc(size)); }
 void* operator new(std::size_t size, std::align_val_t align) {
