@@ -18,8 +18,9 @@ bool Breaker::admits(TimePoint now, std::uint32_t chance) {
   const std::lock_guard lock(mutex_);
   close_if_ramp_is_over(now);
   if (state_ != State::ramp) return state_ == State::closed;
-  const auto steps = static_cast<unsigned>((now - ramp_since_) / ramp_step_);
-  return chance % (1U << (kRampSteps - steps)) == 0;
+  // Another thread's clock may be a little behind.
+  const auto steps = std::clamp<std::int64_t>((now - ramp_since_) / ramp_step_, 0, kRampSteps);
+  return chance % (1U << (kRampSteps - static_cast<unsigned>(steps))) == 0;
 }
 
 void Breaker::note(bool failed, TimePoint now, std::uint32_t chance) {
@@ -61,14 +62,17 @@ unsigned Breaker::probes_due(TimePoint now) {
   if (state_ != State::open || now < hold_until_) return 0;
   state_ = State::half_open;
   probes_left_ = kProbes;
+  probes_failed_ = 0;
   return kProbes;
 }
 
 void Breaker::probed(bool failed, TimePoint now, std::uint32_t chance) {
   const std::lock_guard lock(mutex_);
-  // One of several that failed has opened it already; the others end when they end.
+  // Those that failed may have opened it already; the others end when they end.
   if (state_ != State::half_open || probes_left_ == 0) return;
-  if (failed) return open(now, chance);
+  probes_failed_ += failed ? 1 : 0;
+  // One may have gone down a connection that is being made.
+  if (2 * probes_failed_ > kProbes) return open(now, chance);
   if (--probes_left_ != 0) return;
   state_ = State::ramp;
   ramp_since_ = now;

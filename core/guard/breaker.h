@@ -1,10 +1,10 @@
 // Breaker: whether L2 is asked at all. Where most calls fail, asking costs every caller its timeout and the store what
 // little it can do; so for a while nobody is asked, then a few probes, then more and more.
 //
-//             half of at least 20 calls of a second failed,        hold is over           all probes answered
+//             half of at least 20 calls of a second failed,        hold is over         two of three probes answered
 //     closed ────────────────────────────────────────────► open ────────────► half-open ───────────────► ramp
-//        ▲                  or trip()                        ▲  a probe failed │                          │  │
-//        │                                                   └─────────────────┘   a twentieth failed     │  │
+//        ▲                  or trip()                        ▲  two of them   │                          │  │
+//        │                                                   └─────── failed ──┘      a quarter failed     │  │
 //        │                                                   └────────────────────────────────────────────┘  │
 //        └── all are admitted ◄──── twice as many each kRampStep, from one in 64 ────────────────────────────┘
 //
@@ -43,8 +43,8 @@ class Breaker {
   static constexpr Duration kStable = std::chrono::seconds(60);
   static constexpr unsigned kProbes = 3;
   static constexpr Duration kRampStep = std::chrono::milliseconds(200);
-  static constexpr unsigned kRampSteps = 6;       // from one in 2^6 on
-  static constexpr std::uint32_t kRampPart = 20;  // one failure in so many ends a ramp
+  static constexpr unsigned kRampSteps = 6;      // from one in 2^6 on
+  static constexpr std::uint32_t kRampPart = 4;  // one failure in so many ends a ramp
 
   /// Whether a call may go to L2. `chance`: any number, evenly drawn.
   [[nodiscard]] bool admits(TimePoint now, std::uint32_t chance);
@@ -86,6 +86,7 @@ class Breaker {
   Part ramp_;              // what came of the calls since then
   unsigned openings_ = 0;  // in a row
   unsigned probes_left_ = 0;
+  unsigned probes_failed_ = 0;
 };
 
 [[nodiscard]] std::string_view name_of(Breaker::State state) noexcept;

@@ -129,18 +129,26 @@ TEST_F(BreakerTest, ARampTakesNoLongerThanL2WasAway) {
   EXPECT_EQ(state(), State::closed);
 }
 
-TEST_F(BreakerTest, ARampEndsWhereATwentiethFails) {
+TEST_F(BreakerTest, ARampEndsWhereAQuarterFails) {
   open();
   come_to_ramp();
-  note(19, false);
-  note(1, true);
+  note(15, false);
+  note(5, true);
   EXPECT_EQ(state(), State::open);
   come_to_ramp();
-  note(40, false);
-  note(2, true);
+  note(31, false);
+  note(10, true);
   EXPECT_EQ(state(), State::ramp);
   note(1, true);
   EXPECT_EQ(state(), State::open);
+}
+
+TEST_F(BreakerTest, OneProbeOfThreeMayFail) {
+  open();
+  now += 200ms;
+  ASSERT_EQ(breaker.probes_due(now), Breaker::kProbes);
+  for (const bool failed : {true, false, false}) breaker.probed(failed, now, kMiddle);
+  EXPECT_EQ(state(), State::ramp);
 }
 
 TEST_F(BreakerTest, LateOutcomesOfWhatWasAskedBeforeSayNothing) {

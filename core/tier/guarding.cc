@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/tier/calls.h"
 #include "core/tier/tiered_cache_impl.h"
@@ -20,8 +21,7 @@ constexpr Duration kProbeTimeout = std::chrono::milliseconds(500);
 constexpr std::array<std::string_view, 3> kAway = {"LOADING ", "MASTERDOWN ", "CLUSTERDOWN "};
 
 /// Of ours, those that say something of L2.
-constexpr std::array kFailures = {Errc::timeout, Errc::unavailable, Errc::connection_lost,
-                                  Errc::protocol, Errc::busy};
+constexpr std::array kFailures = {Errc::timeout, Errc::connection_lost, Errc::protocol, Errc::busy};
 
 bool is_failure(const Answer& answer) noexcept {
   if (answer.error) return std::ranges::find(kFailures, answer.error->code) != kFailures.end();
@@ -43,10 +43,12 @@ void TieredCache::Impl::send(std::unique_ptr<Guarded> call) noexcept {
 void TieredCache::Impl::note_outcome(const Answer& answer) noexcept {
   if (!config_.breaker || (answer.error && answer.error->code == Errc::shutting_down)) return;
   const TimePoint now = config_.now();
+  // A connection that is being made, or cannot be had, costs its callers nothing; without any, nobody is served.
+  if (answer.error && answer.error->code == Errc::unavailable) {
+    if (l2_->health().lanes_up == 0) breaker_.trip(now, chance());
+    return;
+  }
   breaker_.note(is_failure(answer), now, chance());
-  // One lane that is reconnecting is a thing of a moment; without any, nothing can be asked.
-  if (answer.error && answer.error->code == Errc::unavailable && l2_->health().lanes_up == 0)
-    breaker_.trip(now, chance());
 }
 
 l2::Health TieredCache::Impl::health() const {
@@ -62,10 +64,17 @@ l2::Health TieredCache::Impl::health() const {
 void TieredCache::Impl::probe() {
   const TimePoint now = config_.now();
   const unsigned due = breaker_.probes_due(now);
+  if (due == 0) return;
+  // Down those that are up; which lanes are not says nothing of the others.
+  std::vector<std::size_t> up;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (is_back(lanes_[i])) up.push_back(i);
+  }
   for (unsigned i = 0; i < due; ++i) {
+    const std::size_t lane = up.empty() ? lanes_.size() * i / due : up[up.size() * i / due];
     Command ping{.op = cohere::Op::confirm,
                  .key = Key(0, std::string()),
-                 .lane = lanes_.size() * i / due,
+                 .lane = lane,
                  .deadline = now + kProbeTimeout};
     l2_->submit(std::make_unique<Confirm>(
         *this, std::move(ping), [this](const std::optional<Error>& error) {

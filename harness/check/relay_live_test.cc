@@ -139,7 +139,6 @@ TEST_F(RelayLive, EveryReplyIsRedissOwnByteForByte) {
       "NOSUCH a b",
       "XGROUP CREATE st g $",
       "XREADGROUP GROUP g c COUNT 1 STREAMS st >",
-      "WAIT 0 1",
       "SCAN 0 COUNT 1000 TYPE hash",
       "DISCARD",
       "EXEC",
@@ -250,11 +249,37 @@ TEST_F(RelayLive, InsideATransactionWhatIsTheConnectionsIsRefused) {
                 answer.ends_with("is not served inside MULTI\r\n"))
         << answer;
   }
-  EXPECT_EQ(ask(client, "EXEC"), "*0\r\n");
+  EXPECT_EQ(ask(client, "SUBSCRIBE c"),
+            "-ERR nearlane: 'subscribe' is not served inside MULTI\r\n");
+  ask(client, "SET spoiled 1");
+  EXPECT_EQ(ask(client, "EXEC"),
+            "-EXECABORT Transaction discarded because of previous errors.\r\n");
+  EXPECT_EQ(ask(client, "GET spoiled"), "$-1\r\n");
+  EXPECT_EQ(ask(client, "EXEC"), "-ERR EXEC without MULTI\r\n");
+  EXPECT_EQ(ask(client, "WAIT 0 1"),
+            "-ERR nearlane: 'wait' is not relayed: it speaks of what its own connection wrote\r\n");
   EXPECT_EQ(ask(client, "SWAPDB 0 1"),
             "-ERR nearlane: SWAPDB is refused: Redis announces to nobody what it exchanges\r\n");
   EXPECT_EQ(ask(client, "SYNC"),
             "-ERR nearlane: 'sync' is not relayed: what follows it are no replies\r\n");
+}
+
+TEST_F(RelayLive, WhatIsPipelinedBehindARelayedCommandGoesByItsAnswer) {
+  start();
+  auto client = connect();
+  const auto expect = [&](const std::string& sent, const std::vector<std::string>& answers) {
+    ASSERT_TRUE(client.send(sent));
+    for (const auto& answer : answers)
+      EXPECT_EQ(client.read(kPatience).value().bytes, answer) << sent;
+  };
+  expect("MULTI\r\nPING\r\nEXEC\r\nSELECT 1\r\nSET k one\r\n",
+         {"+OK\r\n", "+QUEUED\r\n", "*1\r\n+PONG\r\n", "+OK\r\n", "+OK\r\n"});
+  EXPECT_EQ(direct("GET k"), "$-1\r\n") << "it is the other database's";
+  expect(
+      "WATCH k\r\nEXEC\r\nMULTI\r\nGET k\r\nEXEC\r\n",
+      {"+OK\r\n", "-ERR EXEC without MULTI\r\n", "+OK\r\n", "+QUEUED\r\n", "*1\r\n$3\r\none\r\n"});
+  expect("SADD s a\r\nPING\r\nRESET\r\nGET k\r\n",
+         {":1\r\n", "+PONG\r\n", "+RESET\r\n", "$-1\r\n"});
 }
 
 TEST_F(RelayLive, SubscribersHearWhatIsPublished) {
@@ -307,14 +332,54 @@ TEST_F(RelayLive, WhoWaitsIsWokenAndWhoHasLeftTakesNothing) {
   ASSERT_TRUE(blocked(1));
   direct("RPUSH q first");
   EXPECT_EQ(waiting.read(kPatience).value().bytes, "*2\r\n$1\r\nq\r\n$5\r\nfirst\r\n");
-  {
-    auto leaving = connect();
-    ASSERT_TRUE(leaving.send("BLPOP q 0\r\n"));
-    ASSERT_TRUE(blocked(1));
+  for (const char* sent : {"BLPOP q 0\r\n", "BLPOP q 0\r\nGET behind\r\nPING\r\n"}) {
+    {
+      auto leaving = connect();
+      ASSERT_TRUE(leaving.send(sent));
+      ASSERT_TRUE(blocked(1));
+    }
+    ASSERT_TRUE(blocked(0)) << sent;
   }
   ASSERT_TRUE(blocked(0));
   EXPECT_EQ(direct("RPUSH q second"), ":1\r\n");
   EXPECT_EQ(direct("LLEN q"), ":1\r\n") << "nobody took it";
+}
+
+TEST_F(RelayLive, MessagesDoNotWaitForACommandThatDoes) {
+  start();
+  auto client = connect();
+  ask(client, "HELLO 3");
+  ask(client, "SUBSCRIBE c");
+  ASSERT_TRUE(client.send("BLPOP q 0\r\n"));
+  ASSERT_TRUE(
+      soon([&] { return direct("INFO clients").find("blocked_clients:1") != std::string::npos; }));
+  direct("PUBLISH c hello");
+  EXPECT_EQ(client.read(kPatience).value().reply.elements.at(2).text, "hello");
+  direct("RPUSH q e");
+  EXPECT_EQ(client.read(kPatience).value().bytes, "*2\r\n$1\r\nq\r\n$1\r\ne\r\n");
+}
+
+TEST_F(RelayLive, ADrainDoesNotWaitForWhoMayWaitForEver) {
+  start();
+  auto client = connect();
+  ASSERT_TRUE(client.send("BLPOP q 0\r\n"));
+  ASSERT_TRUE(
+      soon([&] { return direct("INFO clients").find("blocked_clients:1") != std::string::npos; }));
+  const TimePoint begun = Clock::now();
+  ASSERT_TRUE(nearlane->drain(kPatience));
+  EXPECT_LT(Clock::now() - begun, 8s) << "a drain that is cut short takes ten";
+}
+
+TEST_F(RelayLive, WithoutAConnectionNothingBehindMultiIsExecuted) {
+  start({"--max-relays", "1"});
+  auto holder = connect();
+  ASSERT_EQ(ask(holder, "MULTI"), "+OK\r\n");
+  auto client = connect();
+  ASSERT_TRUE(client.send("MULTI\r\nINCR n\r\nEXEC\r\n"));
+  const auto rest = client.read_to_end(kPatience);
+  ASSERT_TRUE(rest) << rest.error().detail;
+  EXPECT_TRUE(rest->starts_with("-ERR nearlane: a cap is reached")) << *rest;
+  EXPECT_EQ(direct("GET n"), "$-1\r\n");
 }
 
 TEST_F(RelayLive, AClientWhoseTransactionIsLostIsHungUpOn) {
@@ -338,7 +403,8 @@ TEST_F(RelayLive, OnlySoManyConnectionsSpeakForClients) {
   auto three = connect();
   ASSERT_EQ(ask(one, "MULTI"), "+OK\r\n");
   // The one that asks for COMMAND is idle by then, and serves.
-  ASSERT_TRUE(soon([&] { return ask(two, "WATCH k") == "+OK\r\n"; }));
+  ASSERT_TRUE(soon([&] { return ask(two, "SADD warm x").starts_with(":"); }));
+  ASSERT_EQ(ask(two, "WATCH k"), "+OK\r\n");
   EXPECT_EQ(ask(three, "SADD s a"),
             "-ERR nearlane: a cap is reached; nothing was sent: no more connections to Redis may "
             "speak for "

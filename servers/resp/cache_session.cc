@@ -162,10 +162,10 @@ void CacheSession::reply_hit(const Entry& entry) {
 }
 
 bool CacheSession::dispatch(Args args) {
+  // Its answer decides what Redis keeps for this connection, and so which way the next command goes.
+  if (relay_ && relay_->busy()) return false;
   const CommandSpec* spec = find_command(args[0]);
   if (is_relayed(spec) && !is_http(args[0])) return relay(args);
-  // Redis keeps nothing for a connection after it, so not before what is asked of it was answered.
-  if (relay_ && spec != nullptr && spec->name == "reset" && order_.unanswered() != 0) return false;
   bool answered = false;
   append_to_tail([&](std::string&) { answered = answer_here(spec, args); });
   if (answered) return true;

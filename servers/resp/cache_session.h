@@ -99,6 +99,7 @@ class CacheSession final : public Session,
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
   [[nodiscard]] bool is_relayed(const CommandSpec* spec) const noexcept;
   bool relay(Args args);
+  void take_relayed(std::uint64_t number, Result<std::string> answer);
   void pushed(std::string_view bytes) noexcept override;
   void forsaken() noexcept override;
   void tell_host();

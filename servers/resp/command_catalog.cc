@@ -17,6 +17,11 @@ namespace {
 /// They change something, but in a way that their key positions do not tell: another database's key.
 constexpr std::array<std::string_view, 2> kElsewhere = {"copy", "move"};
 
+/// Known before Redis has said so: whoever waits for work says little else.
+constexpr std::array<std::string_view, 10> kBlocking = {
+    "blmove", "blmpop",   "blpop",    "brpop", "brpoplpush",
+    "bzmpop", "bzpopmax", "bzpopmin", "xread", "xreadgroup"};
+
 bool has_flag(const Reply& flags, std::string_view flag) {
   return std::ranges::any_of(flags.elements, [&](const Reply& each) { return each.text == flag; });
 }
@@ -32,9 +37,10 @@ void Effect::add(Effect other) {
 Effect CommandCatalog::effect_of(std::string_view name,
                                  std::span<const std::string_view> args) const {
   const auto specs = specs_.load();
-  if (!specs) return {.undeclared = true};
+  const bool blocks = std::ranges::find(kBlocking, name) != kBlocking.end();
+  if (!specs) return {.undeclared = true, .blocks = blocks};
   const auto found = specs->find(std::string(name));
-  if (found == specs->end()) return {.undeclared = true};
+  if (found == specs->end()) return {.undeclared = true, .blocks = blocks};
   const Spec& spec = found->second;
   Effect effect{.blocks = spec.blocks};
   if (spec.reads_only || (!spec.writes && !spec.movable && !spec.container)) return effect;
@@ -106,7 +112,8 @@ CommandCatalog::CommandCatalog() = default;
 CommandCatalog::~CommandCatalog() = default;
 
 void CommandCatalog::load(UpstreamPool& pool) {
-  if (loaded() || asks_.exchange(true)) return;
+  // Not by the last connection that a client could have.
+  if (loaded() || !pool.has_spare() || asks_.exchange(true)) return;
   if (auto upstream = pool.take()) {
     asking_ = std::make_unique<Asking>(*this, pool, std::move(upstream));
   } else {

@@ -13,6 +13,9 @@ namespace {
 /// A buffer that grew beyond this is given back when it is empty.
 constexpr std::size_t kKeepBytes = std::size_t{64} * 1024;
 
+/// Of commands behind one that may wait for ever.
+constexpr std::size_t kHeldWhileWaiting = std::size_t{64} * 1024;
+
 void give_back(std::string& buffer) {
   buffer.clear();
   if (buffer.capacity() > kKeepBytes) buffer.shrink_to_fit();
@@ -121,7 +124,10 @@ void Connection::move_on() {
   }
   const bool drained =
       draining_ && input_.empty();  // what is under way is answered, no more is read
-  if (!session_->blocked() && !session_->closing() && !drained) wait_readable();
+  // Behind a command that waits as long as it likes little is read, but that the peer leaves is seen.
+  const bool reads =
+      !session_->blocked() || (session_->waits() && input_.size() < kHeldWhileWaiting);
+  if (reads && !session_->closing() && !drained) wait_readable();
 }
 
 /// False: the connection was closed.
@@ -133,6 +139,8 @@ bool Connection::send() {
     if (got < 0) {
       if (errno == EINTR) continue;
       if ((errno == EAGAIN || errno == EWOULDBLOCK) && !session_->overrun()) {
+        if (sent_ > kKeepBytes && 2 * sent_ > output.size())
+          output.erase(0, std::exchange(sent_, 0));
         wait_writable();
         return true;
       }
@@ -152,6 +160,7 @@ bool Connection::send() {
 
 void Connection::drain() noexcept {
   draining_ = true;
+  if (session_->waits()) return close();
   move_on();
 }
 

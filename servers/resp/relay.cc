@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "servers/resp/set_options.h"
+
 namespace nearlane::resp {
 
 using protocol::Reply;
@@ -20,8 +22,16 @@ constexpr std::array<std::string_view, 6> kSubscribing = {
     "psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"};
 constexpr std::array<std::string_view, 3> kMessages = {"message", "pmessage", "smessage"};
 /// They are the connection's, which is ours here, or would make it something else than Redis's replies.
-constexpr std::array<std::string_view, 4> kNotInside = {"auth", "client", "hello", "select"};
-constexpr std::array<std::string_view, 4> kNever = {"psync", "replconf", "swapdb", "sync"};
+constexpr std::array<std::string_view, 6> kNotInside = {"auth",    "client",          "hello",
+                                                        "monitor", "nearlane.revoke", "select"};
+constexpr std::array<std::string_view, 3> kNever = {"psync", "replconf", "sync"};
+/// They speak of what the same connection has written, which another one did.
+constexpr std::array<std::string_view, 2> kOfThisConnection = {"wait", "waitaof"};
+/// Without them what follows would mean something else.
+constexpr std::array<std::string_view, 3> kBeginning = {"monitor", "multi", "watch"};
+
+constexpr std::string_view kSpoiled =
+    "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
 template <std::size_t kSize>
 bool is_one_of(std::string_view name, const std::array<std::string_view, kSize>& names) {
@@ -51,17 +61,25 @@ bool Relay::takes(std::string_view name, bool local, protocol::Version version) 
   // A subscriber of RESP2 may say little else, and Redis words what it may not; PING has another answer.
   if (in_transaction_ || monitoring_ || (subscribed() && version == protocol::Version::resp2))
     return true;
-  return !local && pinned();
+  return !local && pinned() && name != "nearlane.revoke";
 }
 
-std::string Relay::refusal(std::string_view name) const {
+std::string Relay::refusal(std::string_view name, Args args) {
   if (name == "swapdb")
     return "ERR nearlane: SWAPDB is refused: Redis announces to nobody what it exchanges";
   if (is_one_of(name, kNever))
     return fmt::format("ERR nearlane: '{}' is not relayed: what follows it are no replies", name);
+  if (is_one_of(name, kOfThisConnection)) {
+    return fmt::format(
+        "ERR nearlane: '{}' is not relayed: it speaks of what its own connection wrote", name);
+  }
+  if (name == "script" && args.size() > 1 && equals_ignoring_case(args[1], "debug"))
+    return "ERR nearlane: SCRIPT DEBUG is not relayed";
   if (monitoring_) return "ERR nearlane: a connection that monitors takes QUIT and RESET only";
-  if (in_transaction_ && is_one_of(name, kNotInside))
+  if (in_transaction_ && (is_one_of(name, kNotInside) || is_one_of(name, kSubscribing))) {
+    spoiled_ = true;
     return fmt::format("ERR nearlane: '{}' is not served inside MULTI", name);
+  }
   return {};
 }
 
@@ -71,16 +89,20 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
   if (!upstream_) {
     upstream_ = context_.pool.take();
     if (!upstream_) {
-      return done(
-          Error{Errc::busy, "no more connections to Redis may speak for clients (--max-relays)"});
+      done(Error{Errc::busy, "no more connections to Redis may speak for clients (--max-relays)"});
+      if (is_one_of(name, kBeginning) || is_one_of(name, kSubscribing)) client_.forsaken();
+      return;
     }
     upstream_->set_owner(this);
   }
   version_ = version;
   const bool subscribes = is_one_of(name, kSubscribing);
   pending_.emplace(Pending{.name = std::string(name),
-                           .effect = subscribes ? Effect{} : context_.catalog.effect_of(name, args),
+                           .effect = subscribes || is_one_of(name, kBeginning)
+                                         ? Effect{}
+                                         : context_.catalog.effect_of(name, args),
                            .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
+                           .spoiled = name == "exec" && spoiled_,
                            .done = std::move(done)});
   if (name == "exec") pending_->effect = std::exchange(queued_, {});
   db_ = db;
@@ -91,11 +113,17 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
         [this, alive = std::weak_ptr(alive_), number = sent_](boost::system::error_code cancelled) {
           if (cancelled || alive.expired() || number != sent_ || !pending_) return;
           upstream_->close();
-          fail({Errc::timeout, {}});
+          fail({Errc::refused, fmt::format("Redis did not answer within {} s; what became of the "
+                                           "command is unknown",
+                                           kPatience.count())});
         });
   }
   upstream_->prepare(version, db);
-  upstream_->send(args);
+  if (pending_->spoiled) {
+    upstream_->send(std::array{std::string_view("DISCARD")});
+  } else {
+    upstream_->send(args);
+  }
 }
 
 bool Relay::answers_pending(const Reply& frame) const noexcept {
@@ -115,10 +143,15 @@ void Relay::received(std::string bytes, const Reply& frame) noexcept {
     if (!pending_ && !pinned()) release();
     return;
   }
-  pending_->bytes += bytes;
+  if (pending_->bytes.empty()) {
+    pending_->bytes = std::move(bytes);
+  } else {
+    pending_->bytes += bytes;
+  }
   if (!frame.is_error() && --pending_->frames != 0) return;
   patience_.cancel();
   follow(frame);
+  if (pending_->spoiled) pending_->bytes = kSpoiled;
   Pending answered = std::move(*pending_);
   pending_.reset();
   if (!pinned()) release();
@@ -131,16 +164,19 @@ void Relay::count(const Reply& frame) noexcept {
   if (!is_one_of(word, kSubscribing) || frame.elements.size() != 3 ||
       frame.elements[2].type != Type::integer)
     return;
+  // What a script returns may look like one.
+  if (version_ == protocol::Version::resp3 && frame.type != Type::push) return;
   const bool expected = (pending_ && pending_->name == word) || subscribed();
   if (!expected) return;  // a list that happens to begin so
   (word[0] == 's' && word != "subscribe" ? shards_ : channels_) = frame.elements[2].integer;
+  heard_ = true;
 }
 
 /// What Redis keeps for this client from now on.
 void Relay::follow(const Reply& frame) {
   const std::string& name = pending_->name;
-  if (name == "exec" || (name == "discard" && frame.is_ok())) {
-    in_transaction_ = watching_ = false;
+  if (in_transaction_ && (name == "exec" || (name == "discard" && frame.is_ok()))) {
+    in_transaction_ = watching_ = spoiled_ = false;
     queued_ = {};
   } else if (in_transaction_) {
     if (!frame.is_error()) queued_.add(std::exchange(pending_->effect, {}));
@@ -153,7 +189,7 @@ void Relay::follow(const Reply& frame) {
   } else if (name == "unwatch") {
     watching_ = false;
   } else if (name == "monitor") {
-    monitoring_ = true;
+    monitoring_ = heard_ = true;
   }
 }
 
@@ -170,8 +206,15 @@ void Relay::finish(Pending answered) {
 }
 
 void Relay::release() {
-  if (upstream_) context_.pool.give_back(std::move(upstream_));
-  upstream_.reset();
+  if (!upstream_) return;
+  // Redis may have more to say to a connection that it has told anything unasked.
+  if (std::exchange(heard_, false)) {
+    upstream_->set_owner(nullptr);
+    upstream_->close();
+    upstream_.reset();
+  } else {
+    context_.pool.give_back(std::exchange(upstream_, nullptr));
+  }
 }
 
 void Relay::lost(const Error& why) noexcept { fail(why); }
@@ -180,8 +223,9 @@ void Relay::fail(const Error& why) {
   patience_.cancel();
   if (upstream_) upstream_->set_owner(nullptr);
   upstream_.reset();
-  const bool forsaken = pinned();
-  in_transaction_ = watching_ = monitoring_ = false;
+  const bool forsaken = pinned() || (pending_ && (is_one_of(pending_->name, kBeginning) ||
+                                                  is_one_of(pending_->name, kSubscribing)));
+  in_transaction_ = watching_ = monitoring_ = spoiled_ = heard_ = false;
   channels_ = shards_ = 0;
   queued_ = {};
   if (auto pending = std::exchange(pending_, std::nullopt)) {
@@ -189,15 +233,15 @@ void Relay::fail(const Error& why) {
     if (!pending->effect.keys.empty()) context_.tier.forget(db_, pending->effect.keys);
     pending->done(why);
   }
-  if (forsaken) client_.forsaken();
+  if (forsaken && !leaving_) client_.forsaken();
 }
 
 void Relay::close() noexcept {
   if (!upstream_) return;
   upstream_->close();
-  in_transaction_ = watching_ = monitoring_ = false;
-  channels_ = shards_ = 0;
+  leaving_ = true;
   fail({Errc::shutting_down, "the connection has ended"});
+  leaving_ = false;
 }
 
 }  // namespace nearlane::resp

@@ -61,8 +61,9 @@ class Relay final : private Upstream::Owner {
   /// Whether a command that could be answered here has to go this way. `local`: it needs no data.
   [[nodiscard]] bool takes(std::string_view name, bool local,
                            protocol::Version version) const noexcept;
-  /// Why it cannot be relayed, as an error reply's text; empty: it can.
-  [[nodiscard]] std::string refusal(std::string_view name) const;
+  /// Why it cannot be relayed, as an error reply's text; empty: it can. Inside MULTI a refused command spoils the
+  /// transaction, as one that Redis refuses does.
+  [[nodiscard]] std::string refusal(std::string_view name, Args args);
   /// Precondition: the one before is done.
   void send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
             Done done);
@@ -70,6 +71,8 @@ class Relay final : private Upstream::Owner {
   [[nodiscard]] bool pinned() const noexcept {
     return in_transaction_ || watching_ || monitoring_ || subscribed();
   }
+  /// A command is under way.
+  [[nodiscard]] bool busy() const noexcept { return pending_.has_value(); }
   /// Its command may wait for as long as it likes.
   [[nodiscard]] bool waits() const noexcept { return pending_ && pending_->effect.blocks; }
   /// Gives up what is under way and whatever Redis keeps.
@@ -80,6 +83,7 @@ class Relay final : private Upstream::Owner {
     std::string name;
     Effect effect;
     std::size_t frames;  // that it is answered by
+    bool spoiled;        // EXEC of a transaction in which something was refused
     Done done;
     std::string bytes = {};
   };
@@ -97,6 +101,7 @@ class Relay final : private Upstream::Owner {
   RelayContext& context_;
   Client& client_;
   std::shared_ptr<Upstream> upstream_;
+  bool heard_ = false;  // it was subscribed, or monitored: not for others any more
   std::optional<Pending> pending_;
   boost::asio::steady_timer patience_;
   std::uint64_t sent_ =
@@ -105,8 +110,10 @@ class Relay final : private Upstream::Owner {
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
   bool in_transaction_ = false;
+  bool spoiled_ = false;  // something was refused in the transaction
   bool watching_ = false;
   bool monitoring_ = false;
+  bool leaving_ = false;       // close() is at work
   std::int64_t channels_ = 0;  // and patterns
   std::int64_t shards_ = 0;    // channels of shards
   Effect queued_;              // of the transaction

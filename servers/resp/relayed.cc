@@ -25,7 +25,7 @@ bool CacheSession::relay(Args args) {
     Relay::Client& client = *this;
     relay_ = std::make_unique<Relay>(*context_.relay, client);
   }
-  if (const std::string refusal = relay_->refusal(name); !refusal.empty()) {
+  if (const std::string refusal = relay_->refusal(name, args); !refusal.empty()) {
     append_to_tail([&](std::string& out) { protocol::append_error(out, refusal); });
     return true;
   }
@@ -35,21 +35,30 @@ bool CacheSession::relay(Args args) {
   relay_->send(name, args, version_, client_.db,
                [self = shared_from_this(), number](Result<std::string> answer) {
                  boost::asio::dispatch(self->context_.home.context(),
-                                       [self, number, answer = std::move(answer)] {
-                                         Slot& mine = *self->slot(number);
-                                         if (answer.has_error()) {
-                                           self->answer_error(mine, answer.error(), true);
-                                         } else {
-                                           mine.text = *answer;
-                                         }
-                                         self->complete(number, Order::Kind::whole);
+                                       [self, number, answer = std::move(answer)]() mutable {
+                                         self->take_relayed(number, std::move(answer));
                                        });
                });
   return true;
 }
 
+void CacheSession::take_relayed(std::uint64_t number, Result<std::string> answer) {
+  Slot& mine = *slot(number);
+  if (answer.has_error()) {
+    answer_error(mine, answer.error(), true);
+  } else {
+    mine.text = std::move(*answer);
+  }
+  complete(number, Order::Kind::whole);
+}
+
 void CacheSession::pushed(std::string_view bytes) noexcept {
-  append_to_tail([&](std::string& out) { out.append(bytes); });
+  // No reply has to be waited for; what is in the output are whole ones.
+  if (slots_.empty() || !slots_.front().ready) {
+    out_.append(bytes);
+  } else {
+    append_to_tail([&](std::string& out) { out.append(bytes); });
+  }
   tell_host();
 }
 

@@ -1,5 +1,7 @@
 #include "servers/resp/upstream.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include <boost/asio/connect.hpp>
@@ -22,7 +24,7 @@ Upstream::Upstream(asio::io_context& loop, std::shared_ptr<UpstreamLimits> limit
   limits_->open.fetch_add(1, std::memory_order_relaxed);
 }
 
-Upstream::~Upstream() { limits_->open.fetch_sub(1, std::memory_order_relaxed); }
+Upstream::~Upstream() { close(); }
 
 void Upstream::connect() {
   timer_.expires_after(limits_->connect_timeout);
@@ -112,6 +114,10 @@ void Upstream::take(std::string_view bytes) {
     auto next = parser_.next(bytes);
     if (next.has_error()) return give_up(next.error());
     frame_.append(before.substr(0, before.size() - bytes.size()));
+    if (frame_.size() > limits_->max_frame) {
+      return give_up({Errc::too_large, "a reply of Redis is larger than " +
+                                           std::to_string(limits_->max_frame >> 20U) + " MiB"});
+    }
     if (!*next) return;
     std::string frame = std::exchange(frame_, {});
     const protocol::Reply& reply = **next;
@@ -134,6 +140,7 @@ void Upstream::give_up(const Error& why) noexcept {
 
 void Upstream::close() noexcept {
   if (!std::exchange(open_, false)) return;
+  limits_->open.fetch_sub(1, std::memory_order_relaxed);
   error_code ignored;
   timer_.cancel();
   resolver_.cancel();
@@ -155,7 +162,9 @@ std::shared_ptr<Upstream> UpstreamPool::take() {
 void UpstreamPool::give_back(std::shared_ptr<Upstream> upstream) {
   upstream->set_owner(nullptr);
   if (!upstream->open()) return;
-  if (idle_.size() < kMostIdle) {
+  const bool crowded =
+      2 * limits_->open.load(std::memory_order_relaxed) > std::max(2U, limits_->max_open);
+  if (idle_.size() < kMostIdle && !crowded) {
     idle_.push_back(std::move(upstream));
   } else {
     upstream->close();

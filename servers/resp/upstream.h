@@ -37,7 +37,8 @@ namespace nearlane::resp {
 /// What all loops' pools share.
 struct UpstreamLimits {
   l2::RedisUrl url = {};
-  unsigned max_open = 1024;  // of all loops, idle ones among them
+  unsigned max_open = 1024;  // of all loops, idle ones among them, which are half of it at most
+  std::size_t max_frame = std::size_t{256} << 20U;  // bytes of one reply
   Duration connect_timeout = std::chrono::seconds(1);
   std::atomic<unsigned> open{0};
 };
@@ -102,6 +103,10 @@ class UpstreamPool {
 
   /// Null: max_open is reached.
   [[nodiscard]] std::shared_ptr<Upstream> take();
+  /// Whether two more may be taken.
+  [[nodiscard]] bool has_spare() const noexcept {
+    return limits_->open.load(std::memory_order_relaxed) + 2 <= limits_->max_open;
+  }
   /// One that Redis owes nothing, and that has no state but version and database.
   void give_back(std::shared_ptr<Upstream> upstream);
 
