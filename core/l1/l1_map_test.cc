@@ -303,6 +303,30 @@ TEST_P(L1Contract, ReschedulingWhatHasLeftDoesNothing) {
   EXPECT_EQ(map.sweep(TimePoint{std::chrono::seconds(4000)}, 100), 0U);
 }
 
+TEST(L1Bounds, APutPassesABoundedNumberOfUsedEntries) {
+  for (const char* policy : {"clock", "sieve"}) {
+    const auto map =
+        *make_l1({.map = "mutex", .policy = policy, .bytes = std::uint64_t{16} << 20U});
+    const epoch::Guard guard;
+    unsigned put = 0;
+    for (; map->stats().evictions == 0; ++put)
+      map->put(Entry::build(KeyRef(0, name(put)), "v", kForever, 0));
+    for (unsigned i = 0; i < put; ++i) (void)map->find(KeyRef(0, name(i)));
+    const auto unmarked = [&] {
+      std::size_t count = 0;
+      map->walk([&](const Entry& each) { count += each.mark() == 0 ? 1 : 0; });
+      return count;
+    };
+    ASSERT_EQ(unmarked(), 0U) << policy;
+    ASSERT_GT(map->stats().entries, 2 * kMostPassed + kEvictionsPerCall) << policy;
+    const std::string large(std::size_t{1} << 20U, 'v');
+    map->put(Entry::build(KeyRef(0, "large"), large, kForever, 0));
+    EXPECT_GT(map->stats().evictions, 500U) << policy;
+    // All the victims of the put together, and it is new itself.
+    EXPECT_LE(unmarked(), kMostPassed + 1) << policy;
+  }
+}
+
 TEST_P(L1Contract, PeekFindsAndIsNoUse) {
   auto& map = make();
   map.put(entry("k", "v"));

@@ -11,7 +11,7 @@
 // is due waits for the other.
 //
 // Threads:   under the shard's lock.
-// Cost:      8 to 16 bytes an entry. add() and count() read one line; an add() that follows a growth or comes at
+// Cost:      8 to 16 bytes an entry, and half as much again until a growth is copied. add() and count() read one line; an add() that follows a growth or comes at
 //            the time of a halving goes through eight more. grow() now and then makes a table, which the kernel
 //            zeroes as it is used.
 // Source:    Einziger, Friedman, Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions

@@ -2,7 +2,7 @@
 // nobody waits for the whole.
 //
 // Errors:    where there is no memory, it is empty.
-// Threads:   as a unique_ptr to an array, which it is.
+// Threads:   as a unique_ptr to an array: a const one hands out elements that may be written.
 // Cost:      what is smaller than malloc's threshold for pages of their own (core/base/allocator.h) is zeroed at once.
 #pragma once
 

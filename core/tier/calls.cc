@@ -50,6 +50,13 @@ void Fetch::settle(const Answer& answer) noexcept {
       entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
     }
   }
+  if (refills && !answer.error) {
+    // Nobody wants to know that there is no such key.
+    const bool there = entry_ && !entry_->negative();
+    if (!there && decision.action == Decision::Action::install)
+      decision.action = Decision::Action::erase;
+    tier_.note_refill(there);
+  }
   if (unused != 0) {
     if (entry_) entry_->set_unused(unused);
     tier_.queue_.charge(answer.reply.text.size());

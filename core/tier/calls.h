@@ -25,9 +25,12 @@ class Guarded : public cohere::Call {
   Guarded(TieredCache::Impl& tier, cohere::Command what) : Call(std::move(what)), tier_(tier) {}
 
   void complete(cohere::Answer answer) noexcept final {
-    tier_.note_outcome(answer);
+    if (on_behalf) tier_.note_outcome(answer);
     finish(std::move(answer));
   }
+  /// Somebody waits for it. What nobody asked for closes L2 to nobody: its time is not theirs.
+  bool on_behalf = true;
+
   /// It was not sent, and will not be.
   void refuse(const Error& why) noexcept {
     const cohere::Answer answer = cohere::Answer::failed(why.code, why.detail);
@@ -59,6 +62,7 @@ class Fetch final : public Guarded {
   std::vector<TieredCache::GetHandler> waiters;  // those who did not join by way of the flight
   /// What the entry begins with: over 0 for a fetch that nobody asked for.
   std::uint8_t unused = 0;
+  bool refills = false;  // what a lost lane had
 
  private:
   void finish(cohere::Answer answer) noexcept override;

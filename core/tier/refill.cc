@@ -2,7 +2,7 @@
 // next asked for. So once the lane is back they are read again unasked, the hottest first, as fast as the
 // refresh queue's limits allow; what somebody asks for meanwhile does not wait for that.
 //
-// L1 is walked in small steps with pauses between, on whatever thread runs what comes later. The entries that are found are
+// L1 is walked in small steps with pauses between, on the thread that config_.after chooses. The entries that are found are
 // read like any other: nothing is served for what they were. A lane that is lost again cancels what waits for it.
 #include <vector>
 
@@ -11,6 +11,9 @@
 
 namespace nearlane::tier {
 namespace {
+
+/// So many keys in a row that L2 has no more: it was flushed, or another one took its place.
+constexpr unsigned kMostGone = 64;
 
 /// Places of L1 that are looked at in one step: about a tenth of a millisecond.
 constexpr std::size_t kStep = 1024;
@@ -29,7 +32,15 @@ void TieredCache::Impl::refill() {
     lost = true;
   }
   // A walk that is under way may have passed entries of a lane that had not been back by then; one more follows it.
-  if (lost && lanes_to_refill_.fetch_add(1) == 0) refill_from({}, 1);
+  if (!lost) return;
+  refills_gone_.store(0, std::memory_order_relaxed);
+  if (refills_due_.fetch_add(1) == 0) refill_from({}, 1);
+}
+
+void TieredCache::Impl::note_refill(bool there) noexcept {
+  if (there) return refills_gone_.store(0, std::memory_order_relaxed);
+  if (refills_gone_.fetch_add(1, std::memory_order_relaxed) + 1 != kMostGone) return;
+  Counts::add(Count::refreshes_dropped, queue_.cancel_all(Unasked::refill));
 }
 
 void TieredCache::Impl::refill_from(l1::WalkPlace from, unsigned answered) {
@@ -37,7 +48,7 @@ void TieredCache::Impl::refill_from(l1::WalkPlace from, unsigned answered) {
     return config_.after(kPause, [this, from, answered] { refill_from(from, answered); });
   // Only now is it known which are the hottest.
   arm(Duration::zero());
-  const unsigned left = lanes_to_refill_.fetch_sub(answered) - answered;
+  const unsigned left = refills_due_.fetch_sub(answered) - answered;
   if (left != 0) config_.after(kPause, [this, left] { refill_from({}, left); });
 }
 
@@ -58,6 +69,7 @@ bool TieredCache::Impl::find_disowned(l1::WalkPlace& from) {
     const cohere::LaneView& view = lane(key.hash);
     // One that cannot be read yet is found by the walk that follows when its lane is back.
     if (entry->epoch() == view.epoch() || !is_back(view) || now >= entry->deadline()) continue;
+    if (refills_gone_.load(std::memory_order_relaxed) >= kMostGone) return false;
     want(key, entry->unused(), Unasked::refill, worth);
   }
   return more;

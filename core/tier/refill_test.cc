@@ -28,6 +28,11 @@ class Lossy final : public l2::ForwardingBackend {
   }
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
     if (call->command.op == l2::Op::fetch) fetched.push_back(call->command.key.name);
+    if (failing) {
+      const l2::Answer late = l2::Answer::failed(Errc::timeout, "late");
+      call->settle(late);
+      return call->complete(late);
+    }
     ForwardingBackend::submit(std::move(call));
   }
 
@@ -50,6 +55,7 @@ class Lossy final : public l2::ForwardingBackend {
   void come_back() { view_.set_lease(kForever); }
 
   std::vector<std::string> fetched;
+  bool failing = false;
 
  private:
   cohere::LaneView view_;
@@ -57,16 +63,18 @@ class Lossy final : public l2::ForwardingBackend {
 
 class RefillTest : public testing::Test {
  protected:
-  /// The policy counts uses, up to three.
-  void make(RefreshLimits limits = {}) {
+  /// One shard, whose policy counts uses, up to three.
+  void make(RefreshLimits limits = {}, bool breaker = false) {
     auto l2 = std::make_unique<Lossy>();
     store = l2.get();
     TierConfig config{
+        .now = [this] { return now; },
         .after = [this](Duration, std::function<void()> task) { tasks.push_back(std::move(task)); },
+        .breaker = breaker,
         .refresh = limits};
     tier = std::make_unique<TieredCache>(
         std::move(config),
-        *l1::make_l1({.map = "native", .policy = "s3fifo", .bytes = std::uint64_t{64} << 20U}),
+        *l1::make_l1({.map = "native", .policy = "s3fifo", .bytes = std::uint64_t{16} << 20U}),
         std::move(l2));
     tier->start();
   }
@@ -76,7 +84,7 @@ class RefillTest : public testing::Test {
   }
   bool find(const std::string& key) {
     const epoch::Guard guard;
-    return tier->find(KeyRef(0, key), Clock::now()) != nullptr;
+    return tier->find(KeyRef(0, key), now) != nullptr;
   }
   /// Runs what waits for its time, whatever the time; says in how many turns.
   int let_time_pass() {
@@ -86,6 +94,13 @@ class RefillTest : public testing::Test {
   }
   void turn() {
     for (auto& task : std::exchange(tasks, {})) task();
+  }
+  /// Turns, a tenth of a second each, until so many were read.
+  void until_read(std::size_t count) {
+    for (int turns = 0; store->fetched.size() < count && turns < 100; ++turns) {
+      turn();
+      now += milliseconds(100);
+    }
   }
   void lose_for_a_moment() {
     store->lose();
@@ -99,6 +114,7 @@ class RefillTest : public testing::Test {
       before_[id] = Counts::sum(id);
   }
 
+  TimePoint now = Clock::now();
   Lossy* store = nullptr;
   std::deque<std::function<void()>> tasks;
   std::unique_ptr<TieredCache> tier;
@@ -133,7 +149,7 @@ TEST_F(RefillTest, ReadsTheHottestFirst) {
   for (int i = 0; i < 3; ++i) find("hot");
   find("warm");
   lose_for_a_moment();
-  while (store->fetched.empty()) turn();
+  until_read(1);
   EXPECT_EQ(store->fetched, std::vector<std::string>{"hot"});
   EXPECT_EQ(tier->refreshing(), 2);
 }
@@ -144,9 +160,9 @@ TEST_F(RefillTest, KeepsTheHottestWhereNotAllMayWait) {
   for (int i = 0; i < 2; ++i) find("hot");
   find("warm");
   lose_for_a_moment();
-  while (store->fetched.empty()) turn();
+  until_read(2);
   EXPECT_EQ(counted(Count::refreshes_dropped), 2);
-  while (tier->refreshing() != 0) turn();
+  EXPECT_EQ(tier->refreshing(), 0);
   EXPECT_EQ(store->fetched, (std::vector<std::string>{"hot", "warm"}));
 }
 
@@ -177,6 +193,7 @@ TEST_F(RefillTest, ALaneThatIsLostAgainCancelsWhatWaits) {
   make();
   set("k");
   lose_for_a_moment();
+  ASSERT_EQ(tier->refreshing(), 1);
   store->lose();
   let_time_pass();
   EXPECT_TRUE(store->fetched.empty());
@@ -193,8 +210,43 @@ TEST_F(RefillTest, WalksInSmallStepsAndAgainForALaneThatCameBackMeanwhile) {
   lose_for_a_moment();
   ASSERT_FALSE(tasks.empty()) << "more than one step's";
   lose_for_a_moment();  // while the first walk is under way
-  EXPECT_GT(let_time_pass(), 10);
+  EXPECT_GE(let_time_pass(), 8);
   for (std::size_t i = 0; i < kKeys; ++i) EXPECT_TRUE(find("k" + std::to_string(i)));
+}
+
+TEST_F(RefillTest, StopsWhereL2HasNothingAnyMore) {
+  make({.reads_per_s = 1'000'000});
+  for (int i = 0; i < 1000; ++i) set("k" + std::to_string(i));
+  RawCommand flush{.db = 0, .args = {"FLUSHDB"}, .keys = {}};
+  tier->execute(std::move(flush), kForever, [](const Result<protocol::Reply>&) {});
+  lose_for_a_moment();
+  let_time_pass();
+  EXPECT_GE(store->fetched.size(), 64);
+  EXPECT_LT(store->fetched.size(), 100);
+  EXPECT_EQ(tier->refreshing(), 0);
+}
+
+TEST_F(RefillTest, WaitsWhileTheBreakerIsNotClosed) {
+  make({}, true);
+  set("k");
+  for (int i = 0; i < 20; ++i) {
+    store->failing = true;
+    tier->get(Key(0, "other"), ReadFrom::through_l2, kForever, [](const Result<Lookup>&) {});
+  }
+  store->failing = false;
+  ASSERT_EQ(tier->breaker(), guard::Breaker::State::open);
+  lose_for_a_moment();
+  store->fetched.clear();
+  for (int i = 0; i < 10; ++i) turn();
+  EXPECT_TRUE(store->fetched.empty());
+  EXPECT_EQ(tier->refreshing(), 1) << "it is not lost for that";
+  for (int i = 0; i < 40; ++i) {
+    now += milliseconds(100);
+    tier->probe();
+    turn();
+  }
+  ASSERT_EQ(tier->breaker(), guard::Breaker::State::closed);
+  EXPECT_EQ(store->fetched, std::vector<std::string>{"k"});
 }
 
 TEST_F(RefillTest, ReadsNothingUnaskedAtARateOfZero) {

@@ -14,6 +14,9 @@
 namespace nearlane::tier {
 namespace {
 
+/// Between two looks at a breaker that is not closed.
+constexpr Duration kUntilAsked = std::chrono::milliseconds(100);
+
 /// "DB NAME", the name to the end.
 std::optional<KeyRef> key_in(std::string_view hint) noexcept {
   std::uint32_t db = 0;
@@ -107,6 +110,9 @@ void TieredCache::Impl::arm(Duration delay) {
 void TieredCache::Impl::pump() {
   // Whoever wants something from now on arms again.
   armed_.store(false);
+  // What the breaker would refuse waits until L2 is asked again.
+  if (queue_.waiting() != 0 && breaker_.state(config_.now()) != guard::Breaker::State::closed)
+    return arm(kUntilAsked);
   while (auto wanted = queue_.take(config_.now())) read_unasked(*std::move(wanted));
   const TimePoint now = config_.now();
   const TimePoint next = queue_.next(now);
@@ -115,7 +121,10 @@ void TieredCache::Impl::pump() {
 
 void TieredCache::Impl::read_unasked(Wanted wanted) {
   const KeyRef ref = wanted.key.ref();
-  if (lane(ref.hash).epoch() != wanted.epoch) return Counts::add(Count::refreshes_dropped);
+  if (lane(ref.hash).epoch() != wanted.epoch) {
+    queue_.refund();
+    return Counts::add(Count::refreshes_dropped);
+  }
   const TimePoint now = config_.now();
   std::unique_ptr<Fetch> call;
   const bool needless = flights_.begin_if_none(
@@ -124,9 +133,11 @@ void TieredCache::Impl::read_unasked(Wanted wanted) {
         call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref),
                                        saturating_add(now, config_.refresh_timeout));
         call->unused = wanted.unused;
+        call->refills = wanted.why == Unasked::refill;
+        call->on_behalf = false;
         return call->flight;
       });
-  if (needless) return;
+  if (needless) return queue_.refund();
   Counts::add(count_of(wanted.why));
   Counts::add(Count::fills);
   send(std::move(call));

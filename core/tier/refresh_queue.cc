@@ -54,7 +54,10 @@ Wanted RefreshQueue::take_out(Places::iterator place) noexcept {
 bool RefreshQueue::welcomes(std::uint8_t unused, float worth) {
   if (waiting() < limits_.most_waiting) return true;
   const std::lock_guard lock(mutex_);
-  return places_.empty() || Rank(unused, -worth, latest_) < std::prev(places_.end())->first;
+  if (places_.empty()) return true;
+  // Among equals the first may stay, or a walk over many would put each in the place of the one before.
+  const auto& [most_unused, least_worth, when] = std::prev(places_.end())->first;
+  return std::pair(unused, -worth) < std::pair(most_unused, least_worth);
 }
 
 bool RefreshQueue::want(Wanted wanted) {
@@ -80,6 +83,25 @@ void RefreshQueue::cancel(const KeyRef& key) noexcept {
   if (waiting() == 0) return;
   const std::lock_guard lock(mutex_);
   if (const auto found = by_key_.find(key); found != by_key_.end()) take_out(found->second);
+}
+
+std::size_t RefreshQueue::cancel_all(Unasked why) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::size_t cancelled = 0;
+  for (auto place = places_.begin(); place != places_.end();) {
+    const auto next = std::next(place);
+    if (place->second.why == why) {
+      take_out(place);
+      ++cancelled;
+    }
+    place = next;
+  }
+  return cancelled;
+}
+
+void RefreshQueue::refund() noexcept {
+  const std::lock_guard lock(mutex_);
+  reads_.tokens = std::min(reads_.most, reads_.tokens + 1);
 }
 
 std::optional<Wanted> RefreshQueue::take(TimePoint now) {

@@ -72,10 +72,14 @@ class RefreshQueue {
   /// False: it, or what was colder, was dropped; so is a name over kMostNameBytes.
   bool want(Wanted wanted);
   void cancel(const KeyRef& key) noexcept;
+  /// All that are wanted for this reason; how many they were.
+  std::size_t cancel_all(Unasked why) noexcept;
   /// The hottest, if it may be read by now.
   [[nodiscard]] std::optional<Wanted> take(TimePoint now);
   /// When take() may bring something; kForever: nothing waits.
   [[nodiscard]] TimePoint next(TimePoint now);
+  /// What was taken last was not read.
+  void refund() noexcept;
   /// A read has brought so many bytes.
   void charge(std::size_t bytes) noexcept;
   [[nodiscard]] std::size_t waiting() const noexcept {

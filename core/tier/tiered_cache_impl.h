@@ -193,8 +193,10 @@ class TieredCache::Impl final : public cohere::Listener {
   static bool is_back(const cohere::LaneView& view) noexcept {
     return view.lease_until() != TimePoint::min();
   }
-  /// `answered`: of lanes_to_refill_, those that this walk is for.
+  /// `answered`: of refills_due_, those that this walk is for.
   void refill_from(l1::WalkPlace from, unsigned answered);
+  /// Whether L2 still had what was to be refilled.
+  void note_refill(bool there) noexcept;
   /// A step of it; false: the last one.
   bool find_disowned(l1::WalkPlace& from);
 
@@ -221,7 +223,7 @@ class TieredCache::Impl final : public cohere::Listener {
   std::atomic<std::uint32_t> chance_;
   RefreshQueue queue_;
   std::atomic<bool> armed_{false};  // pump() will run
-  std::atomic<unsigned> lanes_to_refill_{
+  std::atomic<unsigned> refills_due_{
       0};  // times that lanes came back, and no walk has ended since that is for them
   audit::Auditor auditor_;
   const std::unique_ptr<audit::Recorder> recorder_;
@@ -239,6 +241,7 @@ class TieredCache::Impl final : public cohere::Listener {
     return Counts::sum(Count::l1_hits) + Counts::sum(Count::l1_negatives);
   }
 
+  std::atomic<unsigned> refills_gone_{0};  // in a row
   std::vector<Epoch> refilled_;  // refill()'s own: of the lanes, for which L1 was walked, or is
 
   // audit()'s own.

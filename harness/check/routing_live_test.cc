@@ -211,7 +211,7 @@ TEST_F(RoutingLive, WhatALostConnectionHasDisownedIsReadAgainUnasked) {
   ASSERT_TRUE(node->reaches(kRefills, 6));
   // What others change from now on is announced again.
   for (const char* key : {"a", "b", "c", "d", "e", "f"}) {
-    // It was sent, and is on its way; a read that comes before it joins it.
+    // It was sent, and is on its way.
     for (const TimePoint end = Clock::now() + kPatience; !node->get(key).from_l1();)
       ASSERT_LT(Clock::now(), end) << key;
     ASSERT_EQ(redis_->client().command({"SET", key, "w"}).value().text, "OK");

@@ -48,6 +48,11 @@ class S3Fifo {
     --entries_;
     queues_.erase(cell, room_.weight(entry));
   }
+  /// Who is in the main queue has been used more than who waits in the small one.
+  [[nodiscard]] float worth(const Entry& entry) const noexcept {
+    const bool proven = queues_.list_of(entry.cell()) == kMain;
+    return static_cast<float>(entry.mark() + (proven ? kMostUses + 1 : 0));
+  }
   [[nodiscard]] CellId victim(const Cells& cells, std::size_t& passes) noexcept {
     if (queues_.weight(kMain) <= main_share(queues_.total())) {
       const CellId cell = next_of_small(cells, passes);

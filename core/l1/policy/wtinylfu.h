@@ -51,6 +51,10 @@ class WTinyLfu {
     --entries_;
     lists_.erase(cell, room_.weight(entry));
   }
+  /// Uses of late.
+  [[nodiscard]] float worth(const Entry& entry) const noexcept {
+    return static_cast<float>(sketch_.count(entry.key().hash));
+  }
   [[nodiscard]] CellId victim(const Cells& cells, std::size_t& passes) noexcept {
     balance(cells, passes);
     const CellId candidate = lists_.back(kWindow);
