@@ -157,9 +157,12 @@ TEST_F(Audit, OfALargeValueMovesLittleAndFindsOneByte) {
   EXPECT_EQ(expect_found("k").verdict, Verdict::stale);
   const long long moved = number("stats", "total_net_output_bytes") - before;
   // Counted afterwards: audits go on meanwhile.
-  const auto audits = static_cast<long long>(
-      cache->auditor().ended(Outcome::agreed) + cache->auditor().ended(Outcome::differed) +
-      cache->auditor().ended(Outcome::undecided) + cache->auditor().under_way());
+  const auto count = [&](Outcome outcome) {
+    return static_cast<long long>(cache->auditor().ended(outcome));
+  };
+  const long long audits = count(Outcome::agreed) + count(Outcome::differed) +
+                           count(Outcome::undecided) +
+                           static_cast<long long>(cache->auditor().under_way());
   EXPECT_GT(audits, 0);
   // An audit has two questions; the rest is heartbeats and INFO.
   EXPECT_LT(moved, (audits + 8) * 2 * static_cast<long long>(audit::kWindow + 200) + 500'000);
