@@ -17,6 +17,9 @@ using Duration = std::chrono::nanoseconds;
 /// Unix time, only where a protocol carries it (EXPIREAT, logs).
 using WallClock = std::chrono::system_clock;
 using WallTime = std::chrono::time_point<WallClock, std::chrono::milliseconds>;
+[[nodiscard]] inline WallTime wall_now() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(WallClock::now());
+}
 
 /// A deadline that never comes.
 inline constexpr TimePoint kForever = TimePoint::max();

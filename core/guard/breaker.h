@@ -15,7 +15,7 @@
 // Time and chance are arguments, so a test owns them.
 //
 // Threads:   any. A closed breaker admits without a lock; every outcome takes one.
-// Cost:      400 bytes; an outcome, some 20 ns uncontended. Not on the path of a hit.
+// Cost:      an outcome, one lock. Not on the path of a hit.
 // Source:    Nygard, "Release It!", 2007, chapter 5; the ramp against the herd after it closes; hard failures and flap
 //            memory as mcrouter's TKO. docs/decisions/0017-when-l2-is-not-asked.md.
 #pragma once

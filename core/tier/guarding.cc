@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,12 @@ constexpr std::array<std::string_view, 3> kAway = {"LOADING ", "MASTERDOWN ", "C
 
 /// Of ours, those that say something of L2.
 constexpr std::array kFailures = {Errc::timeout, Errc::connection_lost, Errc::protocol, Errc::busy};
+
+/// For the breaker: what one thread draws is no other's line of the cache.
+std::uint32_t chance() {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return static_cast<std::uint32_t>(random());
+}
 
 bool is_failure(const Answer& answer) noexcept {
   if (answer.error) return std::ranges::find(kFailures, answer.error->code) != kFailures.end();

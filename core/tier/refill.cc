@@ -15,9 +15,9 @@ namespace {
 /// So many keys in a row that L2 has no more: it was flushed, or another one took its place.
 constexpr unsigned kMostGone = 64;
 
-/// Places of L1 that are looked at in one step: about a tenth of a millisecond.
+/// Places of L1 that are looked at in one step.
 constexpr std::size_t kStep = 1024;
-/// Between two steps, so that others get to run. A million entries take a second.
+/// Between two steps, so that others get to run. A million entries take a second of them.
 constexpr Duration kPause = std::chrono::milliseconds(1);
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,7 +43,6 @@ class TieredCache::Impl final : public cohere::Listener {
         l1_(std::move(l1)),
         l2_(std::move(l2)),
         lanes_(l2_->lanes()),
-        chance_(config_.breaker ? std::random_device{}() : 0),
         queue_(config_.refresh),
         auditor_(audit_config(config_, *l2_)),
         recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
@@ -165,9 +163,6 @@ class TieredCache::Impl final : public cohere::Listener {
   [[nodiscard]] l2::Health health() const;
   /// Probes L2 where the breaker wants to know; by one thread.
   void probe();
-  [[nodiscard]] std::uint32_t chance() noexcept {
-    return chance_.fetch_add(0x9E37'79B9U, std::memory_order_relaxed);  // 2^32 / golden ratio
-  }
 
   // Reading in the background: refresh.cc.
 
@@ -220,7 +215,6 @@ class TieredCache::Impl final : public cohere::Listener {
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
   guard::Breaker breaker_;
-  std::atomic<std::uint32_t> chance_;
   RefreshQueue queue_;
   std::atomic<bool> armed_{false};  // pump() will run
   std::atomic<unsigned> refills_due_{

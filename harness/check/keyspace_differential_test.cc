@@ -19,10 +19,6 @@ namespace {
 using l2::embedded::Keyspace;
 using protocol::Reply;
 
-WallTime wall_now() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(WallClock::now());
-}
-
 Reply execute(Keyspace& keyspace, const Words& command) {
   const std::vector<std::string_view> args(command.begin(), command.end());
   return keyspace.execute(0, args, wall_now());

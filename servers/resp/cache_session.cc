@@ -200,7 +200,7 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
       return true;
     }
   }
-  if (spec->route != Route::local) return false;
+  if (spec->route != Route::local && spec->route != Route::server) return false;
   run_local(*spec, args);
   return true;
 }

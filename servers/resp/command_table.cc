@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "servers/resp/set_options.h"
+
 namespace nearlane::resp {
 
 namespace {
@@ -11,8 +13,8 @@ constexpr std::array kCommands = {
     CommandSpec{"append", 3, Route::write_key, "write denyoom fast", 1, 1, 1},
     CommandSpec{"auth", -2, Route::local, "noscript loading stale fast no_auth"},
     CommandSpec{"client", -2, Route::local, "noscript loading stale"},
-    CommandSpec{"command", -1, Route::local, "loading stale"},
-    CommandSpec{"config", -2, Route::local, "admin noscript loading stale"},
+    CommandSpec{"command", -1, Route::server, "loading stale"},
+    CommandSpec{"config", -2, Route::server, "admin noscript loading stale"},
     CommandSpec{"dbsize", 1, Route::whole, "readonly fast"},
     CommandSpec{"decr", 2, Route::write_key, "write denyoom fast", 1, 1, 1},
     CommandSpec{"decrby", 3, Route::write_key, "write denyoom fast", 1, 1, 1},
@@ -89,9 +91,7 @@ std::span<const CommandSpec> commands() noexcept { return kCommands; }
 const CommandSpec* find_command(std::string_view name) noexcept {
   if (name.size() > kLongestName) return nullptr;
   std::array<char, kLongestName> folded;
-  std::transform(name.begin(), name.end(), folded.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  });
+  std::transform(name.begin(), name.end(), folded.begin(), lower);
   const std::string_view wanted(folded.data(), name.size());
   const auto* found = std::lower_bound(
       kCommands.begin(), kCommands.end(), wanted,

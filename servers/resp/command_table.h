@@ -26,6 +26,7 @@ enum class Route : std::uint8_t {
   revoke,     // DEL that is answered once no instance can serve the key
   whole,      // to L2 as it is, without keys
   local,      // answered here
+  server,     // Redis's to answer; here, where there is none behind us
 };
 
 struct CommandSpec {

@@ -52,6 +52,7 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
     case Route::whole:
       return execute(spec, args);
     case Route::local:
+    case Route::server:
       break;
   }
   return true;

@@ -38,6 +38,11 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, kSize>&
   return std::ranges::find(names, name) != names.end();
 }
 
+/// Redis keeps something for the connection after it.
+bool leaves_state(std::string_view name) {
+  return is_one_of(name, kBeginning) || is_one_of(name, kSubscribing);
+}
+
 std::string_view first_word(const Reply& frame) noexcept {
   const bool list = frame.type == Type::array || frame.type == Type::push;
   return list && !frame.elements.empty() ? std::string_view(frame.elements[0].text)
@@ -90,36 +95,35 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
     upstream_ = context_.pool.take();
     if (!upstream_) {
       done(Error{Errc::busy, "no more connections to Redis may speak for clients (--max-relays)"});
-      if (is_one_of(name, kBeginning) || is_one_of(name, kSubscribing)) client_.forsaken();
+      if (leaves_state(name)) client_.forsaken();
       return;
     }
     upstream_->set_owner(this);
   }
   version_ = version;
   const bool subscribes = is_one_of(name, kSubscribing);
+  const bool ends = name == "exec";
   pending_.emplace(Pending{.name = std::string(name),
-                           .effect = subscribes || is_one_of(name, kBeginning)
-                                         ? Effect{}
-                                         : context_.catalog.effect_of(name, args),
+                           .effect = ends                 ? std::exchange(queued_, {})
+                                     : leaves_state(name) ? Effect{}
+                                                          : context_.catalog.effect_of(name, args),
                            .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
-                           .spoiled = name == "exec" && spoiled_,
                            .done = std::move(done)});
-  if (name == "exec") pending_->effect = std::exchange(queued_, {});
   db_ = db;
-  ++sent_;
   if (!pending_->effect.blocks) {
     patience_.expires_after(kPatience);
-    patience_.async_wait(
-        [this, alive = std::weak_ptr(alive_), number = sent_](boost::system::error_code cancelled) {
-          if (cancelled || alive.expired() || number != sent_ || !pending_) return;
-          upstream_->close();
-          fail({Errc::refused, fmt::format("Redis did not answer within {} s; what became of the "
-                                           "command is unknown",
-                                           kPatience.count())});
-        });
+    // A timer that was too late to be cancelled finds that its command has gone, or all of this.
+    patience_.async_wait([this, command = std::weak_ptr(pending_->token)](
+                             boost::system::error_code cancelled) {
+      if (cancelled || command.expired()) return;
+      upstream_->close();
+      fail({Errc::refused,
+            fmt::format("Redis did not answer within {} s; what became of the command is unknown",
+                        kPatience.count())});
+    });
   }
   upstream_->prepare(version, db);
-  if (pending_->spoiled) {
+  if (ends && spoiled_) {
     upstream_->send(std::array{std::string_view("DISCARD")});
   } else {
     upstream_->send(args);
@@ -150,8 +154,8 @@ void Relay::received(std::string bytes, const Reply& frame) noexcept {
   }
   if (!frame.is_error() && --pending_->frames != 0) return;
   patience_.cancel();
+  if (pending_->name == "exec" && spoiled_) pending_->bytes = kSpoiled;
   follow(frame);
-  if (pending_->spoiled) pending_->bytes = kSpoiled;
   Pending answered = std::move(*pending_);
   pending_.reset();
   if (!pinned()) release();
@@ -220,11 +224,15 @@ void Relay::release() {
 void Relay::lost(const Error& why) noexcept { fail(why); }
 
 void Relay::fail(const Error& why) {
+  const bool forsaken = pinned() || (pending_ && leaves_state(pending_->name));
+  abandon(why);
+  if (forsaken) client_.forsaken();
+}
+
+void Relay::abandon(const Error& why) {
   patience_.cancel();
   if (upstream_) upstream_->set_owner(nullptr);
   upstream_.reset();
-  const bool forsaken = pinned() || (pending_ && (is_one_of(pending_->name, kBeginning) ||
-                                                  is_one_of(pending_->name, kSubscribing)));
   in_transaction_ = watching_ = monitoring_ = spoiled_ = heard_ = false;
   channels_ = shards_ = 0;
   queued_ = {};
@@ -233,15 +241,12 @@ void Relay::fail(const Error& why) {
     if (!pending->effect.keys.empty()) context_.tier.forget(db_, pending->effect.keys);
     pending->done(why);
   }
-  if (forsaken && !leaving_) client_.forsaken();
 }
 
 void Relay::close() noexcept {
   if (!upstream_) return;
   upstream_->close();
-  leaving_ = true;
-  fail({Errc::shutting_down, "the connection has ended"});
-  leaving_ = false;
+  abandon({Errc::shutting_down, "the connection has ended"});
 }
 
 }  // namespace nearlane::resp

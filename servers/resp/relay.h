@@ -83,9 +83,10 @@ class Relay final : private Upstream::Owner {
     std::string name;
     Effect effect;
     std::size_t frames;  // that it is answered by
-    bool spoiled;        // EXEC of a transaction in which something was refused
     Done done;
     std::string bytes = {};
+    std::shared_ptr<const char> token =
+        std::make_shared<const char>();  // its timer knows it by this
   };
 
   void received(std::string bytes, const protocol::Reply& frame) noexcept override;
@@ -95,7 +96,10 @@ class Relay final : private Upstream::Owner {
   void finish(Pending answered);
   void release();
   void count(const protocol::Reply& frame) noexcept;
+  /// What is under way fails, and the client loses what Redis kept for it.
   void fail(const Error& why);
+  /// The same, and the client is not told: it has left.
+  void abandon(const Error& why);
   [[nodiscard]] bool subscribed() const noexcept { return channels_ + shards_ != 0; }
 
   RelayContext& context_;
@@ -104,16 +108,12 @@ class Relay final : private Upstream::Owner {
   bool heard_ = false;  // it was subscribed, or monitored: not for others any more
   std::optional<Pending> pending_;
   boost::asio::steady_timer patience_;
-  std::uint64_t sent_ =
-      0;  // commands: a timer that was too late to be cancelled knows its own by it
-  const std::shared_ptr<const char> alive_ = std::make_shared<const char>();
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
   bool in_transaction_ = false;
   bool spoiled_ = false;  // something was refused in the transaction
   bool watching_ = false;
   bool monitoring_ = false;
-  bool leaving_ = false;       // close() is at work
   std::int64_t channels_ = 0;  // and patterns
   std::int64_t shards_ = 0;    // channels of shards
   Effect queued_;              // of the transaction

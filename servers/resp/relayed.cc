@@ -7,20 +7,19 @@
 
 #include "servers/resp/cache_session.h"
 #include "servers/resp/errors.h"
+#include "servers/resp/set_options.h"
 
 namespace nearlane::resp {
 
 bool CacheSession::is_relayed(const CommandSpec* spec) const noexcept {
   if (context_.relay == nullptr || !client_.authenticated) return false;
-  if (spec == nullptr || spec->name == "command" || spec->name == "config") return true;
+  if (spec == nullptr || spec->route == Route::server) return true;
   return relay_ && relay_->takes(spec->name, spec->route == Route::local, version_);
 }
 
 bool CacheSession::relay(Args args) {
   std::string name(args[0]);
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  });
+  std::ranges::transform(name, name.begin(), lower);
   if (!relay_) {
     Relay::Client& client = *this;
     relay_ = std::make_unique<Relay>(*context_.relay, client);

@@ -10,8 +10,6 @@ namespace nearlane::resp {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
 /// A time that Redis accepts: positive, and still a number in milliseconds when added to the clock.
 std::optional<tier::Expiry> parse_expiry(std::string_view amount, bool seconds, bool absolute) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max() / 4;

@@ -35,6 +35,9 @@ struct SetCommand {
     std::span<const std::string_view> args, bool milliseconds);
 
 /// ASCII only, as Redis compares names of commands and options.
+[[nodiscard]] constexpr char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
 [[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower);
 
 }  // namespace nearlane::resp

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,9 @@
 #include "core/protocol/reply.h"
 
 namespace nearlane::l2::embedded {
+
+inline constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+inline constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
 
 struct Context {
   Store& store;
@@ -41,6 +45,11 @@ struct CommandSpec {
 [[nodiscard]] std::span<const CommandSpec> key_commands();
 /// Commands that go through the keys of a database.
 [[nodiscard]] std::span<const CommandSpec> walk_commands();
+
+/// Stores a value under the key in args[1], in place of `old` and keeping its deadline; null: a new one. False: there
+/// is no room.
+[[nodiscard]] bool store(Context& call, Store::Entry* old, std::string bytes,
+                         Kind kind = Kind::string);
 
 /// Whether an option is this word, which is in lower case.
 [[nodiscard]] bool is_option(std::string_view arg, std::string_view word);

@@ -1,5 +1,4 @@
 // HSET to HVALS: commands on a key's fields.
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -15,9 +14,6 @@ using protocol::Reply;
 
 namespace {
 
-constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
-
 /// The hash under the key in args[1]; with no entry it is empty.
 struct Hash {
   explicit Hash(Context& call) : entry(call.find(call.args[1])) {
@@ -29,18 +25,8 @@ struct Hash {
   Fields fields;
 };
 
-/// False: there is no room.
 bool store(Context& call, const Hash& hash) {
-  std::string bytes = hash.fields.bytes();
-  if (!call.store.make_room(Store::growth(hash.entry, call.args[1], bytes.size()), call.now)) {
-    return false;
-  }
-  if (hash.entry != nullptr) {
-    call.store.set(*hash.entry, std::move(bytes));
-  } else {
-    call.store.set(call.db, call.args[1], std::move(bytes), Kind::hash);
-  }
-  return true;
+  return store(call, hash.entry, hash.fields.bytes(), Kind::hash);
 }
 
 Reply bulk_or_null(const Fields::Field* field) {

@@ -1,6 +1,5 @@
 // DEL to TTL: commands that do not look at a key's value.
 #include <algorithm>
-#include <limits>
 #include <string>
 
 #include "core/l2/embedded/command.h"
@@ -11,9 +10,6 @@ namespace nearlane::l2::embedded {
 using protocol::Reply;
 
 namespace {
-
-constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
 
 std::int64_t rounded_seconds(std::int64_t ms) { return (ms + 500) / 1000; }
 

@@ -60,6 +60,16 @@ bool is_option(std::string_view arg, std::string_view word) {
                     [](char a, char b) { return lower(a) == b; });
 }
 
+bool store(Context& call, Store::Entry* old, std::string bytes, Kind kind) {
+  if (!call.store.make_room(Store::growth(old, call.args[1], bytes.size()), call.now)) return false;
+  if (old != nullptr) {
+    call.store.set(*old, std::move(bytes));
+  } else {
+    call.store.set(call.db, call.args[1], std::move(bytes), kind);
+  }
+  return true;
+}
+
 Reply wrong_arity(std::string_view command) {
   return Reply::error("ERR wrong number of arguments for '" + std::string(command) + "' command");
 }

@@ -1,6 +1,5 @@
 // GET to INCRBYFLOAT: commands on a key's value.
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -15,9 +14,6 @@ using protocol::Reply;
 
 namespace {
 
-constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
-
 /// A hash, where the command wants a string.
 bool wrong(const Store::Entry* entry) {
   return entry != nullptr && entry->second.kind != Kind::string;
@@ -29,17 +25,6 @@ Reply bulk_or_null(const Store::Entry* entry) {
 
 bool make_room(Context& call, const Store::Entry* old, std::string_view key, std::size_t size) {
   return call.store.make_room(Store::growth(old, key, size), call.now);
-}
-
-/// Stores a value under the key in args[1], keeping its deadline. False: there is no room.
-bool store(Context& call, Store::Entry* old, std::string bytes) {
-  if (!make_room(call, old, call.args[1], bytes.size())) return false;
-  if (old != nullptr) {
-    call.store.set(*old, std::move(bytes));
-  } else {
-    call.store.set(call.db, call.args[1], std::move(bytes), Kind::string);
-  }
-  return true;
 }
 
 Reply value_too_long() {

@@ -15,10 +15,6 @@ namespace {
 /// up.
 constexpr std::size_t kExpireBeside = 4;
 
-WallTime wall_now() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(WallClock::now());
-}
-
 class MemoryBackend final : public L2Backend {
  public:
   explicit MemoryBackend(std::uint64_t max_bytes) : store_(max_bytes), keyspace_(store_) {

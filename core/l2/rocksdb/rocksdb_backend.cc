@@ -28,10 +28,6 @@ constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kSyncEvery = std::chrono::seconds(1);
 constexpr auto kRetryEvery = std::chrono::seconds(1);  // whether the disk takes writes again
 
-WallTime wall_now() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(WallClock::now());
-}
-
 std::size_t weight(const Command& command) {
   std::size_t bytes = command.value ? command.value->value().size() : 0;
   for (const std::string& arg : command.args) bytes += arg.size();
