@@ -37,7 +37,7 @@ bool take_number(std::string_view& rest, char end, Number& number) {
 }
 
 bool take_keys(std::string_view rest, std::size_t count, std::vector<std::string_view>& keys) {
-  if (count == 0 || count > kMaxAnnouncedKeys) return false;
+  if (count > kMaxAnnouncedKeys) return false;
   for (; count > 0; --count) {
     std::size_t length = 0;
     if (!take_number(rest, ':', length) || length > rest.size()) return false;
@@ -51,19 +51,15 @@ bool take_keys(std::string_view rest, std::size_t count, std::vector<std::string
 
 std::string format_announcement(const Announcement& announcement) {
   const std::string head = head_of(announcement);
-  if (!announcement.everything && !announcement.keys.empty() &&
-      announcement.keys.size() <= kMaxAnnouncedKeys) {
-    std::string out = head;
-    append_number(out, announcement.keys.size(), '\n');
-    for (const std::string_view key : announcement.keys) {
-      if (key.size() > kMaxAnnouncementBytes) return head + "*\n";
-      append_number(out, key.size(), ':');
-      out += key;
-      if (out.size() > kMaxAnnouncementBytes) return head + "*\n";
-    }
-    return out;
+  if (announcement.everything || announcement.keys.size() > kMaxAnnouncedKeys) return head + "*\n";
+  std::string out = head;
+  append_number(out, announcement.keys.size(), '\n');
+  for (const std::string_view key : announcement.keys) {
+    append_number(out, key.size(), ':');
+    out += key;
+    if (out.size() > kMaxAnnouncementBytes) return head + "*\n";
   }
-  return head + "*\n";
+  return out;
 }
 
 std::optional<Announcement> parse_announcement(std::string_view message) {

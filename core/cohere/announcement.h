@@ -8,7 +8,8 @@
 //
 //   "NL1 <origin> <lane> <incarnation> <sequence> <db> <keys>\n" then "<bytes>:<key>" for each key
 //
-// Numbers are decimal without sign or leading zeros; <keys> is "*" where every key may have changed.
+// Numbers are decimal without sign or leading zeros; <keys> is their count, or "*" where every key may
+// have changed. A connection's first announcement is of no key: it says that there is one.
 //
 // Errors:    parse gives nullopt for what format never writes.
 // Threads:   one owner.

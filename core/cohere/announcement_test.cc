@@ -47,7 +47,7 @@ TEST(Announcement, IsRefusedWhenCutAnywhere) {
 TEST(Announcement, IsRefusedInAnyOtherSpelling) {
   for (const char* message :
        {"", "hello", "NL2 7 3 1 4 0 *\n", "NL1 07 3 1 4 0 *\n", "NL1 -7 3 1 4 0 *\n",
-        "NL1 7 4294967296 1 4 0 *\n", "NL1 7 3 1 0 0 *\n", "NL1 7 3 1 4 0 0\n", "NL1 7 3 1 4 0 *",
+        "NL1 7 4294967296 1 4 0 *\n", "NL1 7 3 1 0 0 *\n", "NL1 7 3 1 4 0 0\nx", "NL1 7 3 1 4 0 *",
         "NL1 7 3 1 4 0 1\n18446744073709551615:a", "NL1 7 3 1 4 0 1\n4:abc", "NL1  3 1 4 0 *\n"}) {
     EXPECT_FALSE(parse_announcement(message)) << message;
   }

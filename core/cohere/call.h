@@ -35,6 +35,13 @@ enum class Op : std::uint8_t {
              // changes
   raw,       // the command as it is
   confirm,   // proves that no invalidation of the key is outstanding; carries no data
+  announce,  // nothing but what other instances are told where L2 does not tell them: that the keys in
+             // `changed` have changed. Outside the lanes
+};
+
+struct Publication {
+  std::string channel;
+  std::string message;
 };
 
 struct Command {
@@ -43,12 +50,14 @@ struct Command {
   std::vector<std::string> args = {};  // transact, raw
   EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
   std::optional<std::size_t> lane = {};  // confirm, raw: this lane, whatever the key
-  bool wide = false;         // raw with several keys or none: outside the lanes, in no key's order
-  bool undeclared = false;   // wide: may write keys that nobody has named (FLUSHALL)
-  bool ask_existed = false;  // transact: whether the key was there before
+  bool wide = false;        // raw with several keys or none: outside the lanes, in no key's order
+  bool undeclared = false;  // wide: may write keys that nobody has named (FLUSHALL)
+  std::vector<std::string> changed = {};  // raw, announce: names of the keys that it may write
+  bool ask_existed = false;               // transact: whether the key was there before
   bool announced =
       true;  // fetch, transact: false: L1 holds no such key, so L2 need announce nothing
-  bool idempotent = false;  // may be sent again after a lost connection
+  bool idempotent = false;                  // may be sent again after a lost connection
+  std::optional<Publication> publish = {};  // transact: a message in the same transaction
   TimePoint deadline = kForever;
 };
 
@@ -58,6 +67,8 @@ struct Answer {
   std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
   std::optional<bool> existed = {};
   TimePoint sent_at = {};  // when the command was handed to the connection
+  Duration l1_ttl =
+      Duration::max();  // L1 keeps what it says no longer: others may change it unannounced
   Epoch epoch =
       0;  // the lane's, when the command was sent; 0: it vouches for nothing, install nothing
 

@@ -1,7 +1,6 @@
-// The channel over plain bytes: what it makes of messages, PONGs, losses and time.
+// The channel over plain bytes: what it makes of messages, heartbeats, losses and time.
 #include "core/cohere/channel.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
@@ -14,72 +13,102 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr TimePoint kStart{seconds(1000)};
-constexpr std::string_view kPong = "*2\r\n$4\r\npong\r\n$0\r\n\r\n";
-constexpr std::string_view kSubscribed = "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+constexpr std::string_view kSubscribed =
+    "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$3\r\nc:1\r\n:2\r\n";
 
 struct Heard final : Listener {
   void invalidate(std::string_view name) noexcept override { names.emplace_back(name); }
   std::vector<std::string> names;
 };
 
-std::string message(std::string_view bytes) {
-  return "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$" + std::to_string(bytes.size()) + "\r\n" +
-         std::string(bytes) + "\r\n";
+std::string message(std::string_view bytes, std::string_view channel = "c") {
+  const auto bulk = [](std::string_view text) {
+    return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
+  };
+  return "*3\r\n" + bulk("message") + bulk(channel) + bulk(bytes);
 }
 std::string written(std::uint64_t sequence, std::uint64_t origin = 2) {
   return message(format_announcement(
       {.origin = origin, .lane = 0, .incarnation = 1, .sequence = sequence, .keys = {"k"}}));
 }
+std::string everything(std::uint64_t origin) {
+  return message(format_announcement(
+      {.origin = origin, .lane = 0, .incarnation = 1, .sequence = 1, .everything = true}));
+}
 
 struct ChannelTest : testing::Test {
+  ChannelTest() { announcements.need = Announcements::Need::yes; }
   void subscribe() {
     channel.connected(kStart);
     channel.received(kSubscribed, kStart);
     channel.output().clear();
-    epoch = lanes[0].epoch();
+    epoch = announcements.view.epoch();
   }
-  void ping(TimePoint at) {
-    lanes[1].note_hit();
+  /// The number of the heartbeat that somebody's hit asks for; empty: none is due.
+  std::string beat(TimePoint at, bool hit = true) {
+    if (hit) announcements.view.note_hit();
     channel.tick(at);
+    const auto call = channel.heartbeat(at);
+    if (!call) return {};
+    EXPECT_EQ(call->command.publish->channel, "c:1");
+    return call->command.publish->message;
+  }
+  void hear(const std::string& number, TimePoint at = kStart) {
+    channel.received(message(number, "c:1"), at);
   }
   [[nodiscard]] bool bumped() {
-    const bool both = lanes[0].epoch() != epoch && lanes[1].epoch() != epoch;
-    epoch = lanes[0].epoch();
-    return both;
+    return announcements.view.epoch() != std::exchange(epoch, announcements.view.epoch());
   }
-  std::array<LaneView, 2> lanes;
+  [[nodiscard]] TimePoint lease() const { return announcements.view.lease_until(); }
+
+  Announcements announcements{.origin = 1, .channel = "c"};
   Heard heard;
-  Channel channel{{.origin = 1, .name = "c"}, lanes, heard};
+  Channel channel{{}, announcements, heard};
   Epoch epoch = 1;
 };
 
 TEST_F(ChannelTest, DisownsEverythingWhenItIsSubscribed) {
   channel.connected(kStart);
-  EXPECT_EQ(channel.output(), "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n");
+  EXPECT_EQ(channel.output(), "*3\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n$3\r\nc:1\r\n");
+  channel.received(kSubscribed.substr(0, 31), kStart);
+  EXPECT_FALSE(channel.ready()) << "to one of two";
   EXPECT_FALSE(bumped());
-  channel.received(kSubscribed, kStart);
-  EXPECT_TRUE(channel.subscribed());
+  channel.received(kSubscribed.substr(31), kStart);
+  EXPECT_TRUE(channel.ready());
   EXPECT_TRUE(bumped());
 }
 
-TEST_F(ChannelTest, LeasesRunFromWhenThePingWasSent) {
+TEST_F(ChannelTest, TheLeaseRunsFromWhenTheHeartbeatWasSent) {
   subscribe();
-  ping(kStart + milliseconds(10));
-  EXPECT_EQ(lanes[0].lease_until(), TimePoint::min());
-  channel.received(kPong, kStart + milliseconds(200));
-  for (const LaneView& lane : lanes) EXPECT_EQ(lane.lease_until(), kStart + milliseconds(260));
+  const std::string first = beat(kStart + milliseconds(10));
+  EXPECT_EQ(lease(), TimePoint::min());
+  hear(first, kStart + milliseconds(200));
+  EXPECT_EQ(lease(), kStart + milliseconds(260));
+  hear(first, kStart + milliseconds(300));
+  EXPECT_EQ(lease(), kStart + milliseconds(260)) << "heard again it proves nothing new";
+  (void)beat(kStart + milliseconds(310));  // and is lost
+  hear(beat(kStart + milliseconds(400)));
+  EXPECT_EQ(lease(), kStart + milliseconds(650));
 }
 
-TEST_F(ChannelTest, SendsNothingWhileNobodyHits) {
+TEST_F(ChannelTest, AHeartbeatIsAWriteThatOnlyAMasterExecutes) {
   subscribe();
-  channel.tick(kStart + seconds(1));
-  EXPECT_EQ(channel.output(), "");
-  ping(kStart + seconds(2));
-  EXPECT_EQ(channel.output(), "*1\r\n$4\r\nPING\r\n");
-  channel.received(kPong, kStart + seconds(2));
-  channel.output().clear();
-  channel.tick(kStart + seconds(8));
-  EXPECT_EQ(channel.output(), "");
+  announcements.view.note_hit();
+  channel.tick(kStart);
+  const auto call = channel.heartbeat(kStart);
+  ASSERT_TRUE(call);
+  EXPECT_EQ(call->command.op, Op::transact);
+  EXPECT_EQ(call->command.args, (std::vector<std::string>{"DEL", "c:1:nothing"}));
+}
+
+TEST_F(ChannelTest, BeatsEveryFifthOfTheLeaseWhileThereAreHits) {
+  subscribe();
+  EXPECT_EQ(beat(kStart, false), "");
+  EXPECT_NE(beat(kStart), "");
+  EXPECT_EQ(beat(kStart + milliseconds(49)), "");
+  hear(beat(kStart + milliseconds(50)));
+  EXPECT_NE(beat(kStart + seconds(5), false), "") << "and for some seconds after";
+  EXPECT_EQ(beat(kStart + seconds(6), false), "");
 }
 
 TEST_F(ChannelTest, InvalidatesWhatOthersWroteAndNotItsOwn) {
@@ -90,14 +119,23 @@ TEST_F(ChannelTest, InvalidatesWhatOthersWroteAndNotItsOwn) {
   EXPECT_EQ(channel.gaps(), 0U);
 }
 
+TEST_F(ChannelTest, EverythingDisownsEverythingWhoeverSaysIt) {
+  subscribe();
+  channel.received(everything(2), kStart);
+  EXPECT_TRUE(bumped());
+  channel.received(everything(1), kStart);
+  EXPECT_TRUE(bumped()) << "which keys it was our lanes do not know either";
+  EXPECT_EQ(channel.gaps(), 0U);
+}
+
 TEST_F(ChannelTest, AGapOrWhatCannotBeReadDisownsEverything) {
   subscribe();
   channel.received(written(1), kStart);
-  ping(kStart + milliseconds(1));
+  const std::string before = beat(kStart + milliseconds(1));
   channel.received(written(3), kStart + milliseconds(2));
   EXPECT_TRUE(bumped());
-  channel.received(kPong, kStart + milliseconds(3));  // of a PING from before the gap
-  EXPECT_EQ(lanes[0].lease_until(), TimePoint::min());
+  hear(before, kStart + milliseconds(3));
+  EXPECT_EQ(lease(), TimePoint::min()) << "it was sent before the gap";
   channel.received(message("hello"), kStart + milliseconds(4));
   EXPECT_TRUE(bumped());
   channel.received(message(std::string(kMaxAnnouncementBytes + 1, 'x')), kStart);
@@ -106,23 +144,47 @@ TEST_F(ChannelTest, AGapOrWhatCannotBeReadDisownsEverything) {
   EXPECT_FALSE(channel.broken());
 }
 
-TEST_F(ChannelTest, LossEndsLeasesAndDisownsAndSoDoesTheNextSubscription) {
+TEST_F(ChannelTest, HeartbeatsThatWereNeverSentMakeNoLease) {
   subscribe();
-  ping(kStart);
-  channel.received(kPong, kStart);
-  channel.closed();
+  for (const char* number : {"1", "0", "99", "", "x", "1x", "-1"}) hear(number);
+  EXPECT_EQ(lease(), TimePoint::min());
+  (void)beat(kStart);
+  for (const char* number : {"", "x", "1x", "-1", "18446744073709551616"}) hear(number);
+  EXPECT_EQ(lease(), TimePoint::min());
+  EXPECT_FALSE(channel.broken());
+}
+
+TEST_F(ChannelTest, LossEndsTheLeaseAndDisownsAndSoDoesTheNextSubscription) {
+  subscribe();
+  const std::string lost = beat(kStart);
+  hear(beat(kStart + milliseconds(50)));
+  channel.closed({Errc::connection_lost, "gone"}, kStart);
   EXPECT_TRUE(bumped());
-  EXPECT_EQ(lanes[1].lease_until(), TimePoint::min());
+  EXPECT_EQ(lease(), TimePoint::min());
   channel.connected(kStart + seconds(1));
   EXPECT_FALSE(bumped());
   channel.received(kSubscribed, kStart + seconds(1));
   EXPECT_TRUE(bumped());
+  hear(lost);
+  EXPECT_EQ(lease(), TimePoint::min());
 }
 
-TEST_F(ChannelTest, ASilentPeerIsGivenUp) {
+TEST_F(ChannelTest, GivesUpOnAPeerThroughWhichNothingIsHeard) {
   subscribe();
-  ping(kStart);
+  (void)beat(kStart);
   channel.tick(kStart + seconds(5));
+  EXPECT_TRUE(channel.broken());
+  channel.closed(*channel.broken(), kStart + seconds(5));
+  channel.connected(kStart + seconds(5));
+  channel.tick(kStart + seconds(10));
+  EXPECT_TRUE(channel.broken()) << "nor on one that does not let it subscribe";
+}
+
+TEST_F(ChannelTest, EndsWhenNobodyNeedsIt) {
+  subscribe();
+  announcements.need = Announcements::Need::no;
+  EXPECT_FALSE(channel.wanted());
+  channel.tick(kStart);
   EXPECT_TRUE(channel.broken());
 }
 
@@ -131,22 +193,22 @@ TEST_F(ChannelTest, ARefusalOrAnUnexpectedReplyBreaksIt) {
     channel.connected(kStart);
     channel.received(reply, kStart);
     EXPECT_TRUE(channel.broken()) << reply;
-    channel.closed();
+    channel.closed(*channel.broken(), kStart);
   }
   subscribe();
-  channel.received(kPong, kStart);  // nobody asked
+  channel.received("*2\r\n$4\r\npong\r\n$0\r\n\r\n", kStart);  // nobody asked
   EXPECT_TRUE(channel.broken());
 }
 
 TEST(Channel, AuthenticatesFirst) {
-  std::array<LaneView, 1> lanes;
+  Announcements announcements{.origin = 1, .channel = "c"};
   Heard heard;
-  Channel channel({.name = "c", .user = "u", .password = "p"}, lanes, heard);
+  Channel channel({.user = "u", .password = "p"}, announcements, heard);
   channel.connected(kStart);
   EXPECT_EQ(channel.output(), "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n");
   channel.output().clear();
   channel.received("+OK\r\n", kStart);
-  EXPECT_EQ(channel.output(), "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n");
+  EXPECT_EQ(channel.output(), "*3\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n$3\r\nc:1\r\n");
 }
 
 }  // namespace

@@ -10,8 +10,11 @@
 //    ▲               │ closed()          │ closed()        │ closed(): epoch bumped, in flight fails
 //    └───────────────┴───────────────────┴─────────────────┘
 //
-// A lane whose connection was probed and not proven to announce changes carries calls all the same, but
-// vouches for nothing: no lease, kNoEpoch in its answers. It is probed again every few seconds.
+// What vouches for what was read over a connection is found out in its handshake (Form): L2, which
+// was probed and announces changes; or, in a store that has no such thing, the writers, who publish
+// theirs in the transaction that makes them (core/cohere/channel.h hears them, and this lane takes over
+// its epoch and lease). Where neither can be had, the lane carries calls all the same, but vouches for
+// nothing: no lease, kNoEpoch in its answers. It is probed again every few seconds.
 //
 // Calls that come while the first attempt after a loss is under way wait for it, up to their
 // deadline; once an attempt has failed they fail at once, so that an L2 which is down costs nobody
@@ -21,7 +24,7 @@
 // Errors:    a peer that breaks the protocol makes broken() say why; the carrier closes the
 //            connection and calls closed().
 // Threads:   one owner (an event loop).
-// Lifetime:  view and listener outlive it.
+// Lifetime:  view, listener and announcements outlive it.
 // Cost:      one deque slot a call; the reply's body is moved, not copied.
 // Source:    docs/coherence.md.
 #pragma once
@@ -38,6 +41,8 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/cohere/call.h"
+#include "core/cohere/channel.h"
+#include "core/cohere/conversation.h"
 #include "core/cohere/lane_view.h"
 #include "core/cohere/tracking_probe.h"
 #include "core/protocol/reply_parser.h"
@@ -51,6 +56,9 @@ struct LaneConfig {
   std::size_t max_calls = 4096;                  // waiting and in flight
   std::size_t max_bytes = std::size_t{256} << 20U;  // of commands not yet taken by the connection
   bool tracked = true;  // false: commands outside the lanes, whose keys L2 shall not announce to us
+  Coherence coherence = Coherence::lanes;
+  Announcements* announcements = nullptr;  // null: this instance announces nothing
+  std::uint32_t announcer = 0;             // which of the process's connections this is
   std::string subscribe = {};  // a channel whose messages are the listener's hints; empty: none
   std::string user = {};
   std::string password = {};
@@ -60,45 +68,47 @@ struct LaneConfig {
   std::string probe_key = {};
 };
 
-class Lane {
+class Lane final : public Conversation {
  public:
   enum class State : std::uint8_t { down, connecting, handshake, ready };
+  /// What vouches for what was read over this connection.
+  enum class Form : std::uint8_t {
+    unknown,    // the handshake is not over
+    tracked,    // L2 announces changes
+    announced,  // the writers do
+    alone,      // nobody else writes, as we were told
+    unvouched,  // nothing does; distrust() says why, unless the lane is outside the lanes
+  };
 
   Lane(const LaneConfig& config, LaneView& view, Listener& listener);
-  ~Lane();
-  Lane(const Lane&) = delete;
-  Lane& operator=(const Lane&) = delete;
+  ~Lane() override;
 
   void submit(std::unique_ptr<Call> call, TimePoint now);
 
-  // What the connection reports.
-  void connect() noexcept { state_ = State::connecting; }
-  void connected(TimePoint now);
-  void received(std::string_view bytes, TimePoint now);
-  /// The connection is gone or could not be made.
-  void closed(Error why, TimePoint now);
-  /// Deadlines, heartbeats, dead peers. To be called every tick_period() while not down.
-  void tick(TimePoint now);
-  [[nodiscard]] Duration tick_period() const noexcept;
+  void connect() noexcept override { state_ = State::connecting; }
+  void connected(TimePoint now) override;
+  void received(std::string_view bytes, TimePoint now) override;
+  void closed(Error why, TimePoint now) override;
+  void tick(TimePoint now) override;
+  [[nodiscard]] bool ready() const noexcept override { return state_ == State::ready; }
 
-  /// Bytes to be sent; the caller takes them out.
-  [[nodiscard]] std::string& output() noexcept { return output_; }
-  /// Set once the connection must be closed; the reason.
-  [[nodiscard]] const std::optional<Error>& broken() const noexcept { return broken_; }
   [[nodiscard]] State state() const noexcept { return state_; }
   /// Why the last connection ended or could not be made; empty while all is well.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
-  /// Of this connection: proven(), or why not, once it has ended.
-  [[nodiscard]] const TrackingProbe& probe() const noexcept { return probe_; }
+  [[nodiscard]] Form form() const noexcept { return ready() ? form_ : Form::unknown; }
+  /// Why this connection vouches for nothing; empty where it does.
+  [[nodiscard]] const std::string& distrust() const noexcept { return distrust_; }
 
  private:
   /// What the next reply on the wire means.
   enum class Step : std::uint8_t {
     hello,
+    auth,  // where there is no HELLO
     tracking,
-    subscribe,  // answered by a push, unless refused: then there are no hints
-    table,      // of tracked keys, asked to have no limit: a refusal is no error
+    subscribe,    // answered by a push, unless refused: then there are no hints
+    indifferent,  // a refusal is no error
     probe,
+    first_announcement,  // refused: this user may not announce anything
     replication,  // of the handshake or of a heartbeat: L2 must be a master, with the history that it had
     select,      // into a database that is known to exist
     try_select,  // into one that is not: nothing follows before its reply
@@ -117,33 +127,53 @@ class Lane {
     std::array<Step, 8> steps{};
     std::uint8_t count = 0;
     std::uint8_t at = 0;
-    std::uint32_t db = 0;  // try_select
+    std::uint32_t db = 0;   // try_select
+    bool has_pttl = false;  // exec: behind the command's own reply
     Answer answer = {};
     std::string queue_error =
         {};  // the first error among the QUEUED replies says more than EXECABORT
   };
 
+  struct Confirming {
+    std::unique_ptr<Call> call;
+    Answer answer;
+  };
+
   void write(std::unique_ptr<Call> call, TimePoint now);
+  void write_transaction(Pending& pending, const Command& command);
+  void append_announcement(const Command& command);
+  void write_select(std::uint32_t db, Step step, TimePoint now);
+  void write_first_announcement(TimePoint now);
   void write_own(std::initializer_list<std::string_view> args, Step step, TimePoint now);
   Pending& push_pending(TimePoint now);
   void flush_waiting(TimePoint now);
+  void greet(TimePoint now);
+  bool take_hello(const protocol::Reply& reply, TimePoint now);
+  void find_form(TimePoint now);
+  void become_ready(Form form, TimePoint now);
   void take_reply(protocol::Reply reply, TimePoint now);
   [[nodiscard]] bool confirms_subscription(const protocol::Reply& push) const noexcept;
   void take_push(const protocol::Reply& push);
   bool take_step(Pending& pending, Step step, protocol::Reply& reply, TimePoint now);
   [[nodiscard]] bool take_replication(const protocol::Reply& reply);
+  void take_barrier(Pending barrier);
   void take_exec(Pending& pending, protocol::Reply& reply);
   void take_try_select(const Pending& pending, const protocol::Reply& reply, TimePoint now);
   void note_error(std::string_view text);
+  void take_probe(const protocol::Reply& reply);
   void extend_lease(TimePoint sent_at);
+  void disown();
+  void follow_channel();
   void begin_probe(TimePoint now);
-  [[nodiscard]] bool announces(const Command& command) const noexcept {
-    return config_.tracked && trusted_ && command.announced;
+  [[nodiscard]] bool registers(const Command& command) const noexcept {
+    return form_ == Form::tracked && command.announced;
   }
+  [[nodiscard]] bool announces(const Command& command) const noexcept;
   void heartbeat(TimePoint now);
   void expire_overdue(TimePoint now);
-  void fail(Errc code, std::string detail);
-  [[nodiscard]] std::size_t calls() const noexcept { return pending_.size() + waiting_.size(); }
+  [[nodiscard]] std::size_t calls() const noexcept {
+    return pending_.size() + waiting_.size() + confirming_.size();
+  }
   [[nodiscard]] bool knows(std::uint32_t db) const noexcept;
   static void finish(std::unique_ptr<Call> call, Answer answer);
 
@@ -154,8 +184,7 @@ class Lane {
   protocol::ReplyParser parser_;
   std::deque<Pending> pending_;                // sent, in order
   std::deque<std::unique_ptr<Call>> waiting_;  // until the lane is ready, or a database is known
-  std::string output_;
-  std::optional<Error> broken_;
+  std::deque<Confirming> confirming_;  // until the channel has heard what was published before
   std::string trouble_;
   std::string
       lost_authority_;   // why this node should not be asked any more, until its reply is handed on
@@ -163,8 +192,14 @@ class Lane {
   std::uint32_t current_db_ = 0;
   std::uint64_t known_dbs_ = 1;  // bit n: database n was selected once on this connection
   bool trying_db_ = false;
+  Form form_ = Form::unvouched;
+  std::string distrust_;
+  bool greeted_ = false;            // L2 is a master; what is left is to know who announces changes
+  bool resp2_ = false;              // L2 knows no HELLO
+  std::uint64_t incarnation_ = 0;   // connections so far
+  std::uint64_t sequence_ = 0;      // announcements over this one
+  Epoch channel_epoch_ = kNoEpoch;  // that was taken over
   TrackingProbe probe_;
-  bool trusted_ = true;  // the connection announces changes, or we were told to believe so
   TimePoint probed_at_ = TimePoint::min();
   TimePoint lease_until_ = TimePoint::min();
   TimePoint last_sent_ = TimePoint::min();

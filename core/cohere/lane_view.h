@@ -26,6 +26,13 @@ namespace nearlane::cohere {
 /// The epoch of what nobody vouches for; a lane's own are greater.
 inline constexpr Epoch kNoEpoch = 0;
 
+/// Who says that a key has changed.
+enum class Coherence : std::uint8_t {
+  lanes,   // L2; where it knows no such thing, the writers
+  pubsub,  // the writers
+  none,    // nobody: for an instance that alone writes
+};
+
 class LaneView {
  public:
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }

@@ -1,5 +1,6 @@
 #include "core/cohere/tracking_probe.h"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct Exchange {
   std::size_t pushes;  // that must have come before the reply
 };
 
+constexpr std::array<std::string_view, 3> kUnknown = {
+    "ERR unknown command", "ERR unknown subcommand", "ERR Unknown subcommand"};
+
 constexpr Exchange kOptIn{{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}, ok, 0};
 constexpr std::array kExchanges = {
     kOptIn,
@@ -61,6 +65,11 @@ std::vector<std::string_view> words_of(const Exchange& exchange, std::string_vie
 
 }  // namespace
 
+bool is_unknown_command(std::string_view error) noexcept {
+  return std::ranges::any_of(kUnknown,
+                             [&](std::string_view begin) { return error.starts_with(begin); });
+}
+
 std::size_t TrackingProbe::begin(std::string& out, std::string_view key) {
   *this = {};
   key_ = key;
@@ -77,6 +86,7 @@ void TrackingProbe::take_reply(const Reply& reply) {
   ended_ = !running_;
   if (!trouble_.empty()) return;
   if (!exchange.expected(reply)) {
+    unknown_ = reply.is_error() && is_unknown_command(reply.text);
     std::string command;
     for (const std::string_view word : words_of(exchange, key_)) {
       command += (command.empty() ? "" : " ") + std::string(word);

@@ -31,6 +31,9 @@
 
 namespace nearlane::cohere {
 
+/// What stores answer to a command or subcommand that they do not have.
+[[nodiscard]] bool is_unknown_command(std::string_view error) noexcept;
+
 class TrackingProbe {
  public:
   /// Appends the commands, all about `key`, which must be nobody else's; how many replies will come.
@@ -46,6 +49,9 @@ class TrackingProbe {
   [[nodiscard]] bool proven() const noexcept { return ended_ && trouble_.empty(); }
   /// It has ended, and this was wrong; else empty.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
+  /// What was wrong is that L2 knows no such command, for whomever: no instance can rely on it. A user who may
+  /// not, and a store that only says that it tracks, are different to each.
+  [[nodiscard]] bool unknown_to_l2() const noexcept { return ended_ && unknown_; }
 
  private:
   std::string key_;
@@ -53,6 +59,7 @@ class TrackingProbe {
   std::size_t pushes_ = 0;
   bool running_ = false;
   bool ended_ = false;
+  bool unknown_ = false;
   std::string trouble_;
 };
 

@@ -45,11 +45,13 @@ struct Health {
   unsigned lanes_up = 0;
   std::string detail = {};    // for people: what is wrong, or what it is connected to
   std::string distrust = {};  // why L1 must serve nothing although L2 is up; empty: it may
+  std::uint64_t gaps = 0;     // announcements of other instances that were missed
 };
 
 struct Capabilities {
-  /// "lanes"; "local" where nobody else can write; "none" where nothing is known of others' writes, so that L1
-  /// serves nothing. May change while it runs.
+  /// "lanes": L2 announces changes; "pubsub": the writers do, those that are instances; "local" where nobody else can
+  /// write, or is said not to; "none" where nothing is known of others' writes, so that L1 serves nothing. May
+  /// change while it runs.
   std::string_view coherence = "none";
   Duration lease{};              // how long an instance may serve what others have changed
   bool every_command = false;    // false: the embedded subset
@@ -86,6 +88,9 @@ struct L2Config {
   std::string url = "memory:";
   unsigned pool = 32;  // lanes
   Duration lease = std::chrono::milliseconds(250);
+  cohere::Coherence coherence = cohere::Coherence::lanes;  // of redis:
+  /// How long L1 keeps at most what others may change without announcing it, where writers are who announces.
+  Duration unannounced_ttl = std::chrono::seconds(2);
   Duration lane_dead = std::chrono::seconds(5);  // no reply for so long: the connection is given up
   Duration connect_timeout = std::chrono::seconds(1);
   std::size_t lane_queue = 4096;  // commands in flight or waiting on one lane

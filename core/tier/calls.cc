@@ -1,5 +1,7 @@
 #include "core/tier/calls.h"
 
+#include <algorithm>
+
 #include "core/base/epoch.h"
 #include "core/cohere/install_rules.h"
 
@@ -28,6 +30,11 @@ Result<Lookup> lookup_of(const Answer& answer, const EntryPtr& entry) {
   return Lookup{entry, Source::l2};
 }
 
+/// How long L1 may keep what the answer says.
+Duration kept_for(const KeyRef& key, const Answer& answer, const KeyRules& rules) noexcept {
+  return TieredCache::Impl::keep_for(key, answer.sent_at, std::min(rules.l1_ttl, answer.l1_ttl));
+}
+
 /// What L1 holds no copy of, whatever L2 answered: keys that are not to be in it, and what nobody vouches for.
 void restrict(Decision& decision, const KeyRules& rules, const Answer& answer) noexcept {
   if (!rules.l1) decision.action = Decision::Action::leave;
@@ -41,8 +48,7 @@ void Fetch::settle(const Answer& answer) noexcept {
   Decision decision;
   if (!answer.error) {
     decision = cohere::after_fetch(answer.reply, answer.pttl, answer.sent_at,
-                                   TieredCache::Impl::keep_for(key, answer.sent_at, rules_.l1_ttl),
-                                   rules_.negative_ttl);
+                                   kept_for(key, answer, rules_), rules_.negative_ttl);
     restrict(decision, rules_, answer);
     if (answer.reply.type == protocol::Type::bulk_string) {
       entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
@@ -91,11 +97,10 @@ void Fetch::finish(Answer answer) noexcept {
 }
 
 void Store::settle(const Answer& answer) noexcept {
-  Decision decision =
-      answer.error ? cohere::after_failed_write(answer.error->code)
-                   : cohere::after_store(answer.reply, answer.pttl, answer.sent_at,
-                                         TieredCache::Impl::keep_for(
-                                             command.key.ref(), answer.sent_at, rules_.l1_ttl));
+  Decision decision = answer.error
+                          ? cohere::after_failed_write(answer.error->code)
+                          : cohere::after_store(answer.reply, answer.pttl, answer.sent_at,
+                                                kept_for(command.key.ref(), answer, rules_));
   if (!answer.error) restrict(decision, rules_, answer);
   if (decision.action == Decision::Action::install) {
     command.value->set_deadline(decision.deadline);
@@ -122,9 +127,10 @@ void Store::finish(Answer answer) noexcept {
 }
 
 void Touch::settle(const Answer& answer) noexcept {
+  const Duration l1_ttl = std::min(rules_.l1_ttl, answer.l1_ttl);
   const Decision decision =
       answer.error ? cohere::after_failed_write(answer.error->code)
-                   : cohere::after_touch(answer.reply, answer.pttl, answer.sent_at, rules_.l1_ttl);
+                   : cohere::after_touch(answer.reply, answer.pttl, answer.sent_at, l1_ttl);
   const epoch::Guard guard;
   const KeyRef key = command.key.ref();
   tier_.flights_.settle(flight, [&](bool revoked) {
@@ -138,7 +144,7 @@ void Touch::settle(const Answer& answer) noexcept {
         tier_.config_.now() < entry->deadline()) {
       const bool earlier = decision.deadline < entry->deadline();
       // Where the age is capped, the first deadline stands for it: no touch moves it later.
-      if (earlier || rules_.l1_ttl == Duration::max()) entry->set_deadline(decision.deadline);
+      if (earlier || l1_ttl == Duration::max()) entry->set_deadline(decision.deadline);
       if (earlier) tier_.l1_->reschedule(*entry);
     } else {
       tier_.l1_->erase(key);
@@ -161,6 +167,12 @@ void Touch::finish(Answer answer) noexcept {
       waiter(answer.reply);
     }
   }
+}
+
+void Announce::complete(Answer answer) noexcept {
+  const auto error = error_of(answer);
+  if (!error) return done_(std::nullopt);
+  done_(Error{error->code, "executed, but the other instances were not told: " + error->detail});
 }
 
 void Raw::settle(const Answer&) noexcept {

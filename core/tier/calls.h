@@ -137,6 +137,18 @@ class Touch final : public Guarded {
   std::optional<Slides::Flight> slide_;
 };
 
+/// Tells the other instances what was written by a way of its own.
+class Announce final : public cohere::Call {
+ public:
+  Announce(cohere::Command what, std::function<void(std::optional<Error>)> done)
+      : Call(std::move(what)), done_(std::move(done)) {}
+  void settle(const cohere::Answer&) noexcept override {}
+  void complete(cohere::Answer answer) noexcept override;
+
+ private:
+  std::function<void(std::optional<Error>)> done_;
+};
+
 /// Any other command; if it writes, L1 forgets its keys before it is sent and again when it has
 /// settled.
 class Raw final : public Guarded {

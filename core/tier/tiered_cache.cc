@@ -179,6 +179,7 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
                .args = std::move(command.args),
                .wide = wide,
                .undeclared = undeclared,
+               .changed = command.writes ? command.keys : std::vector<std::string>(),
                .idempotent = !command.writes,
                .deadline = deadline};
   auto call = std::make_unique<Raw>(*impl_, std::move(what), std::move(written), std::move(done));
@@ -186,11 +187,24 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
   impl_->send(std::move(call));
 }
 
-void TieredCache::forget(std::uint32_t db, std::span<const std::string> names) noexcept {
+void TieredCache::written_elsewhere(std::uint32_t db, std::vector<std::string> names,
+                                    bool undeclared, TimePoint deadline,
+                                    std::function<void(std::optional<Error>)> done) {
   for (const std::string& name : names) impl_->forget(KeyRef(db, name));
-}
-void TieredCache::await_lanes(TimePoint deadline, std::function<void(std::optional<Error>)> done) {
-  impl_->barrier(deadline, std::move(done));
+  if (names.empty() && !undeclared) return done(std::nullopt);
+  auto announced = [impl = impl_.get(), undeclared, deadline,
+                    done = std::move(done)](std::optional<Error> error) mutable {
+    if (error || !undeclared) return done(std::move(error));
+    impl->barrier(deadline, std::move(done));
+  };
+  if (impl_->l2_->capabilities().coherence != "pubsub") return announced(std::nullopt);
+  Command news{.op = Op::announce,
+               .key = Key(db, std::string()),
+               .wide = true,
+               .undeclared = undeclared,
+               .changed = std::move(names),
+               .deadline = deadline};
+  impl_->l2_->submit(std::make_unique<Announce>(std::move(news), std::move(announced)));
 }
 
 std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {

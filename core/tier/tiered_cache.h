@@ -212,12 +212,11 @@ class TieredCache {
 
   // For whoever carries a client's commands to L2 by a connection of its own, which L2 takes for somebody else's.
 
-  /// Such a command has written these keys: L1 forgets them, and so does what is under way for them. To be called
-  /// before its answer is released.
-  void forget(std::uint32_t db, std::span<const std::string> names) noexcept;
-  /// And where it may have written others: answers once every lane has heard of all that L2 had executed when this
-  /// was called.
-  void await_lanes(TimePoint deadline, std::function<void(std::optional<Error>)> done);
+  /// Such a command has written these keys, and where `undeclared` perhaps any other: L1 forgets them, and so does
+  /// what is under way for them; other instances are told where L2 does not tell them. `done`: its answer may be
+  /// released, or the deadline has passed before everybody had heard.
+  void written_elsewhere(std::uint32_t db, std::vector<std::string> names, bool undeclared,
+                         TimePoint deadline, std::function<void(std::optional<Error>)> done);
 
   /// The lane whose order the key's commands share; below lanes(). For a connection's own
   /// bookkeeping.

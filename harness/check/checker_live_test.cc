@@ -14,9 +14,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/check/fleet.h"
-#include "harness/check/history.h"
-#include "harness/check/traffic.h"
+#include "harness/check/checked.h"
 #include "harness/topology/temp_dir.h"
 #include "harness/workload/document.h"
 #include "harness/workload/random.h"
@@ -26,63 +24,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kLease = 250ms;
-constexpr std::uint64_t kKeys = 500;
-// Of whoever is to be answered although other processes may take the machine away for a while.
-constexpr Duration kPatience = 20s;
-
-class Checked : public testing::Test {
- protected:
-  void start(FleetOptions shape, bool watched = true) {
-    shape.lease = kLease;
-    if (!watched) shape.flags.insert(shape.flags.end(), {"--l2-timeout", "10s"});
-    auto started = Fleet::start(shape);
-    ASSERT_TRUE(started) << started.error().detail;
-    fleet.emplace(std::move(*started));
-    const auto ready = fleet->ready_within(kPatience);
-    ASSERT_TRUE(ready) << ready.error().detail;
-    auto options = watched ? watched_traffic(fleet->doors())
-                           : TrafficOptions{.doors = fleet->doors(), .timeout = kPatience};
-    options.keys = kKeys;
-    traffic.emplace(std::move(options), history);
-    traffic->start();
-    run_for(500ms);
-  }
-
-  static void run_for(Duration duration) { std::this_thread::sleep_for(duration); }
-
-  void direct(std::initializer_list<std::string_view> command) {
-    const auto reply = fleet->redis.client().command(command);
-    ASSERT_TRUE(reply) << reply.error().detail;
-    ASSERT_FALSE(reply->is_error()) << reply->text;
-  }
-
-  /// What this test is about: nothing was wrong, and nothing stays different.
-  void expect_coherent() {
-    const auto ready = fleet->ready_within(kPatience);
-    ASSERT_TRUE(ready) << ready.error().detail;
-    run_for(500ms);  // healthy again, under load
-    traffic->stop();
-    const auto settled = traffic->settle();
-    ASSERT_TRUE(settled) << settled.error().detail;
-    EXPECT_EQ(settled->different, 0U) << testing::PrintToString(settled->examples);
-    EXPECT_GT(settled->from_l1, 0U);
-    const auto report = history.take_report();
-    EXPECT_EQ(report.violations, std::vector<std::string>{});
-    EXPECT_EQ(report.violation_count(), 0U);
-    EXPECT_LE(report.lateness.max(), kLease);
-    EXPECT_GT(report.reads, 1000U);
-    EXPECT_GT(report.writes, 100U);
-    const auto counts = traffic->counts();
-    RecordProperty("operations", std::to_string(counts.operations));
-    RecordProperty("failed", std::to_string(counts.failed));
-    EXPECT_GT(counts.l1_hits, 100U) << "coherence is not bought by never using L1";
-  }
-
-  History history{{.bound = kLease}};
-  std::optional<Fleet> fleet;
-  std::optional<Traffic> traffic;
-};
+constexpr Duration kLease = Checked::kLease;
+constexpr std::uint64_t kKeys = Checked::kKeys;
+constexpr Duration kPatience = Checked::kPatience;
 
 TEST_F(Checked, TwoInstancesAndADirectWriterAgree) {
   start({.instances = 2}, false);

@@ -88,11 +88,14 @@ TEST(TrackingLive, RedisIsProvenAndNothingIsLeftBehind) {
   EXPECT_TRUE(eventually([&] { return web.exchange("GET", "/cache/k").from_l1(); }, kPatience));
 }
 
-TEST(TrackingLive, AStoreWithoutTrackingIsReadEveryTime) {
+TEST(TrackingLive, AStoreWithoutTrackingMakesInstancesTellEachOther) {
   const RedisServer redis = start_redis({"--rename-command", "CLIENT", ""});
-  const Instance server = start_over(redis.url());
-  expect_mode_none(server, "CLIENT TRACKING ON OPTIN NOLOOP");
-  expect_every_read_from_l2(server, redis);
+  Instance server = start_over(redis.url());
+  HttpClient web(server.http());
+  EXPECT_THAT(web.exchange("GET", "/readyz").body, HasSubstr("\"mode\": \"pubsub\""));
+  EXPECT_THAT(web.exchange("GET", "/metrics").body,
+              HasSubstr("nearlane_coherence_mode{mode=\"pubsub\",bound_ms=\"250\"} 1"));
+  EXPECT_THAT(server.child().last_output(100), HasSubstr("2000 ms (pubsub_ttl)"));
 }
 
 TEST(TrackingLive, AStoreThatOnlySaysThatItTracksIsReadEveryTime) {

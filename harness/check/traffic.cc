@@ -89,7 +89,7 @@ Traffic::Traffic(TrafficOptions options, History& history)
         clients_.push_back(std::make_unique<Client>(++number, door, options_, watches));
       }
     };
-    add(options_.clients, false);
+    if (door.node != kStore || options_.store_writes) add(options_.clients, false);
     if (door.node != kStore) add(options_.watchers, true);
   }
 }

@@ -47,6 +47,7 @@ struct TrafficOptions {
   double expiring_set_share = 0.01;  // with a TTL of 100 to 600 ms
   double erase_share = 0.01;
   double touch_share = 0.01;  // to an hour, which never comes
+  bool store_writes = true;   // false: the store is only read, by settle()
   std::size_t store_batch = 4;
   Duration store_pause = std::chrono::milliseconds(2);
   Duration timeout = std::chrono::seconds(2);

@@ -218,6 +218,10 @@ std::string metrics_page(const Sources& sources) {
   page.gauge("nearlane_coherence_bound_seconds",
              "What is served is no older than this, against others' acknowledged writes")
       .add_seconds(std::chrono::duration<double>(coherence.bound).count());
+  page.counter(
+          "nearlane_announcement_gaps_total",
+          "Times that announcements of other instances were missed, so that L1 disowned everything")
+      .add({}, health.gaps);
   page.gauge("nearlane_connections", "Clients connected").add({}, sources.loops.open_connections());
   page.counter("nearlane_connections_accepted_total", "Clients that connected")
       .add({}, sources.loops.accepted_connections());

@@ -49,7 +49,8 @@ struct Config {
   std::string l1_map = {};  // empty: what the profile says
   std::string l1_policy = {};
   std::string profile = "head";
-  std::string coherence = "lanes";
+  cohere::Coherence coherence = cohere::Coherence::lanes;
+  std::chrono::milliseconds pubsub_ttl{2000};
   std::chrono::milliseconds lease{250};
   std::chrono::milliseconds l1_ttl{0};          // 0: no cap
   std::chrono::milliseconds negative_ttl{0};    // 0: nothing is remembered

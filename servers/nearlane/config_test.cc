@@ -55,7 +55,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"threads", "2"},        {"l1-bytes", "64MiB"},
       {"l1-entries", "10"},    {"l1-map", "mutex"},
       {"l1-policy", "none"},   {"profile", "v3.0"},
-      {"coherence", "lanes"},  {"lease", "100ms"},
+      {"coherence", "pubsub"}, {"lease", "100ms"},
       {"pool", "4"},           {"l2-timeout", "1s"},
       {"max-value", "1MiB"},   {"max-connections", "9"},
       {"drain-timeout", "1s"}, {"api-key-file", "f"},
@@ -64,7 +64,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"max-stale", "0"},      {"max-revocations", "7"},
       {"refresh-rate", "5"},   {"refresh-bytes", "1MiB"},
       {"refresh-queue", "9"},  {"audit-rate", "5"},
-      {"max-relays", "3"},
+      {"max-relays", "3"},     {"pubsub-ttl", "1s"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;

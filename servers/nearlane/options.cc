@@ -98,15 +98,25 @@ Problem set_switch(bool& target, std::string_view text) {
   return {};
 }
 
-Problem set_fsync(Config& config, std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, l2::Fsync>, 3> kModes = {
-      {{"always", l2::Fsync::always}, {"everysec", l2::Fsync::everysec}, {"no", l2::Fsync::no}}};
-  for (const auto& [name, mode] : kModes) {
-    if (text != name) continue;
-    config.l2_fsync = mode;
-    return {};
+constexpr std::array<std::pair<std::string_view, l2::Fsync>, 3> kFsync = {
+    {{"always", l2::Fsync::always}, {"everysec", l2::Fsync::everysec}, {"no", l2::Fsync::no}}};
+constexpr std::array<std::pair<std::string_view, cohere::Coherence>, 3> kCoherence = {
+    {{"lanes", cohere::Coherence::lanes},
+     {"pubsub", cohere::Coherence::pubsub},
+     {"none", cohere::Coherence::none}}};
+
+template <class Value, std::size_t kSize>
+Problem set_one_of(Value& value, std::string_view text,
+                   const std::array<std::pair<std::string_view, Value>, kSize>& values) {
+  std::string names;
+  for (const auto& [name, named] : values) {
+    if (text == name) {
+      value = named;
+      return {};
+    }
+    names += (names.empty() ? "" : ", ") + std::string(name);
   }
-  return fmt::format("\"{}\" is none of always, everysec, no", text);
+  return fmt::format("\"{}\" is none of {}", text, names);
 }
 
 Problem set_http(Config& config, std::string_view text) {
@@ -132,7 +142,7 @@ constexpr std::array kOptions = {
     Option{"l2-fsync", "WHEN",
            "when rocksdb: syncs its log: always (before a write is acknowledged), everysec, no;\n"
            "only a power cut tells them apart [everysec]",
-           set_fsync},
+           [](Config& c, std::string_view t) { return set_one_of(c.l2_fsync, t, kFsync); }},
     Option{"threads", "N", "event loops [one a core]",
            [](Config& c, std::string_view t) { return set_number(c.threads, t, 1, 1024); }},
     Option{"l1-bytes", "SIZE", "memory of L1, such as 256MiB [a quarter of the machine's]",
@@ -163,11 +173,18 @@ constexpr std::array kOptions = {
                                                                         "head"};
              return set_name(c.profile, t, kNames);
            }},
-    Option{"coherence", "MODE", "how others' writes are heard of: lanes [lanes]",
-           [](Config& c, std::string_view t) {
-             static constexpr std::array<std::string_view, 1> kNames = {"lanes"};
-             return set_name(c.coherence, t, kNames);
-           }},
+    Option{"coherence", "MODE",
+           "how others' writes are heard of: lanes pubsub none [lanes]. lanes: Redis tells, and "
+           "where it\n"
+           "knows no such thing it is as pubsub: instances tell each other. none: L1 is right only "
+           "while\n"
+           "this instance alone writes",
+           [](Config& c, std::string_view t) { return set_one_of(c.coherence, t, kCoherence); }},
+    Option{"pubsub-ttl", "TIME",
+           "where instances tell each other: how long L1 keeps a copy at most, and so how stale it "
+           "may be\n"
+           "of what anybody else has written [2s]",
+           [](Config& c, std::string_view t) { return set_duration(c.pubsub_ttl, t); }},
     Option{"lease", "TIME", "staleness bound of L1 towards others' writes [250ms]",
            [](Config& c, std::string_view t) { return set_duration(c.lease, t); }},
     Option{"pool", "N", "connections to L2 [32]",

@@ -199,14 +199,14 @@ void Relay::follow(const Reply& frame) {
 
 /// Lets L1 know before the client does.
 void Relay::finish(Pending answered) {
-  if (!answered.effect.keys.empty()) context_.tier.forget(db_, answered.effect.keys);
-  if (!answered.effect.undeclared) return answered.done(std::move(answered.bytes));
-  context_.tier.await_lanes(Clock::now() + context_.l2_timeout,
-                            [done = std::move(answered.done), bytes = std::move(answered.bytes)](
-                                std::optional<Error> error) mutable {
-                              if (error) return done(*std::move(error));
-                              done(std::move(bytes));
-                            });
+  context_.tier.written_elsewhere(
+      db_, std::move(answered.effect.keys), answered.effect.undeclared,
+      Clock::now() + context_.l2_timeout,
+      [done = std::move(answered.done),
+       bytes = std::move(answered.bytes)](std::optional<Error> error) mutable {
+        if (error) return done(*std::move(error));
+        done(std::move(bytes));
+      });
 }
 
 void Relay::release() {
@@ -237,8 +237,10 @@ void Relay::abandon(const Error& why) {
   channels_ = shards_ = 0;
   queued_ = {};
   if (auto pending = std::exchange(pending_, std::nullopt)) {
-    // It may have been executed; what it wrote is announced to the lanes all the same.
-    if (!pending->effect.keys.empty()) context_.tier.forget(db_, pending->effect.keys);
+    // It may have been executed; whoever has to hear of it does, and nobody waits for that.
+    context_.tier.written_elsewhere(db_, std::move(pending->effect.keys),
+                                    pending->effect.undeclared, Clock::now() + context_.l2_timeout,
+                                    [](const std::optional<Error>&) {});
     pending->done(why);
   }
 }

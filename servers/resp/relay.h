@@ -6,7 +6,8 @@
 // a read between WATCH and EXEC that L1 answered could be older than what WATCH guards.
 //
 // L1 learns of what a relayed command writes before its answer is released: it forgets the keys that the command
-// names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any other's.
+// names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any
+// other's. Where it announces nothing, the other instances are told, after the command and not in one step with it.
 //
 // Errors:    busy: no connection is left; those of Upstream; timeout. A client whose connection had state is closed
 //            after any of them, or it would go on as if Redis still knew.

@@ -50,6 +50,7 @@ void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& a
       answer.reply = execute(keyspace, command, now);
       break;
     case Op::confirm:
+    case Op::announce:  // there is nobody to tell
       break;
   }
 }

@@ -55,6 +55,7 @@ class NoneBackend final : public L2Backend {
         if (command.ask_existed) answer.existed = false;
         break;
       case Op::confirm:
+      case Op::announce:
         break;
       case Op::raw:
         if (command.args[0] == "DEL" || command.args[0] == "UNLINK") {

@@ -24,55 +24,25 @@ constexpr Duration kAfterLoss = std::chrono::milliseconds(10);
 }  // namespace
 
 Connection::Connection(asio::io_context& loop, RedisUrl url, Duration connect_timeout,
-                       const cohere::LaneConfig& config, cohere::LaneView& view,
-                       cohere::Listener& listener, std::function<void()> on_verdict)
+                       std::unique_ptr<cohere::Conversation> conversation,
+                       std::function<void(TimePoint)> after_tick)
     : loop_(loop),
       resolver_(loop),
       socket_(loop),
       url_(std::move(url)),
       connect_timeout_(connect_timeout),
-      lane_(config, view, listener),
-      on_verdict_(std::move(on_verdict)),
+      conversation_(std::move(conversation)),
+      after_tick_(std::move(after_tick)),
       random_(std::random_device{}()) {}
 
+Connection::~Connection() = default;
+
 std::string Connection::trouble() const {
-  const std::lock_guard lock(trouble_mutex_);
+  const std::lock_guard lock(text_mutex_);
   return trouble_;
 }
 
-std::string Connection::distrust() const {
-  const std::lock_guard lock(trouble_mutex_);
-  return distrust_;
-}
-
-/// Keeps what the lane's probe has found, once it has ended.
-void Connection::note_verdict() {
-  const cohere::TrackingProbe& probe = lane_.probe();
-  if (probe.running() || (!probe.proven() && probe.trouble().empty())) return;
-  const Verdict found = probe.proven() ? Verdict::proven : Verdict::refuted;
-  {
-    const std::lock_guard lock(trouble_mutex_);
-    if (found == verdict() && probe.trouble() == distrust_) return;
-    distrust_ = probe.trouble();
-  }
-  verdict_.store(found, std::memory_order_relaxed);
-  on_verdict_();
-}
-
 std::string Connection::where() const { return url_.host + ":" + url_.port; }
-
-void Connection::submit(std::unique_ptr<cohere::Call> call) {
-  asio::dispatch(loop_, [self = shared_from_this(), call = std::move(call)]() mutable {
-    if (self->stopped_) {
-      const cohere::Answer answer =
-          cohere::Answer::failed(Errc::shutting_down, "the server is stopping");
-      call->settle(answer);
-      return call->complete(answer);
-    }
-    self->lane_.submit(std::move(call), Clock::now());
-    self->after_lane();
-  });
-}
 
 void Connection::stop() {
   asio::dispatch(loop_, [self = shared_from_this()] {
@@ -83,22 +53,21 @@ void Connection::stop() {
 
 void Connection::tick(TimePoint now) {
   if (stopped_) return;
-  if (!open_) {
-    lane_.tick(now);
-    if (now >= connect_at_) begin_connect(now);
-    return;
-  }
-  if (lane_.state() != cohere::Lane::State::ready && now >= connect_until_) {
+  if (open_ && !conversation_->ready() && now >= connect_until_)
     return close({Errc::unavailable, "no connection to " + where() + " within connect_timeout"});
+  conversation_->tick(now);
+  if (open_) {
+    after_change();
+  } else if (now >= connect_at_ && conversation_->wanted()) {
+    begin_connect(now);
   }
-  lane_.tick(now);
-  after_lane();
+  if (after_tick_) after_tick_(now);
 }
 
 void Connection::begin_connect(TimePoint now) {
   open_ = true;
   connect_until_ = now + connect_timeout_;
-  lane_.connect();
+  conversation_->connect();
   const unsigned generation = ++generation_;
   resolver_.async_resolve(
       url_.host, url_.port,
@@ -124,7 +93,7 @@ void Connection::connected(TimePoint now) {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.set_option(asio::socket_base::keep_alive(true), ignored);
-  lane_.connected(now);
+  conversation_->connected(now);
   flush();
   read();
 }
@@ -138,22 +107,21 @@ void Connection::read() {
           return self->close({Errc::connection_lost,
                               "the connection to " + self->where() + " ended: " + error.message()});
         }
-        self->lane_.received({self->received_.data(), size}, Clock::now());
+        self->conversation_->received({self->received_.data(), size}, Clock::now());
         if (generation != self->generation_) return;
-        self->after_lane();
+        self->after_change();
         if (generation == self->generation_ && self->open_) self->read();
       });
 }
 
-/// What the lane wants done after it was told something.
-void Connection::after_lane() {
-  if (lane_.broken()) {
-    const Error why = *lane_.broken();
+/// What the conversation wants done after it was told something.
+void Connection::after_change() {
+  if (conversation_->broken()) {
+    const Error why = *conversation_->broken();
     return close(why);
   }
-  note_verdict();
-  const bool ready = lane_.state() == cohere::Lane::State::ready;
-  if (ready && !up_.load(std::memory_order_relaxed)) {
+  note_change();
+  if (conversation_->ready() && !up_.load(std::memory_order_relaxed)) {
     failures_ = 0;
     up_.store(true, std::memory_order_relaxed);
   }
@@ -162,7 +130,7 @@ void Connection::after_lane() {
 
 /// One send for all that is submitted in this turn of the loop.
 void Connection::flush_soon() {
-  if (flush_posted_ || writing_ || lane_.output().empty()) return;
+  if (flush_posted_ || writing_ || conversation_->output().empty()) return;
   flush_posted_ = true;
   asio::post(loop_, [self = shared_from_this()] {
     self->flush_posted_ = false;
@@ -171,10 +139,10 @@ void Connection::flush_soon() {
 }
 
 void Connection::flush() {
-  if (writing_ || !open_ || lane_.output().empty()) return;
+  if (writing_ || !open_ || conversation_->output().empty()) return;
   writing_ = true;
   sending_.clear();
-  sending_.swap(lane_.output());
+  sending_.swap(conversation_->output());
   asio::async_write(
       socket_, asio::buffer(sending_),
       [self = shared_from_this(), generation = generation_](error_code error, std::size_t) {
@@ -191,7 +159,6 @@ void Connection::flush() {
 void Connection::close(const Error& why) {
   const TimePoint now = Clock::now();
   const bool was_up = up_.exchange(false, std::memory_order_relaxed);
-  verdict_.store(Verdict::unknown, std::memory_order_relaxed);
   ++generation_;
   open_ = false;
   writing_ = false;
@@ -199,11 +166,12 @@ void Connection::close(const Error& why) {
   resolver_.cancel();
   socket_.close(ignored);
   {
-    const std::lock_guard lock(trouble_mutex_);
+    const std::lock_guard lock(text_mutex_);
     trouble_ = why.detail;
   }
   schedule_reconnect(was_up, now);
-  lane_.closed(why, now);
+  conversation_->closed(why, now);
+  note_change();
 }
 
 void Connection::schedule_reconnect(bool was_up, TimePoint now) {
@@ -214,6 +182,43 @@ void Connection::schedule_reconnect(bool was_up, TimePoint now) {
   }
   std::uniform_int_distribution<std::int64_t> spread(was_up ? 0 : wait.count() / 2, wait.count());
   connect_at_ = now + Duration(spread(random_));
+}
+
+LaneConnection::LaneConnection(asio::io_context& loop, RedisUrl url, Duration connect_timeout,
+                               const cohere::LaneConfig& config, cohere::LaneView& view,
+                               cohere::Listener& listener, std::function<void()> on_form)
+    : Connection(loop, std::move(url), connect_timeout,
+                 std::make_unique<cohere::Lane>(config, view, listener)),
+      lane_(static_cast<cohere::Lane&>(conversation())),
+      on_form_(std::move(on_form)) {}
+
+std::string LaneConnection::distrust() const {
+  const std::lock_guard lock(text_mutex_);
+  return distrust_;
+}
+
+void LaneConnection::submit(std::unique_ptr<cohere::Call> call) {
+  asio::dispatch(loop_, [self = shared_from_this(), this, call = std::move(call)]() mutable {
+    if (stopped()) {
+      const cohere::Answer answer =
+          cohere::Answer::failed(Errc::shutting_down, "the server is stopping");
+      call->settle(answer);
+      return call->complete(answer);
+    }
+    lane_.submit(std::move(call), Clock::now());
+    after_change();
+  });
+}
+
+void LaneConnection::note_change() {
+  const Form found = lane_.form();
+  if (found == form() && lane_.distrust() == distrust_) return;
+  {
+    const std::lock_guard lock(text_mutex_);
+    distrust_ = lane_.distrust();
+  }
+  form_.store(found, std::memory_order_relaxed);
+  if (found != Form::unknown) on_form_();
 }
 
 }  // namespace nearlane::l2

@@ -1,8 +1,9 @@
-// Connection: carries one lane's bytes over TCP, and reconnects.
+// Connection: carries one conversation's bytes over TCP, and reconnects. LaneConnection: that of a lane.
 //
-// Threads:   everything runs on the loop, but submit, stop and the health readers, which any thread
+// Threads:   everything runs on the loop, but submit, stop and the readers of health, which any thread
 //            may call.
-// Lifetime:  shared with its own outstanding handlers; view and listener outlive it.
+// Lifetime:  shared with its own outstanding handlers; the conversation is its own, and what that refers to
+//            outlives it.
 // Cost:      one read and at most one write in flight; what is submitted during a write goes out
 //            together.
 #pragma once
@@ -19,6 +20,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "core/cohere/conversation.h"
 #include "core/cohere/lane.h"
 #include "core/l2/redis/redis_url.h"
 
@@ -26,26 +28,31 @@ namespace nearlane::l2 {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
+  /// `after_tick` runs on the loop after every tick, if there is one.
   Connection(boost::asio::io_context& loop, RedisUrl url, Duration connect_timeout,
-             const cohere::LaneConfig& config, cohere::LaneView& view, cohere::Listener& listener,
-             std::function<void()> on_verdict);
+             std::unique_ptr<cohere::Conversation> conversation,
+             std::function<void(TimePoint)> after_tick = {});
+  virtual ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
-  void submit(std::unique_ptr<cohere::Call> call);
   /// Completes what is outstanding and stays closed.
   void stop();
-  /// Drives deadlines, heartbeats and reconnects; on the loop, every tick_period().
+  /// Drives deadlines, heartbeats and reconnects; on the loop, every cohere::tick_period().
   void tick(TimePoint now);
-  [[nodiscard]] Duration tick_period() const noexcept { return lane_.tick_period(); }
 
   [[nodiscard]] bool up() const noexcept { return up_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::string trouble() const;
-  /// What the probe of this connection found: whether L2 announces changes over it. on_verdict is called,
-  /// on the loop, when it has found out.
-  enum class Verdict : std::uint8_t { unknown, proven, refuted };
-  [[nodiscard]] Verdict verdict() const noexcept {
-    return verdict_.load(std::memory_order_relaxed);
-  }
-  [[nodiscard]] std::string distrust() const;
+
+ protected:
+  /// The conversation was told something.
+  virtual void note_change() {}
+  void after_change();
+  [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+  [[nodiscard]] cohere::Conversation& conversation() noexcept { return *conversation_; }
+
+  boost::asio::io_context& loop_;
+  mutable std::mutex text_mutex_;  // of what is for people
 
  private:
   [[nodiscard]] std::string where() const;
@@ -54,18 +61,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   void flush();
   void flush_soon();
-  void after_lane();
   void close(const Error& why);
-  void note_verdict();
   void schedule_reconnect(bool was_up, TimePoint now);
 
-  boost::asio::io_context& loop_;
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::ip::tcp::socket socket_;
   const RedisUrl url_;
   const Duration connect_timeout_;
-  cohere::Lane lane_;
-  const std::function<void()> on_verdict_;
+  const std::unique_ptr<cohere::Conversation> conversation_;
+  const std::function<void(TimePoint)> after_tick_;
 
   bool open_ = false;  // a connection is up, or being made
   bool stopped_ = false;
@@ -80,10 +84,31 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::minstd_rand random_;
 
   std::atomic<bool> up_{false};
-  std::atomic<Verdict> verdict_{Verdict::unknown};
-  mutable std::mutex trouble_mutex_;  // of both texts
-  std::string trouble_;
-  std::string distrust_;
+  std::string trouble_;  // under text_mutex_
+};
+
+class LaneConnection final : public Connection {
+ public:
+  using Form = cohere::Lane::Form;
+
+  /// `on_form` is called, on the loop, when it has been found out what vouches for this connection, and when that
+  /// has changed.
+  LaneConnection(boost::asio::io_context& loop, RedisUrl url, Duration connect_timeout,
+                 const cohere::LaneConfig& config, cohere::LaneView& view,
+                 cohere::Listener& listener, std::function<void()> on_form);
+
+  void submit(std::unique_ptr<cohere::Call> call);
+  [[nodiscard]] Form form() const noexcept { return form_.load(std::memory_order_relaxed); }
+  /// Why it vouches for nothing; empty where it does, or where that is not known yet.
+  [[nodiscard]] std::string distrust() const;
+
+ private:
+  void note_change() override;
+
+  cohere::Lane& lane_;
+  const std::function<void()> on_form_;
+  std::atomic<Form> form_{Form::unknown};
+  std::string distrust_;  // written by the loop, under text_mutex_
 };
 
 }  // namespace nearlane::l2

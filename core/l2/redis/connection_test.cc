@@ -11,7 +11,7 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-using Verdict = Connection::Verdict;
+using Form = LaneConnection::Form;
 
 constexpr std::string_view kHello = "%1\r\n+server\r\n+redis\r\n+OK\r\n";
 constexpr std::string_view kMaster =
@@ -33,10 +33,10 @@ class ConnectionTest : public testing::Test {
  protected:
   ConnectionTest() : redis(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0)), peer(loop) {
     redis.non_blocking(true);
-    connection = std::make_shared<Connection>(
+    connection = std::make_shared<LaneConnection>(
         loop, RedisUrl{.host = "127.0.0.1", .port = std::to_string(redis.local_endpoint().port())},
         std::chrono::seconds(20), cohere::LaneConfig{.probe_key = "p"}, view, listener,
-        [this] { ++verdicts; });
+        [this] { ++findings; });
   }
   ~ConnectionTest() override {
     connection->stop();
@@ -88,31 +88,31 @@ class ConnectionTest : public testing::Test {
   tcp::socket peer;
   cohere::LaneView view;
   Deaf listener;
-  int verdicts = 0;
-  std::shared_ptr<Connection> connection;
+  int findings = 0;
+  std::shared_ptr<LaneConnection> connection;
 };
 
 TEST_F(ConnectionTest, KnowsNothingOfWhatItIsNotConnectedTo) {
   shake_hands(proof());
-  EXPECT_EQ(connection->verdict(), Verdict::proven);
-  EXPECT_EQ(verdicts, 1);
+  EXPECT_EQ(connection->form(), Form::tracked);
+  EXPECT_EQ(findings, 1);
   lose();
   connection->submit(std::make_unique<Ping>());
   poll();
-  EXPECT_EQ(connection->verdict(), Verdict::unknown);
-  EXPECT_EQ(verdicts, 1);
+  EXPECT_EQ(connection->form(), Form::unknown);
+  EXPECT_EQ(findings, 1);
   shake_hands(proof());
-  EXPECT_EQ(connection->verdict(), Verdict::proven);
-  EXPECT_EQ(verdicts, 2) << "it may be another Redis, and is judged again";
+  EXPECT_EQ(connection->form(), Form::tracked);
+  EXPECT_EQ(findings, 2) << "it may be another Redis, and is judged again";
 }
 
 TEST_F(ConnectionTest, GivesTheReasonOfItsLastProbe) {
   shake_hands(refusals("NOPERM first"));
-  EXPECT_EQ(connection->verdict(), Verdict::refuted);
+  EXPECT_EQ(connection->form(), Form::unvouched);
   EXPECT_THAT(connection->distrust(), testing::HasSubstr("NOPERM first"));
   connection->tick(Clock::now() + std::chrono::seconds(6));
   say(refusals("NOPERM second"));
-  run_until([this] { return verdicts == 2; });
+  run_until([this] { return findings == 2; });
   EXPECT_THAT(connection->distrust(), testing::HasSubstr("NOPERM second"));
 }
 

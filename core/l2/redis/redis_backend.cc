@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "core/cohere/channel.h"
 #include "core/cohere/hint.h"
 #include "core/l2/redis/connection.h"
 #include "core/l2/redis/tracking_table.h"
@@ -35,7 +36,7 @@ constexpr Duration kHintTimeout = std::chrono::milliseconds(500);
 /// The connections of one loop and the timer that drives them all.
 class LoopShare : public std::enable_shared_from_this<LoopShare> {
  public:
-  explicit LoopShare(asio::io_context& loop) : loop_(loop), timer_(loop) {}
+  LoopShare(asio::io_context& loop, Duration tick) : loop_(loop), timer_(loop), tick_(tick) {}
 
   void add(std::shared_ptr<Connection> connection) {
     connections_.push_back(std::move(connection));
@@ -58,12 +59,13 @@ class LoopShare : public std::enable_shared_from_this<LoopShare> {
     if (stopped_ || connections_.empty()) return;
     const TimePoint now = Clock::now();
     for (const auto& connection : connections_) connection->tick(now);
-    timer_.expires_after(connections_.front()->tick_period());
+    timer_.expires_after(tick_);
     timer_.async_wait([self = shared_from_this()](boost::system::error_code) { self->run(); });
   }
 
   asio::io_context& loop_;
   asio::steady_timer timer_;
+  const Duration tick_;
   std::vector<std::shared_ptr<Connection>> connections_;
   bool stopped_ = false;
 };
@@ -76,14 +78,18 @@ class RedisBackend final : public L2Backend {
         config_(config),
         loops_(loops.begin(), loops.end()),
         views_(std::max(config.pool, 1U)),
-        wide_views_(kWidePerLoop * loops.size()) {}
+        wide_views_(kWidePerLoop * loops.size()) {
+    std::random_device random;
+    announcements_.origin = std::uint64_t{random()} << 32U | random();
+    announcements_.l1_ttl = config.unannounced_ttl;
+  }
 
   ~RedisBackend() override { stop(); }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "redis"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {.coherence = coherent_.load(std::memory_order_relaxed) ? "lanes" : "none",
-            .lease = config_.lease,
+    return {.coherence = name_of(mode_.load(std::memory_order_relaxed)),
+            .lease = alone() ? Duration::zero() : config_.lease,
             .every_command = true,
             .default_db = url_.db};
   }
@@ -99,6 +105,9 @@ class RedisBackend final : public L2Backend {
       }
     }
     health.distrust = distrust();
+    if (health.distrust.empty() && mode_ == Form::announced && !channel_->up())
+      health.distrust = "nobody hears what other instances announce: " + channel_->trouble();
+    health.gaps = heard_ == nullptr ? 0 : heard_->gaps();
     // A lane that is just reconnecting must not take the whole instance out of its balancer.
     health.ready = health.lanes_up * 2 > health.lanes;
     if (health.lanes_up == health.lanes) health.detail = url_.host + ":" + url_.port;
@@ -107,32 +116,26 @@ class RedisBackend final : public L2Backend {
   }
 
   void start(Listener& listener) override {
+    for (auto* loop : loops_)
+      shares_.push_back(std::make_shared<LoopShare>(*loop, cohere::tick_period(config_.lease)));
     cohere::LaneConfig lane{.lease = config_.lease,
                             .lane_dead = config_.lane_dead,
                             .max_calls = config_.lane_queue,
+                            .coherence = config_.coherence,
+                            .announcements = alone() ? nullptr : &announcements_,
                             .user = url_.user,
                             .password = url_.password};
-    for (auto* loop : loops_) shares_.push_back(std::make_shared<LoopShare>(*loop));
-    // A key that no other process picks, and no other lane.
-    std::random_device random;
-    const std::string probe = fmt::format("nearlane:probe:{:08x}{:08x}:", std::uint32_t{random()},
-                                          std::uint32_t{random()});
     for (std::size_t i = 0; i < views_.size(); ++i) {
-      lane.probe_key = probe + std::to_string(i);
-      lanes_.push_back(connect(i, lane, views_[i], listener));
+      // A key that no other process picks, and no other lane.
+      lane.probe_key = fmt::format("nearlane:probe:{:016x}:{}", announcements_.origin, i);
+      lanes_.push_back(connect(i, lane, views_[i], listener, [this, i] { judge(i); }));
     }
     lane.probe_key.clear();
     lane.tracked = false;
     lane.client_name = "nearlane-wide";
-    for (std::size_t i = 0; i < wide_views_.size(); ++i) {
-      wide_.push_back(connect(i, lane, wide_views_[i], listener));
-    }
-    if (config_.hints) {
-      // Alone on its connection: a hint is small, and must not stand behind commands of many keys.
-      lane.client_name = "nearlane-hints";
-      lane.subscribe = cohere::kHintChannel;
-      hints_ = connect(0, lane, hint_view_, listener);
-    }
+    for (std::size_t i = 0; i < wide_views_.size(); ++i)
+      wide_.push_back(connect(i, lane, wide_views_[i], listener, [] {}));
+    start_aside(lane, listener);
     for (const auto& share : shares_) share->start();
     spdlog::info("l2: {} lanes to redis at {}:{}, lease {} ms", views_.size(), url_.host, url_.port,
                  config_.lease / std::chrono::milliseconds(1));
@@ -145,7 +148,9 @@ class RedisBackend final : public L2Backend {
       return call->complete(answer);
     }
     const Command& command = call->command;
-    if (command.wide) {
+    if (command.op == Op::announce && aside_) {
+      aside_->submit(std::move(call));
+    } else if (command.wide || command.op == Op::announce) {
       wide_[next_wide_.fetch_add(1, std::memory_order_relaxed) % wide_.size()]->submit(
           std::move(call));
     } else {
@@ -156,8 +161,8 @@ class RedisBackend final : public L2Backend {
   }
 
   void hint(std::string_view what) noexcept override {
-    if (!hints_ || stopped_.load(std::memory_order_relaxed)) return;
-    hints_->submit(
+    if (!config_.hints || stopped_.load(std::memory_order_relaxed)) return;
+    aside_->submit(
         std::make_unique<cohere::Publish>(std::string(what), Clock::now() + kHintTimeout));
   }
 
@@ -167,42 +172,100 @@ class RedisBackend final : public L2Backend {
   }
 
  private:
-  std::shared_ptr<Connection> connect(std::size_t i, const cohere::LaneConfig& lane,
-                                      cohere::LaneView& view, Listener& listener) {
+  using Form = cohere::Lane::Form;
+
+  [[nodiscard]] bool alone() const noexcept { return config_.coherence == cohere::Coherence::none; }
+  static std::string_view name_of(Form mode) noexcept {
+    switch (mode) {
+      case Form::tracked:
+        return "lanes";
+      case Form::announced:
+        return "pubsub";
+      case Form::alone:
+        return "local";
+      default:
+        return "none";
+    }
+  }
+
+  std::shared_ptr<LaneConnection> connect(std::size_t i, cohere::LaneConfig lane,
+                                          cohere::LaneView& view, Listener& listener,
+                                          std::function<void()> on_form) {
     const std::size_t loop = i % loops_.size();
-    auto connection = std::make_shared<Connection>(*loops_[loop], url_, config_.connect_timeout,
-                                                   lane, view, listener, [this, i] { judge(i); });
+    lane.announcer = next_announcer_++;
+    auto connection = std::make_shared<LaneConnection>(*loops_[loop], url_, config_.connect_timeout,
+                                                       lane, view, listener, std::move(on_form));
     shares_[loop]->add(connection);
     return connection;
   }
 
-  /// Why a lane is not believed in; empty: none is known to be unreliable.
+  /// Alone on its connection: hints, heartbeats and announcements are small, and must not stand behind commands
+  /// of many keys. And the channel, which connects only where writers announce.
+  void start_aside(cohere::LaneConfig lane, Listener& listener) {
+    if (alone() && !config_.hints) return;
+    lane.client_name = "nearlane-aside";
+    if (config_.hints) lane.subscribe = cohere::kHintChannel;
+    aside_ = connect(0, lane, aside_view_, listener, [] {});
+    if (alone()) return;
+    auto channel =
+        std::make_unique<cohere::Channel>(cohere::ChannelConfig{.lease = config_.lease,
+                                                                .dead = config_.lane_dead,
+                                                                .user = url_.user,
+                                                                .password = url_.password},
+                                          announcements_, listener);
+    heard_ = channel.get();
+    channel_ = std::make_shared<Connection>(*loops_[0], url_, config_.connect_timeout,
+                                            std::move(channel), [this](TimePoint now) {
+                                              if (auto beat = heard_->heartbeat(now))
+                                                aside_->submit(std::move(beat));
+                                            });
+    shares_[0]->add(channel_);
+  }
+
+  /// Why a lane vouches for nothing; empty: none is known to be unreliable.
   [[nodiscard]] std::string distrust() const {
     for (const auto& lane : lanes_) {
-      if (lane->verdict() == Connection::Verdict::refuted) return lane->distrust();
+      if (lane->form() == Form::unvouched) return lane->distrust();
     }
     return {};
   }
 
-  /// A lane was probed on its new connection: says so, if that changes the mode in force.
+  /// It was found out what vouches for a lane's new connection: says so, if that changes the mode in force.
   void judge(std::size_t lane) {
+    const Form form = lanes_[lane]->form();
     // One asks for all; asked again after each reconnect, since it may be another Redis.
-    if (lane == 0 && lanes_[0]->verdict() == Connection::Verdict::proven) {
+    if (lane == 0 && form == Form::tracked)
       check_tracking_table(*this, Clock::now() + kTableTimeout);
-    }
     const std::lock_guard lock(judging_);
     const std::string reason = distrust();
-    const bool was = coherent_.exchange(reason.empty(), std::memory_order_relaxed);
-    const bool first = !std::exchange(judged_, true);
-    if (reason.empty() && (first || !was)) {
-      spdlog::info("l2: redis at {}:{} announces changes: L1 serves, nothing older than {} ms",
-                   url_.host, url_.port, config_.lease / std::chrono::milliseconds(1));
-    } else if (!reason.empty() && (first || was)) {
-      spdlog::warn(
-          "l2: redis at {}:{} does not prove that it announces changes: {}. Where it does not, L1 "
-          "serves "
-          "nothing and every read goes to L2; it is tried again every few seconds",
-          url_.host, url_.port, reason);
+    const Form mode = reason.empty() ? form : Form::unvouched;
+    if (mode_.exchange(mode, std::memory_order_relaxed) == mode) return;
+    const auto lease = config_.lease / std::chrono::milliseconds(1);
+    switch (mode) {
+      case Form::tracked:
+        return spdlog::info(
+            "l2: redis at {}:{} announces changes: L1 serves, nothing older than {} ms", url_.host,
+            url_.port, lease);
+      case Form::announced:
+        return spdlog::warn(
+            "l2: redis at {}:{} does not announce changes, so instances tell each other (pubsub): "
+            "L1 serves "
+            "nothing older than {} ms of what an instance wrote, and than {} ms (pubsub_ttl) of "
+            "what anybody else "
+            "wrote. All instances of this store have to reach it in the same way",
+            url_.host, url_.port, lease, config_.unannounced_ttl / std::chrono::milliseconds(1));
+      case Form::alone:
+        return spdlog::warn(
+            "l2: nobody is listened to (coherence = none): L1 is right only while this instance "
+            "alone writes to "
+            "redis at {}:{}",
+            url_.host, url_.port);
+      default:
+        return spdlog::warn(
+            "l2: redis at {}:{} does not prove that it announces changes: {}. Where it does not, "
+            "L1 "
+            "serves nothing and every read goes to L2; it is tried again every few seconds",
+            url_.host, url_.port, reason);
     }
   }
 
@@ -211,16 +274,20 @@ class RedisBackend final : public L2Backend {
   const std::vector<asio::io_context*> loops_;
   std::vector<cohere::LaneView> views_;
   std::vector<cohere::LaneView> wide_views_;
-  cohere::LaneView hint_view_;
+  cohere::LaneView aside_view_;
+  cohere::Announcements announcements_;
   std::vector<std::shared_ptr<LoopShare>> shares_;
-  std::vector<std::shared_ptr<Connection>> lanes_;
-  std::vector<std::shared_ptr<Connection>> wide_;
-  std::shared_ptr<Connection> hints_;  // null: nobody asked for them
+  std::vector<std::shared_ptr<LaneConnection>> lanes_;
+  std::vector<std::shared_ptr<LaneConnection>> wide_;
+  std::shared_ptr<LaneConnection> aside_;  // null: nobody needs it
+  std::shared_ptr<Connection> channel_;    // null: nobody announces anything
+  cohere::Channel* heard_ = nullptr;       // the channel's own
+  std::uint32_t next_announcer_ = 0;
   std::atomic<std::size_t> next_wide_{0};
   std::atomic<bool> stopped_{false};
   std::mutex judging_;
-  bool judged_ = false;                // under judging_
-  std::atomic<bool> coherent_{false};  // some lane is proven, and none refuted
+  std::atomic<Form> mode_{
+      Form::unknown};  // unvouched where one lane is, else as the last lane found
 };
 
 }  // namespace

@@ -52,7 +52,7 @@ class SimulatedBackend final : public l2::L2Backend, private l2::Listener {
   void advance();
   /// To be called every tick_period().
   void tick();
-  [[nodiscard]] Duration tick_period() const noexcept { return lane_->lane.tick_period(); }
+  [[nodiscard]] static Duration tick_period() noexcept { return cohere::tick_period(kLease); }
   /// Sends what the lanes have written, closes what is broken.
   void flush();
   /// All connections are up and nothing waits to be handed to them.

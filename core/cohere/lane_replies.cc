@@ -1,0 +1,316 @@
+// What a lane makes of L2's replies and pushes.
+#include <algorithm>
+#include <utility>
+
+#include "core/cohere/lane.h"
+
+namespace nearlane::cohere {
+namespace {
+
+using protocol::Reply;
+using protocol::Type;
+
+/// Errors after which nothing that this connection told us can be relied on: another node is in
+/// charge, or this one has lost or not yet loaded its data.
+constexpr std::array<std::string_view, 7> kLostAuthority = {
+    "READONLY", "LOADING", "MASTERDOWN", "MOVED", "ASK", "CLUSTERDOWN", "NOAUTH"};
+
+bool starts_with_code(std::string_view text, std::string_view code) noexcept {
+  return text.starts_with(code) && (text.size() == code.size() || text[code.size()] == ' ');
+}
+
+/// Of what INFO says; empty where there is no such field.
+std::string_view field_of(std::string_view info, std::string_view name) noexcept {
+  constexpr std::string_view kVerbatim = "txt:";
+  if (info.starts_with(kVerbatim)) info.remove_prefix(kVerbatim.size());
+  while (!info.empty()) {
+    std::string_view line = info.substr(0, info.find('\n'));
+    info.remove_prefix(std::min(info.size(), line.size() + 1));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.starts_with(name) && line.substr(name.size()).starts_with(':'))
+      return line.substr(name.size() + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
+void Lane::received(std::string_view bytes, TimePoint now) {
+  if (form_ == Form::announced) follow_channel();
+  while (!broken_) {
+    auto next = parser_.next(bytes);
+    if (!next) return fail(next.error().code, "L2 sent what is not RESP: " + next.error().detail);
+    if (!next->has_value()) return;
+    const bool pushed = (*next)->type == Type::push;
+    if (pushed && !confirms_subscription(**next)) {
+      take_push(**next);
+    } else {
+      take_reply(std::move(**next), now);
+    }
+  }
+}
+
+/// Of our commands only SUBSCRIBE is answered by a push.
+bool Lane::confirms_subscription(const Reply& push) const noexcept {
+  return !pending_.empty() && pending_.front().steps[0] == Step::subscribe &&
+         !push.elements.empty() && push.elements[0].text == "subscribe";
+}
+
+void Lane::take_push(const Reply& push) {
+  if (push.elements.size() == 3 && push.elements[0].text == "message")
+    return listener_.hinted(push.elements[2].text);
+  if (push.elements.size() != 2 || push.elements[0].text != "invalidate") return;
+  const Reply& names = push.elements[1];
+  if (names.is_null()) return disown();  // FLUSHALL, FLUSHDB, or L2 has forgotten what it tracked
+  for (const Reply& name : names.elements) {
+    if (!probe_.take_push(name.text)) listener_.invalidate(name.text);
+  }
+}
+
+void Lane::take_reply(Reply reply, TimePoint now) {
+  if (pending_.empty()) return fail(Errc::protocol, "L2 sent a reply to nothing");
+  Pending& pending = pending_.front();
+  const Step step = pending.steps[pending.at++];
+  // A reply to what was sent at sent_at proves that every push for a write executed before it has
+  // arrived.
+  if (state_ == State::ready) extend_lease(pending.answer.sent_at);
+  if (reply.is_error()) note_error(reply.text);
+  if (!take_step(pending, step, reply, now)) return;
+  if (pending.at < pending.count) return;
+
+  Pending done = std::move(pending);
+  pending_.pop_front();
+  if (step == Step::try_select) {
+    take_try_select(done, reply, now);
+  } else if (done.call && done.call->command.op == Op::confirm && done.call->command.lane) {
+    take_barrier(std::move(done));
+  } else if (done.call) {
+    finish(std::move(done.call), std::move(done.answer));
+  }
+  if (!lost_authority_.empty() && !broken_)
+    fail(Errc::unavailable, std::exchange(lost_authority_, {}));
+}
+
+/// Of what was written before it, this lane serves nothing older any more.
+void Lane::take_barrier(Pending barrier) {
+  if (form_ == Form::announced) {
+    // L2 has told nothing; the channel has heard of it when it has heard a later heartbeat.
+    confirming_.push_back({std::move(barrier.call), std::move(barrier.answer)});
+    config_.announcements->view.note_hit();
+    return follow_channel();
+  }
+  if (form_ == Form::alone)
+    disown();  // nobody tells us, and we do not know ourselves which keys it was
+  finish(std::move(barrier.call), std::move(barrier.answer));
+}
+
+bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
+  switch (step) {
+    case Step::hello:
+      return take_hello(reply, now);
+    case Step::auth:
+    case Step::tracking:
+      if (!reply.is_error()) return true;
+      fail(Errc::unavailable, "L2 refused the handshake: " + reply.text);
+      return false;
+    case Step::probe:
+      take_probe(reply);
+      return true;
+    case Step::replication:
+      if (!take_replication(reply)) return false;
+      if (state_ == State::handshake) {
+        last_replication_ = now;
+        find_form(now);
+      }
+      if (state_ == State::ready) extend_lease(pending.answer.sent_at);
+      return true;
+    case Step::first_announcement:
+      if (reply.is_error()) distrust_ = "it may not announce its writes: " + reply.text;
+      become_ready(reply.is_error() ? Form::unvouched : Form::announced, now);
+      return true;
+    case Step::select:
+    case Step::caching:
+    case Step::multi:
+      if (!reply.is_error()) return true;
+      fail(Errc::protocol, "L2 refused what it had accepted before: " + reply.text);
+      return false;
+    case Step::queued:
+      if (reply.is_error() && pending.queue_error.empty())
+        pending.queue_error = std::move(reply.text);
+      return true;
+    case Step::exec:
+      take_exec(pending, reply);
+      return true;
+    case Step::value:
+      pending.answer.reply = std::move(reply);
+      return true;
+    case Step::pttl:
+      pending.answer.pttl = reply.type == Type::integer ? reply.integer : -2;
+      return true;
+    case Step::subscribe:
+    case Step::indifferent:
+    case Step::try_select:
+    case Step::pong:
+      return true;
+  }
+  return true;
+}
+
+bool Lane::take_hello(const Reply& reply, TimePoint now) {
+  if (reply.is_error()) {
+    const bool never_heard_of = is_unknown_command(reply.text) || reply.text.starts_with("NOPROTO");
+    if (!never_heard_of || config_.announcements == nullptr) {
+      fail(Errc::unavailable, "L2 refused the handshake: " + reply.text);
+      return false;
+    }
+    resp2_ = true;
+  }
+  greet(now);
+  return true;
+}
+
+void Lane::take_probe(const Reply& reply) {
+  probe_.take_reply(reply);
+  if (probe_.running()) return;
+  distrust_ = probe_.trouble();
+  if (state_ == State::ready && probe_.proven()) form_ = Form::tracked;
+}
+
+/// L2 is a master. Who announces changes?
+void Lane::find_form(TimePoint now) {
+  greeted_ = true;
+  if (!config_.tracked) {
+    // Nothing may be written before it is known whether it has to be announced.
+    if (config_.announcements == nullptr ||
+        config_.announcements->need != Announcements::Need::unknown)
+      become_ready(Form::unvouched, now);
+    return;
+  }
+  if (config_.coherence == Coherence::none) return become_ready(Form::alone, now);
+  const bool from_l2 = config_.coherence == Coherence::lanes && !resp2_;
+  if (from_l2 && (config_.probe_key.empty() || probe_.proven()))
+    return become_ready(Form::tracked, now);
+  if (config_.announcements != nullptr && !(from_l2 && !probe_.unknown_to_l2()))
+    return write_first_announcement(now);
+  become_ready(Form::unvouched, now);
+}
+
+void Lane::become_ready(Form form, TimePoint now) {
+  form_ = form;
+  if (form != Form::unvouched) distrust_.clear();
+  if (config_.tracked && config_.announcements != nullptr) {
+    using Need = Announcements::Need;
+    config_.announcements->need = form == Form::announced ? Need::yes : Need::no;
+  }
+  // Before anything is read on the new connection, what was read on the old one is disowned.
+  state_ = State::ready;
+  trouble_.clear();
+  disown();
+  flush_waiting(now);
+}
+
+/// What was read is disowned, and what is read from now on is not.
+void Lane::disown() {
+  view_.bump();
+  if (form_ == Form::tracked) view_.set_lease(lease_until_);
+  if (form_ == Form::alone) view_.set_lease(kForever);
+  if (form_ == Form::announced) follow_channel();
+}
+
+/// Takes over what the channel vouches for. The lease is read before the epoch: one that is read later might
+/// be of another subscription than the epoch.
+void Lane::follow_channel() {
+  const LaneView& channel = config_.announcements->view;
+  const TimePoint lease = channel.lease_until();
+  const Epoch epoch = channel.epoch();
+  if (std::exchange(channel_epoch_, epoch) != epoch) view_.bump();
+  if (lease > view_.lease_until()) view_.set_lease(lease);
+  const auto heard = [&](const Confirming& waiting) {
+    return lease == TimePoint::min() || lease >= waiting.answer.sent_at + config_.lease;
+  };
+  while (!confirming_.empty() && heard(confirming_.front())) {
+    Confirming done = std::move(confirming_.front());
+    confirming_.pop_front();
+    if (done.call) finish(std::move(done.call), std::move(done.answer));
+  }
+}
+
+/// A node that was a replica for a moment may have taken another's data, and is a master like before: its
+/// replication id tells.
+bool Lane::take_replication(const Reply& reply) {
+  if (reply.is_error()) {
+    fail(Errc::unavailable, "INFO replication: " + reply.text);
+  } else if (field_of(reply.text, "role") != "master") {
+    fail(Errc::unavailable, "L2 is not a master");
+  } else {
+    const std::string_view id = field_of(reply.text, "master_replid");
+    if (state_ == State::ready && replication_id_ != id) {
+      // No more than that: its first replica changes a master's id as well, and writes are under way.
+      view_.bump();
+      view_.set_lease(lease_until_);
+    }
+    replication_id_ = id;
+    return true;
+  }
+  return false;
+}
+
+void Lane::take_exec(Pending& pending, Reply& reply) {
+  Answer& answer = pending.answer;
+  const bool asked = pending.call && pending.call->command.ask_existed;
+  const std::size_t at = asked ? 1 : 0;
+  if (reply.type == Type::array && reply.elements.size() > at + (pending.has_pttl ? 1 : 0)) {
+    answer.reply = std::move(reply.elements[at]);
+    if (asked) answer.existed = reply.elements[0].integer != 0;
+    if (pending.has_pttl) {
+      const Reply& pttl = reply.elements[at + 1];
+      answer.pttl = pttl.type == Type::integer ? pttl.integer : -2;
+    }
+  } else if (!pending.queue_error.empty()) {
+    answer.reply = Reply::error(std::move(pending.queue_error));
+  } else if (reply.is_error()) {
+    answer.reply = std::move(reply);
+  } else {
+    answer.reply = Reply::error("ERR the transaction was not executed");
+  }
+}
+
+void Lane::take_try_select(const Pending& pending, const Reply& reply, TimePoint now) {
+  trying_db_ = false;
+  if (reply.is_ok()) {
+    known_dbs_ |= std::uint64_t{1} << pending.db;
+    current_db_ = pending.db;
+    return flush_waiting(now);
+  }
+  std::deque<std::unique_ptr<Call>> others;
+  std::deque<std::unique_ptr<Call>> refused;
+  for (auto& call : waiting_) {
+    (call->command.key.db == pending.db ? refused : others).push_back(std::move(call));
+  }
+  waiting_ = std::move(others);
+  for (auto& call : refused) {
+    Answer answer;
+    answer.reply = reply;
+    finish(std::move(call), std::move(answer));
+  }
+  flush_waiting(now);
+}
+
+void Lane::note_error(std::string_view text) {
+  for (const std::string_view code : kLostAuthority) {
+    if (!starts_with_code(text, code)) continue;
+    view_.bump();
+    // A node that is still loading will be the right one in a moment; all the others no longer are.
+    if (code != "LOADING") lost_authority_ = "L2 answered " + std::string(text);
+    return;
+  }
+}
+
+void Lane::extend_lease(TimePoint sent_at) {
+  if (form_ != Form::tracked) return;
+  lease_until_ = std::max(lease_until_, sent_at + config_.lease);
+  // Readers on every core share that cache line, so it changes only when it is worth their miss.
+  if (view_.lease_until() + config_.lease / 50 < lease_until_) view_.set_lease(lease_until_);
+}
+
+}  // namespace nearlane::cohere

@@ -1,0 +1,228 @@
+// Stores that announce no changes: instances tell each other, and every answer is judged as where Redis does.
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include "harness/check/checked.h"
+#include "harness/topology/eventually.h"
+
+namespace nearlane::harness {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+/// As stores of before HELLO answer, which know no tracking either.
+const std::vector<std::string> kWithoutHello = {"--rename-command", "HELLO", ""};
+
+std::string mode_of(const Instance& instance) {
+  return RedisClient(instance.resp(), Checked::kPatience)
+      .info("nearlane", "coherence_mode")
+      .value();
+}
+
+std::string ask(RedisClient& client, std::initializer_list<std::string_view> command) {
+  const auto reply = client.command(command);
+  return reply ? reply->text : reply.error().detail;
+}
+
+/// Only instances write.
+class Announced : public Checked {
+ protected:
+  Announced() { store_writes = false; }
+  void start_announced(FleetOptions shape, bool watched = true) {
+    if (shape.redis.empty()) shape.redis = kWithoutHello;
+    start(std::move(shape), watched);
+    if (!traffic) return;
+    for (const Instance& instance : fleet->instances) ASSERT_EQ(mode_of(instance), "pubsub");
+  }
+};
+
+TEST_F(Announced, ThreeInstancesAgree) {
+  start_announced({.instances = 3, .threads = 2, .flags = {"--negative-ttl", "60s"}}, false);
+  if (!traffic) return;
+  run_for(2s);
+  EXPECT_EQ(traffic->counts().failed, 0U);
+  expect_coherent();
+}
+
+TEST_F(Announced, NothingOldSurvivesALostChannel) {
+  start_announced({.instances = 2});
+  if (!traffic) return;
+  for (int round = 0; round < 5; ++round) {
+    direct({"CLIENT", "KILL", "TYPE", "pubsub"});
+    run_for(300ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Announced, NothingOldSurvivesLostConnections) {
+  start_announced({.instances = 2});
+  if (!traffic) return;
+  for (int round = 0; round < 5; ++round) {
+    direct({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+    run_for(200ms);
+    fleet->proxies[0].cut();
+    run_for(200ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Announced, BlackholedFromRedis) {
+  start_announced({.instances = 2});
+  if (!traffic) return;
+  for (int round = 0; round < 3; ++round) {
+    fleet->proxies[0].hold(Way::to_client, true);
+    run_for(350ms);
+    fleet->proxies[0].heal();
+    run_for(100ms);
+  }
+  expect_coherent();
+}
+
+TEST_F(Announced, SlowFromRedis) {
+  start_announced({.instances = 2});
+  if (!traffic) return;
+  fleet->proxies[0].delay(Way::to_client, 150ms);
+  run_for(1s);
+  fleet->proxies[0].heal();
+  fleet->proxies[0].cut();
+  expect_coherent();
+}
+
+TEST_F(Announced, AnInstanceThatIsKilledComesBackClean) {
+  start_announced({.instances = 2});
+  if (!traffic) return;
+  fleet->instances[0].kill();
+  run_for(200ms);
+  ASSERT_TRUE(fleet->instances[0].restart());
+  run_for(300ms);
+  expect_coherent();
+}
+
+TEST_F(Announced, ARedisThatHangsOrForgetsEverythingIsFollowed) {
+  start_announced({.instances = 2});
+  if (!traffic) return;
+  ASSERT_TRUE(fleet->redis.stall());
+  run_for(700ms);
+  ASSERT_TRUE(fleet->redis.resume());
+  run_for(300ms);
+  history.begin_flush(Clock::now());
+  fleet->redis.kill();
+  run_for(200ms);
+  ASSERT_TRUE(fleet->redis.restart());
+  history.end_flush(Clock::now());
+  expect_coherent();
+}
+
+/// Somebody writes past all instances: then the bound is another.
+class AnnouncedToNobody : public Checked {
+ protected:
+  static constexpr Duration kTtl = 600ms;
+  AnnouncedToNobody() : Checked(kTtl + kLease) {}
+};
+
+TEST_F(AnnouncedToNobody, AnybodyElsesWritesAreSeenWithinTheTtl) {
+  start({.instances = 2, .flags = {"--pubsub-ttl", "600ms"}, .redis = kWithoutHello});
+  if (!traffic) return;
+  run_for(2s);
+  expect_coherent();
+}
+
+/// What an instance writes by any of its ways is known at the other within the lease.
+class EveryWay : public testing::TestWithParam<bool> {};
+
+TEST_P(EveryWay, OfWritingIsAnnounced) {
+  const bool by_permission = GetParam();
+  FleetOptions shape{.instances = 2, .proxied = false, .lanes = 4, .flags = {"--pubsub-ttl", "1h"}};
+  if (by_permission) {
+    shape.redis = {"--user", "default", "on", "nopass", "~*", "&*", "+@all", "-client|tracking"};
+    shape.flags.insert(shape.flags.end(), {"--coherence", "pubsub"});
+  } else {
+    shape.redis = kWithoutHello;
+  }
+  auto started = Fleet::start(shape);
+  ASSERT_TRUE(started) << started.error().detail;
+  ASSERT_TRUE(started->ready_within(Checked::kPatience));
+  RedisClient here(started->instances[0].resp(), Checked::kPatience);
+  RedisClient there(started->instances[1].resp(), Checked::kPatience);
+  ASSERT_EQ(mode_of(started->instances[0]), "pubsub");
+  ASSERT_EQ(mode_of(started->instances[1]), "pubsub");
+  const std::vector<std::vector<std::string_view>> ways = {
+      {"SET", "k", "1"},
+      {"MSET", "k", "2", "j", "2"},
+      {"APPEND", "k", "3"},
+      {"EVAL", "return redis.call('SET', KEYS[1], '4')", "1", "k"},
+      {"EVAL", "return redis.call('SET', 'k', '5')", "0"},
+      {"COPY", "j", "k", "REPLACE"},
+      {"GETSET", "k", "6"},
+      {"DEL", "k"},
+      {"SETEX", "k", "100", "7"},
+      {"FLUSHALL"},
+  };
+  const auto l1_hits = [&] { return std::stoul(there.info("nearlane", "l1_hits").value()); };
+  for (const auto& way : ways) {
+    const std::string before = ask(there, {"GET", "k"});
+    // Both have it in L1 by then.
+    const auto hits = l1_hits();
+    ASSERT_TRUE(eventually(
+        [&] {
+          EXPECT_EQ(ask(there, {"GET", "k"}), before);
+          return before.empty() || l1_hits() > hits;
+        },
+        Checked::kPatience));
+    const auto reply = here.command(std::span(way));
+    ASSERT_TRUE(reply && !reply->is_error()) << way[0] << ": " << reply->text;
+    const std::string now = ask(here, {"GET", "k"});
+    const TimePoint written = Clock::now();
+    EXPECT_EQ(ask(here, {"GET", "k"}), now);
+    while (ask(there, {"GET", "k"}) != now && Clock::now() - written < Checked::kPatience) {
+    }
+    EXPECT_LT(Clock::now() - written, Checked::kLease + 250ms) << way[0];
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, EveryWay, testing::Bool(), [](const auto& by_permission) {
+  return by_permission.param ? "WithoutPermissionToTrack" : "WithoutHello";
+});
+
+TEST(PubsubLive, WithoutPermissionToPublishL1ServesNothing) {
+  auto redis = RedisServer::start({.config = {"--user", "default", "on", "nopass", "~*",
+                                              "resetchannels", "+@all", "-client|tracking"}});
+  ASSERT_TRUE(redis) << redis.error().detail;
+  auto started =
+      Instance::start({.l2 = redis->url(), .flags = {"--pool", "4", "--coherence", "pubsub"}});
+  ASSERT_TRUE(started) << started.error().detail;
+  ASSERT_TRUE(started->lanes_up_within(4, Checked::kPatience));
+  EXPECT_EQ(mode_of(*started), "none");
+  RedisClient client(started->resp(), Checked::kPatience);
+  EXPECT_EQ(ask(client, {"SET", "k", "v"}), "OK") << "and still carries writes";
+  EXPECT_EQ(ask(client, {"MSET", "k", "w", "j", "w"}), "OK");
+  RedisClient direct = redis->client();
+  EXPECT_EQ(ask(client, {"GET", "k"}), "w");
+  EXPECT_EQ(ask(direct, {"SET", "k", "x"}), "OK");
+  EXPECT_EQ(ask(client, {"GET", "k"}), "x");
+}
+
+TEST(PubsubLive, WhoAloneWritesNeedsNobodyToTellHim) {
+  auto redis = RedisServer::start();
+  ASSERT_TRUE(redis) << redis.error().detail;
+  auto started =
+      Instance::start({.l2 = redis->url(), .flags = {"--pool", "4", "--coherence", "none"}});
+  ASSERT_TRUE(started) << started.error().detail;
+  ASSERT_TRUE(started->lanes_up_within(4, Checked::kPatience));
+  EXPECT_EQ(mode_of(*started), "local");
+  RedisClient client(started->resp(), Checked::kPatience);
+  EXPECT_EQ(ask(client, {"SET", "k", "v"}), "OK");
+  RedisClient direct = redis->client();
+  EXPECT_EQ(ask(direct, {"SET", "k", "x"}), "OK");
+  EXPECT_EQ(ask(client, {"GET", "k"}), "v") << "as it was asked for";
+  EXPECT_EQ(ask(client, {"EVAL", "return redis.call('SET', 'k', 'y')", "0"}), "OK");
+  EXPECT_EQ(ask(client, {"GET", "k"}), "y") << "its own writes it knows, whatever they are";
+  EXPECT_EQ(ask(client, {"FLUSHALL"}), "OK");
+  EXPECT_EQ(ask(client, {"GET", "k"}), "");
+}
+
+}  // namespace
+}  // namespace nearlane::harness
