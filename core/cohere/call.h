@@ -50,8 +50,10 @@ struct Command {
   std::vector<std::string> args = {};  // transact, raw
   EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
   std::optional<std::size_t> lane = {};  // confirm, raw: this lane, whatever the key
-  bool wide = false;        // raw with several keys or none: outside the lanes, in no key's order
-  bool undeclared = false;  // wide: may write keys that nobody has named (FLUSHALL)
+  bool wide = false;  // raw with several keys or none: outside the lanes, in no key's order
+  /// wide: may write keys that nobody has named (FLUSHALL). confirm: such a command was executed, and what its lane
+  /// had read before it must not be served any more.
+  bool undeclared = false;
   std::vector<std::string> changed = {};  // raw, announce: names of the keys that it may write
   bool ask_existed = false;               // transact: whether the key was there before
   bool announced =

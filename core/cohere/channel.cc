@@ -83,13 +83,18 @@ void Channel::take(const Reply& reply) {
 void Channel::take_announcement(std::string_view message) {
   const auto announcement = parse_announcement(message);
   const bool own = announcement && announcement->origin == announcements_.origin;
-  // Of our own, the lanes know all but what nobody has named.
-  if (own && !announcement->everything) return;
+  if (own && !announcement->everything && is_known(*announcement)) return;
   const bool missed = !own && !(announcement && order_.follows(*announcement));
   if (missed) gaps_.fetch_add(1, std::memory_order_relaxed);
   if (missed || announcement->everything) disown_everything();
   if (!announcement) return;
   for (const std::string_view key : announcement->keys) listener_.invalidate(key);
+}
+
+/// By the lane that wrote it.
+bool Channel::is_known(const Announcement& own) const noexcept {
+  const auto& lanes = announcements_.incarnations;
+  return own.lane < lanes.size() && lanes[own.lane] == own.incarnation;
 }
 
 void Channel::take_beat(std::string_view message) {

@@ -25,6 +25,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/cohere/announcement.h"
@@ -37,9 +38,13 @@ namespace nearlane::cohere {
 
 struct Announcements {
   std::uint64_t origin = 0;  // random, of this process: our own are known by it
+  /// Of our lanes, by announcer: the number of each one's connection. What it says over that one it knows itself; what
+  /// it said over an earlier one may be executed whenever L2 comes to it.
+  std::vector<std::atomic<std::uint64_t>> incarnations = {};
   std::string channel = "nearlane:announcements";
-  /// How long L1 keeps at most what others may change without announcing it.
-  Duration l1_ttl = Duration::max();
+  /// How long L1 keeps at most what others may change without announcing it. Never Duration::max(): where age has no
+  /// cap a touch moves a copy's end, and here that may be the copy of what was overwritten, and not heard of yet.
+  Duration l1_ttl = std::chrono::seconds(2);
   /// Whether L2 announces nothing, so that writers do: as the lane says whose handshake was the last.
   enum class Need : std::uint8_t { unknown, no, yes };
   std::atomic<Need> need{Need::unknown};
@@ -87,6 +92,7 @@ class Channel final : public Conversation {
   void take(const protocol::Reply& reply);
   void take_announcement(std::string_view message);
   void take_beat(std::string_view message);
+  [[nodiscard]] bool is_known(const Announcement& own) const noexcept;
   void disown_everything();
   void break_off(std::string detail);
 

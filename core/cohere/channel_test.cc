@@ -37,7 +37,11 @@ std::string everything(std::uint64_t origin) {
 }
 
 struct ChannelTest : testing::Test {
-  ChannelTest() { announcements.need = Announcements::Need::yes; }
+  ChannelTest() {
+    announcements.need = Announcements::Need::yes;
+    announcements.incarnations = std::vector<std::atomic<std::uint64_t>>(4);
+    announcements.incarnations[0] = 1;
+  }
   void subscribe() {
     channel.connected(kStart);
     channel.received(kSubscribed, kStart);
@@ -117,6 +121,23 @@ TEST_F(ChannelTest, InvalidatesWhatOthersWroteAndNotItsOwn) {
   EXPECT_EQ(heard.names, (std::vector<std::string>{"k", "k"}));
   EXPECT_FALSE(bumped());
   EXPECT_EQ(channel.gaps(), 0U);
+}
+
+TEST_F(ChannelTest, WhatWeWroteOutsideTheLanesIsNewsToThem) {
+  subscribe();
+  channel.received(message(format_announcement(
+                       {.origin = 1, .lane = 4, .incarnation = 1, .sequence = 9, .keys = {"k"}})),
+                   kStart);
+  EXPECT_EQ(heard.names, std::vector<std::string>{"k"});
+  EXPECT_FALSE(bumped());
+}
+
+// Found by the simulation: what a lane had sent over a connection that is gone may still be executed.
+TEST_F(ChannelTest, WhatALaneSaidOverAnEarlierConnectionIsNewsToIt) {
+  subscribe();
+  announcements.incarnations[0] = 2;
+  channel.received(written(7, 1), kStart);
+  EXPECT_EQ(heard.names, std::vector<std::string>{"k"});
 }
 
 TEST_F(ChannelTest, EverythingDisownsEverythingWhoeverSaysIt) {

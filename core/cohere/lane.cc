@@ -99,10 +99,6 @@ void Lane::closed(Error why, TimePoint now) {
   probe_ = {};
   distrust_.clear();
 
-  for (Confirming& waiting : std::exchange(confirming_, {})) {
-    if (waiting.call)
-      finish(std::move(waiting.call), Answer::failed(Errc::connection_lost, trouble_));
-  }
   std::deque<Pending> lost = std::move(pending_);
   pending_.clear();
   std::deque<std::unique_ptr<Call>> waited = std::move(waiting_);
@@ -189,7 +185,6 @@ void Lane::expire_overdue(TimePoint now) {
   };
   for (Pending& pending : pending_) consider(pending.call);
   for (auto& call : waiting_) consider(call);
-  for (Confirming& waiting : confirming_) consider(waiting.call);
   std::erase_if(waiting_, [](const auto& call) { return call == nullptr; });
   for (auto& call : overdue) {
     finish(std::move(call), Answer::failed(Errc::timeout, "L2 did not answer in time"));

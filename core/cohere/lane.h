@@ -58,7 +58,8 @@ struct LaneConfig {
   bool tracked = true;  // false: commands outside the lanes, whose keys L2 shall not announce to us
   Coherence coherence = Coherence::lanes;
   Announcements* announcements = nullptr;  // null: this instance announces nothing
-  std::uint32_t announcer = 0;             // which of the process's connections this is
+  /// Which of the process's connections this is; lanes, the tracked ones, come first.
+  std::uint32_t announcer = 0;
   std::string subscribe = {};  // a channel whose messages are the listener's hints; empty: none
   std::string user = {};
   std::string password = {};
@@ -134,11 +135,6 @@ class Lane final : public Conversation {
         {};  // the first error among the QUEUED replies says more than EXECABORT
   };
 
-  struct Confirming {
-    std::unique_ptr<Call> call;
-    Answer answer;
-  };
-
   void write(std::unique_ptr<Call> call, TimePoint now);
   void write_transaction(Pending& pending, const Command& command);
   void append_announcement(const Command& command);
@@ -156,7 +152,6 @@ class Lane final : public Conversation {
   void take_push(const protocol::Reply& push);
   bool take_step(Pending& pending, Step step, protocol::Reply& reply, TimePoint now);
   [[nodiscard]] bool take_replication(const protocol::Reply& reply);
-  void take_barrier(Pending barrier);
   void take_exec(Pending& pending, protocol::Reply& reply);
   void take_try_select(const Pending& pending, const protocol::Reply& reply, TimePoint now);
   void note_error(std::string_view text);
@@ -171,9 +166,7 @@ class Lane final : public Conversation {
   [[nodiscard]] bool announces(const Command& command) const noexcept;
   void heartbeat(TimePoint now);
   void expire_overdue(TimePoint now);
-  [[nodiscard]] std::size_t calls() const noexcept {
-    return pending_.size() + waiting_.size() + confirming_.size();
-  }
+  [[nodiscard]] std::size_t calls() const noexcept { return pending_.size() + waiting_.size(); }
   [[nodiscard]] bool knows(std::uint32_t db) const noexcept;
   static void finish(std::unique_ptr<Call> call, Answer answer);
 
@@ -184,7 +177,6 @@ class Lane final : public Conversation {
   protocol::ReplyParser parser_;
   std::deque<Pending> pending_;                // sent, in order
   std::deque<std::unique_ptr<Call>> waiting_;  // until the lane is ready, or a database is known
-  std::deque<Confirming> confirming_;  // until the channel has heard what was published before
   std::string trouble_;
   std::string
       lost_authority_;   // why this node should not be asked any more, until its reply is handed on

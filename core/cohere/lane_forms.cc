@@ -85,10 +85,14 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
   }
   switch (command.op) {
     case Op::fetch:
-      protocol::append_command(output_, {"GET", command.key.name});
-      expect(Step::value);
-      protocol::append_command(output_, {"PTTL", command.key.name});
-      expect(Step::pttl);
+      if (form_ == Form::announced) {
+        write_transaction(pending, command);
+      } else {
+        protocol::append_command(output_, {"GET", command.key.name});
+        expect(Step::value);
+        protocol::append_command(output_, {"PTTL", command.key.name});
+        expect(Step::pttl);
+      }
       break;
     case Op::transact:
       write_transaction(pending, command);
@@ -114,7 +118,8 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
 }
 
 /// Without MULTI a foreign write between SET and PTTL would be neither announced nor seen, and one of ours
-/// could be executed and never be announced.
+/// could be executed and never be announced; and where no push comes before PTTL's reply, what PTTL said might be
+/// of another value than what GET brought.
 void Lane::write_transaction(Pending& pending, const Command& command) {
   const auto expect = [&pending](Step step) { pending.steps[pending.count++] = step; };
   protocol::append_command(output_, {"MULTI"});
@@ -123,9 +128,13 @@ void Lane::write_transaction(Pending& pending, const Command& command) {
     protocol::append_command(output_, {"EXISTS", command.key.name});
     expect(Step::queued);
   }
-  append_args(output_, command);
+  if (command.op == Op::fetch) {
+    protocol::append_command(output_, {"GET", command.key.name});
+  } else {
+    append_args(output_, command);
+  }
   expect(Step::queued);
-  if (command.op == Op::transact) {
+  if (command.op != Op::raw) {
     protocol::append_command(output_, {"PTTL", command.key.name});
     expect(Step::queued);
     pending.has_pttl = true;
@@ -170,6 +179,8 @@ void Lane::connected(TimePoint now) {
   form_ = Form::unvouched;
   ++incarnation_;
   sequence_ = 0;
+  if (config_.tracked && config_.announcements != nullptr)
+    config_.announcements->incarnations[config_.announcer] = incarnation_;
   std::vector<std::string_view> hello = {"HELLO", "3"};
   if (!config_.password.empty()) {
     hello.insert(hello.end(),

@@ -82,26 +82,14 @@ void Lane::take_reply(Reply reply, TimePoint now) {
   pending_.pop_front();
   if (step == Step::try_select) {
     take_try_select(done, reply, now);
-  } else if (done.call && done.call->command.op == Op::confirm && done.call->command.lane) {
-    take_barrier(std::move(done));
   } else if (done.call) {
+    const bool barrier = step == Step::pong && done.call->command.undeclared;
+    // L2 tells nothing, and this instance does not know itself which keys it has written.
+    if (barrier && form_ != Form::tracked) disown();
     finish(std::move(done.call), std::move(done.answer));
   }
   if (!lost_authority_.empty() && !broken_)
     fail(Errc::unavailable, std::exchange(lost_authority_, {}));
-}
-
-/// Of what was written before it, this lane serves nothing older any more.
-void Lane::take_barrier(Pending barrier) {
-  if (form_ == Form::announced) {
-    // L2 has told nothing; the channel has heard of it when it has heard a later heartbeat.
-    confirming_.push_back({std::move(barrier.call), std::move(barrier.answer)});
-    config_.announcements->view.note_hit();
-    return follow_channel();
-  }
-  if (form_ == Form::alone)
-    disown();  // nobody tells us, and we do not know ourselves which keys it was
-  finish(std::move(barrier.call), std::move(barrier.answer));
 }
 
 bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
@@ -221,18 +209,12 @@ void Lane::disown() {
 /// be of another subscription than the epoch.
 void Lane::follow_channel() {
   const LaneView& channel = config_.announcements->view;
-  const TimePoint lease = channel.lease_until();
+  TimePoint lease = channel.lease_until();
+  // What of ours is unanswered may have been executed: the channel says nothing of our own, and its reply may be stuck.
+  if (!pending_.empty()) lease = std::min(lease, pending_.front().answer.sent_at + config_.lease);
   const Epoch epoch = channel.epoch();
   if (std::exchange(channel_epoch_, epoch) != epoch) view_.bump();
   if (lease > view_.lease_until()) view_.set_lease(lease);
-  const auto heard = [&](const Confirming& waiting) {
-    return lease == TimePoint::min() || lease >= waiting.answer.sent_at + config_.lease;
-  };
-  while (!confirming_.empty() && heard(confirming_.front())) {
-    Confirming done = std::move(confirming_.front());
-    confirming_.pop_front();
-    if (done.call) finish(std::move(done.call), std::move(done.answer));
-  }
 }
 
 /// A node that was a replica for a moment may have taken another's data, and is a master like before: its

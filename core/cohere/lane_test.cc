@@ -578,13 +578,14 @@ TEST_F(HintLaneTest, GoesOnWhereItMayNotSubscribe) {
 class AnnouncedLane : public LaneTest {
  protected:
   AnnouncedLane() : AnnouncedLane(LaneConfig{.probe_key = "p"}) {}
-  explicit AnnouncedLane(LaneConfig config) : LaneTest(with_announcements(std::move(config))) {
+  explicit AnnouncedLane(LaneConfig config)
+      : LaneTest([&] {
+          config.announcements = &announcements;
+          config.announcer = 3;
+          return config;
+        }()) {
     announcements.origin = 7;
-  }
-  LaneConfig with_announcements(LaneConfig config) {
-    config.announcements = &announcements;
-    config.announcer = 3;
-    return config;
+    announcements.incarnations = std::vector<std::atomic<std::uint64_t>>(4);
   }
   static std::string announced(std::uint64_t sequence, const std::string& keys,
                                std::uint64_t incarnation = 1, std::uint32_t db = 0) {
@@ -636,19 +637,35 @@ TEST_F(AnnouncedLane, AnnouncesItsWritesInTheTransactionThatMakesThem) {
   EXPECT_EQ(sent(), Words{"STRLEN k"}) << "what only reads is nobody's news";
 }
 
-TEST_F(AnnouncedLane, ReadsPlainlyAndServesForAsLongAsTheChannelHears) {
+TEST_F(AnnouncedLane, ReadsInATransactionAndServesForAsLongAsTheChannelHears) {
   ASSERT_NO_FATAL_FAILURE(shake_hands());
-  announcements.l1_ttl = seconds(2);
+  announcements.l1_ttl = seconds(3);
   fetch("a", "k");
-  EXPECT_EQ(sent(), (Words{"GET k", "PTTL k"}));
+  EXPECT_EQ(sent(), (Words{"MULTI", "GET k", "PTTL k", "EXEC"}));
   EXPECT_TRUE(announcements.view.take_hit()) << "the channel is to keep warm";
-  lane.received("$1\r\nv\r\n:-1\r\n", now);
-  EXPECT_EQ(journal.answers["a"].l1_ttl, seconds(2));
+  lane.received("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\nv\r\n:70\r\n", now);
+  EXPECT_EQ(journal.answers["a"].reply, protocol::Reply::bulk("v"));
+  EXPECT_EQ(journal.answers["a"].pttl, 70);
+  EXPECT_EQ(journal.answers["a"].l1_ttl, seconds(3));
   EXPECT_EQ(view.lease_until(), TimePoint::min()) << "a reply proves nothing of others' writes";
   hear();
   lane.tick(now);
   EXPECT_EQ(view.lease_until(), now + milliseconds(250));
   EXPECT_EQ(journal.answers["a"].epoch, view.epoch());
+}
+
+// Found by the simulation: the channel hears on, while the reply to a write of this lane is stuck.
+TEST_F(AnnouncedLane, ServesNoLongerThanALeaseAfterWhatIsUnansweredWasSent) {
+  ASSERT_NO_FATAL_FAILURE(shake_hands());
+  submit("s", {.op = Op::transact, .key = Key(0, "k"), .args = {"SET", "k", "v"}});
+  const TimePoint sent_at = now;
+  now += milliseconds(200);
+  hear();
+  lane.tick(now);
+  EXPECT_EQ(view.lease_until(), sent_at + milliseconds(250));
+  lane.received("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n:-1\r\n:2\r\n", now);
+  lane.tick(now);
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250));
 }
 
 TEST_F(AnnouncedLane, DisownsWhatItHasWhenTheChannelDoes) {
@@ -667,40 +684,20 @@ TEST_F(AnnouncedLane, DisownsWhatItHasWhenTheChannelDoes) {
   EXPECT_EQ(view.lease_until(), now + milliseconds(250));
 }
 
-TEST_F(AnnouncedLane, ABarrierWaitsUntilTheChannelHasHeardWhatWasBefore) {
+TEST_F(AnnouncedLane, ABarrierDisownsWhatWasReadBeforeIt) {
   ASSERT_NO_FATAL_FAILURE(shake_hands());
   hear();
-  now += milliseconds(100);
-  submit("one", {.op = Op::confirm, .key = Key(0, "k")});
-  submit("all", {.op = Op::confirm, .key = Key(0, ""), .lane = 3});
-  lane.received("+PONG\r\n+PONG\r\n", now);
-  EXPECT_TRUE(journal.answers.contains("one"));
-  EXPECT_FALSE(journal.answers.contains("all"));
-  hear();
   lane.tick(now);
-  ASSERT_TRUE(journal.answers.contains("all"));
-  EXPECT_FALSE(journal.answers["all"].error);
-  now += milliseconds(1);
-  submit("lost", {.op = Op::confirm, .key = Key(0, ""), .lane = 3});
+  const Epoch before = view.epoch();
+  submit("probe", {.op = Op::confirm, .key = Key(0, ""), .lane = 3});
   lane.received("+PONG\r\n", now);
-  announcements.view.bump();  // then it serves nothing of what it had
-  lane.tick(now);
-  EXPECT_TRUE(journal.answers.contains("lost"));
-}
-
-TEST_F(AnnouncedLane, WaitsForNoChannelWhenItIsClosedOrLate) {
-  ASSERT_NO_FATAL_FAILURE(shake_hands());
-  hear();
-  now += milliseconds(1);
-  submit("late", {.op = Op::confirm, .key = Key(0, ""), .lane = 3, .deadline = now + seconds(1)});
-  submit("cut", {.op = Op::confirm, .key = Key(0, ""), .lane = 3, .deadline = now + seconds(9)});
-  lane.received("+PONG\r\n+PONG\r\n", now);
-  lane.tick(now + seconds(1));
-  ASSERT_TRUE(journal.answers.contains("late"));
-  EXPECT_EQ(journal.answers["late"].error->code, Errc::timeout);
-  lane.closed({Errc::connection_lost, "reset"}, now);
-  ASSERT_TRUE(journal.answers.contains("cut"));
-  EXPECT_EQ(journal.answers["cut"].error->code, Errc::connection_lost);
+  EXPECT_EQ(view.epoch(), before);
+  submit("barrier", {.op = Op::confirm, .key = Key(0, ""), .lane = 3, .undeclared = true});
+  lane.received("+PONG\r\n", now);
+  EXPECT_TRUE(journal.answers.contains("barrier"));
+  EXPECT_GT(view.epoch(), before);
+  EXPECT_EQ(view.lease_until(), now + milliseconds(250))
+      << "what is read from now on is vouched for";
 }
 
 TEST_F(AnnouncedLane, VouchesForNothingWhereItMayNotPublish) {
@@ -719,6 +716,7 @@ TEST_F(AnnouncedLane, CountsAnewOnEachConnection) {
   ASSERT_NO_FATAL_FAILURE(shake_hands());
   submit("d", {.op = Op::raw, .key = Key(0, "k"), .args = {"DEL", "k"}, .changed = {"k"}});
   EXPECT_EQ(sent(), (Words{"MULTI", "DEL k", announced(2, "1\n1:k", 2), "EXEC"}));
+  EXPECT_EQ(announcements.incarnations[3], 2U);
 }
 
 /// What a probe says decides: that L2 knows no tracking is the same for everybody, what one user may not is not.
@@ -785,7 +783,7 @@ TEST_F(AloneLane, ServesWithoutALease) {
   fetch("a", "k");
   EXPECT_EQ(sent(), (Words{"GET k", "PTTL k"}));
   const Epoch before = view.epoch();
-  submit("b", {.op = Op::confirm, .key = Key(0, ""), .lane = 0});
+  submit("b", {.op = Op::confirm, .key = Key(0, ""), .lane = 0, .undeclared = true});
   lane.received("$1\r\nv\r\n:-1\r\n+PONG\r\n", now);
   EXPECT_GT(view.epoch(), before) << "somebody of this instance wrote what he did not name";
   EXPECT_EQ(view.lease_until(), kForever);

@@ -163,7 +163,11 @@ void TieredCache::Impl::barrier(TimePoint deadline,
   round->left = lanes_.size();
   round->done = std::move(done);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    Command ping{.op = Op::confirm, .key = Key(0, std::string()), .lane = i, .deadline = deadline};
+    Command ping{.op = Op::confirm,
+                 .key = Key(0, std::string()),
+                 .lane = i,
+                 .undeclared = true,
+                 .deadline = deadline};
     l2_->submit(std::make_unique<Confirm>(
         *this, std::move(ping), [round](const std::optional<Error>& error) {
           // A lane whose connection is gone has bumped its epoch: it serves nothing that it had.

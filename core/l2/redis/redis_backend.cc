@@ -82,6 +82,7 @@ class RedisBackend final : public L2Backend {
     std::random_device random;
     announcements_.origin = std::uint64_t{random()} << 32U | random();
     announcements_.l1_ttl = config.unannounced_ttl;
+    announcements_.incarnations = std::vector<std::atomic<std::uint64_t>>(views_.size());
   }
 
   ~RedisBackend() override { stop(); }

@@ -43,7 +43,9 @@ Instance::Instance(World& world, Judge& judge, const std::vector<ModelRedis::Nam
   auto l1 = make_map(map);
   map_ = l1.get();
   auto l2 = std::make_unique<SimulatedBackend>(
-      world, *map_, SimulatedBackend::Config{.outside = means.outside, .hints = means.hints});
+      world, *map_,
+      SimulatedBackend::Config{
+          .outside = means.outside, .hints = means.hints, .announced = means.announced});
   backend_ = l2.get();
   const bool capped = world.random.once_in(8);
   const bool negative = world.random.once_in(2);

@@ -42,9 +42,10 @@ class Instance {
  public:
   /// What this schedule's instances have beside their lanes.
   struct Means {
-    bool outside = false;  // a way outside the lanes
-    bool hints = false;    // they hear of each other
-    bool audited = false;  // every hit is compared with L2
+    bool outside = false;    // a way outside the lanes
+    bool hints = false;      // they hear of each other
+    bool announced = false;  // the store tells nothing: instances tell each other
+    bool audited = false;    // every hit is compared with L2
   };
   Instance(World& world, Judge& judge, const std::vector<ModelRedis::Name>& keys,
            std::string_view map, const Means& means);

@@ -9,7 +9,6 @@ namespace nearlane::sim {
 namespace {
 
 using std::chrono::milliseconds;
-constexpr auto kVersion = protocol::Version::resp3;
 
 std::int64_t milliseconds_of(TimePoint now) noexcept {
   return now.time_since_epoch() / milliseconds(1);
@@ -112,6 +111,9 @@ void ModelRedis::take(Client client, Args args, TimePoint now) {
 
 void ModelRedis::queue(Client client, Args args, TimePoint now) {
   Peer& peer = clients_[client];
+  const bool news = form_ == Form::early_news && args[0] == "PUBLISH";
+  if (news) run(client, args, now);
+  if (news) peer.output.erase(peer.output.rfind(':'));  // its reply is EXEC's
   if (form_ == Form::no_multi) {
     std::string replies = std::move(peer.output);
     peer.output.clear();
@@ -140,7 +142,11 @@ void ModelRedis::exec(Client client, TimePoint now) {
     protocol::append_array_header(peer.output, peer.queued.size());
     for (const auto& command : peer.queued) {
       const std::vector<std::string_view> args(command.begin(), command.end());
-      run(client, args, now);
+      if (form_ == Form::early_news && args[0] == "PUBLISH") {
+        protocol::append_integer(peer.output, 0);
+      } else {
+        run(client, args, now);
+      }
     }
   }
   peer.queued.clear();
@@ -207,6 +213,8 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
   } else if (command == "SELECT") {
     peer.db = number_in<std::uint32_t>(args[1]);
     protocol::append_simple(peer.output, "OK");
+  } else if (speaks_resp2() && (command == "HELLO" || command == "CLIENT")) {
+    protocol::append_error(peer.output, "ERR unknown command '" + std::string(command) + "'");
   } else if (command == "HELLO") {
     peer.output += "%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
   } else if (command == "CLIENT") {
@@ -219,7 +227,7 @@ void ModelRedis::run(Client client, Args args, TimePoint now) {
 void ModelRedis::get(Client client, const Slot* slot) {
   std::string& output = clients_[client].output;
   ++reads_;
-  if (slot == nullptr || slot->value == kNone) return protocol::append_null(output, kVersion);
+  if (slot == nullptr || slot->value == kNone) return protocol::append_null(output, version());
   std::string value = std::to_string(slot->value);
   if (value.size() < slot->bytes) value.resize(slot->bytes, '.');
   bytes_read_ += value.size();
@@ -227,19 +235,31 @@ void ModelRedis::get(Client client, const Slot* slot) {
 }
 
 void ModelRedis::subscribe(Peer& peer, Args args) {
-  peer.channel = args[1];
-  peer.output += ">3\r\n$9\r\nsubscribe\r\n";
-  protocol::append_bulk(peer.output, peer.channel);
-  protocol::append_integer(peer.output, 1);
+  for (const std::string_view channel : args.subspan(1)) {
+    peer.channels.emplace_back(channel);
+    begin_frame(peer.output, 3);
+    protocol::append_bulk(peer.output, "subscribe");
+    protocol::append_bulk(peer.output, channel);
+    protocol::append_integer(peer.output, static_cast<std::int64_t>(peer.channels.size()));
+  }
+}
+
+/// Of what answers nothing.
+void ModelRedis::begin_frame(std::string& out, std::size_t elements) const {
+  out += (speaks_resp2() ? "*" : ">") + std::to_string(elements) + "\r\n";
 }
 
 void ModelRedis::publish(Client client, Args args) {
   std::int64_t heard = 0;
   for (Peer& peer : clients_) {
-    if (!peer.connected || peer.channel != args[1]) continue;
+    const bool subscribed = std::ranges::find(peer.channels, args[1]) != peer.channels.end();
+    // A master's messages reach its replicas' subscribers, and not the other way.
+    const bool reaches = peer.replica || !clients_[client].replica;
+    if (!peer.connected || !subscribed || !reaches) continue;
     ++heard;
-    peer.output += ">3\r\n$7\r\nmessage\r\n";
-    protocol::append_bulk(peer.output, peer.channel);
+    begin_frame(peer.output, 3);
+    protocol::append_bulk(peer.output, "message");
+    protocol::append_bulk(peer.output, args[1]);
     protocol::append_bulk(peer.output, args[2]);
   }
   protocol::append_integer(clients_[client].output, heard);
@@ -263,7 +283,7 @@ void ModelRedis::set(Client client, Args args, TimePoint now) {
     if (args[i] == "NX") met = slot->value == kNone;
     if (args[i] == "XX") met = slot->value != kNone;
   }
-  if (!met) return protocol::append_null(output, kVersion);
+  if (!met) return protocol::append_null(output, version());
   const auto version = number_in<Version>(args[2]);
   write(client, *slot, version, expires_ms, version, now);
   slot->bytes = args[2].size();
@@ -273,11 +293,12 @@ void ModelRedis::set(Client client, Args args, TimePoint now) {
 /// DEL key #version: the second name, which nobody uses, says which write this is.
 void ModelRedis::remove(Client client, Args args, TimePoint now) {
   Slot* slot = find(client, args[1], now);
-  const bool there = slot != nullptr && slot->value != kNone;
+  if (slot == nullptr) return protocol::append_integer(clients_[client].output, 0);
+  const bool there = slot->value != kNone;
   const auto version = number_in<Version>(args[2].substr(1));
   if (there) {
     write(client, *slot, kNone, -1, version, now);
-  } else if (slot != nullptr) {  // nothing to announce, but it has a place
+  } else {  // nothing to announce, but it has a place
     history_.changed(index_of(*slot), kNone, kForever, version, now);
   }
   protocol::append_integer(clients_[client].output, there ? 1 : 0);

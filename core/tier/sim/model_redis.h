@@ -29,6 +29,7 @@
 
 #include "core/base/clock.h"
 #include "core/protocol/command_parser.h"
+#include "core/protocol/writer.h"
 #include "core/tier/sim/history.h"
 
 namespace nearlane::sim {
@@ -36,13 +37,15 @@ namespace nearlane::sim {
 class ModelRedis {
  public:
   using Client = std::size_t;
-  /// What stands behind CLIENT TRACKING and MULTI; all but `proper` and the last are mutants.
+  /// What stands behind CLIENT TRACKING and MULTI; all but `proper`, `quiet_touches` and `untold` are mutants.
   enum class Form : std::uint8_t {
     proper,
     no_multi,       // a transaction's commands arrive as single ones, CACHING before the PTTL
     untracked,      // a transaction registers nothing, like a bare SET
     broadcast,      // BCAST: every key is announced, at the end of the event loop's turn
     quiet_touches,  // what Redis is not: PEXPIRE is announced to nobody
+    untold,         // a store of before HELLO and tracking
+    early_news,     // the same, and a PUBLISH does not wait for its transaction
   };
   struct Name {
     std::uint32_t db = 0;
@@ -106,9 +109,9 @@ class ModelRedis {
     bool tracking = false;
     bool caching = false;
     bool in_multi = false;
-    bool dirty = false;     // a command of the transaction was refused
-    std::string channel;    // that it has subscribed to
-    std::vector<bool> due;  // broadcast: to be announced
+    bool dirty = false;                 // a command of the transaction was refused
+    std::vector<std::string> channels;  // that it has subscribed to
+    std::vector<bool> due;              // broadcast: to be announced
   };
 
   void take(Client client, Args args, TimePoint now);
@@ -119,6 +122,13 @@ class ModelRedis {
   void get(Client client, const Slot* slot);
   void subscribe(Peer& peer, Args args);
   void publish(Client client, Args args);
+  [[nodiscard]] bool speaks_resp2() const noexcept {
+    return form_ == Form::untold || form_ == Form::early_news;
+  }
+  [[nodiscard]] protocol::Version version() const noexcept {
+    return speaks_resp2() ? protocol::Version::resp2 : protocol::Version::resp3;
+  }
+  void begin_frame(std::string& out, std::size_t elements) const;
   void set(Client client, Args args, TimePoint now);
   void remove(Client client, Args args, TimePoint now);
   void flush(Client client, Args args, TimePoint now);

@@ -26,6 +26,8 @@ enum class Mutant : std::uint8_t {
   refresh_keeps_body,     // what somebody touched is kept, since a touch changes no body
   hint_installs,          // a hint brings the value, and L1 takes it
   forget_only_before,     // a write of unknown result drops the key only before it is sent
+  early_news,             // a write is published before it is made
+  silent_resubscription,  // what was read while nobody listened is kept when the channel is back
 };
 
 }  // namespace nearlane::sim

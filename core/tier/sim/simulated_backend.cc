@@ -14,34 +14,42 @@ using std::chrono::milliseconds;
 
 constexpr Duration kConnectTimeout = kLease * 2;
 
-cohere::LaneConfig config(bool tracked, Duration stay_warm) {
-  return {.lease = kLease, .lane_dead = kLease * 4, .stay_warm = stay_warm, .tracked = tracked};
-}
-
 }  // namespace
 
 SimulatedBackend::SimulatedBackend(World& world, l1::L1Map& map, const Config& config)
     : world_(world), map_(map), config_(config) {}
 SimulatedBackend::~SimulatedBackend() = default;
 
-void SimulatedBackend::start(l2::Listener& listener) {
-  listener_ = &listener;
-  const bool apart = world_.mutant == Mutant::late_bump;
-  lane_.emplace(*this, config(true, config_.stay_warm), apart ? kept_ : seen_[0]);
-  wide_.emplace(*this, config(false, config_.stay_warm), outside_);
-  cohere::LaneConfig hints = config(false, config_.stay_warm);
-  hints.subscribe = cohere::kHintChannel;
-  hints_.emplace(*this, hints, hinting_);
-  lane_->connect_at = world_.now;
-  if (config_.outside) wide_->connect_at = world_.now;
-  if (config_.hints) hints_->connect_at = world_.now;
+std::unique_ptr<cohere::Lane> SimulatedBackend::make_lane(Role role, cohere::LaneView& view) {
+  cohere::LaneConfig config{.lease = kLease,
+                            .lane_dead = kLease * 4,
+                            .stay_warm = config_.stay_warm,
+                            .tracked = role == Role::lane,
+                            .announcer = static_cast<std::uint32_t>(role)};
+  if (config_.announced) config.announcements = &announcements_;
+  if (role == Role::aside && config_.hints) config.subscribe = cohere::kHintChannel;
+  return std::make_unique<cohere::Lane>(config, view, static_cast<l2::Listener&>(*this));
 }
 
-template <class Do>
-void SimulatedBackend::each_link(Do&& act) {
-  act(*lane_);
-  act(*wide_);
-  act(*hints_);
+void SimulatedBackend::start(l2::Listener& listener) {
+  listener_ = &listener;
+  announcements_.origin = heard_.origin = ++world_.instances;
+  announcements_.l1_ttl = kLease * 20;
+  announcements_.incarnations = std::vector<std::atomic<std::uint64_t>>(1);
+  heard_.incarnations = std::vector<std::atomic<std::uint64_t>>(1);
+  const bool apart = world_.mutant == Mutant::late_bump;
+  const bool deceived = world_.mutant == Mutant::silent_resubscription;
+  auto channel = std::make_unique<cohere::Channel>(
+      cohere::ChannelConfig{.lease = kLease, .dead = kLease * 4, .stay_warm = config_.stay_warm},
+      deceived ? heard_ : announcements_, static_cast<l2::Listener&>(*this));
+  channel_ = channel.get();
+  const auto add = [&](Role role, std::unique_ptr<cohere::Conversation> what, bool used) {
+    links_[static_cast<std::size_t>(role)].emplace(*this, std::move(what), used);
+  };
+  add(Role::lane, make_lane(Role::lane, apart ? kept_ : seen_[0]), true);
+  add(Role::wide, make_lane(Role::wide, outside_), config_.outside);
+  add(Role::aside, make_lane(Role::aside, aside_), config_.hints || config_.announced);
+  add(Role::channel, std::move(channel), config_.announced);
 }
 
 void SimulatedBackend::submit(std::unique_ptr<l2::Call> call) noexcept {
@@ -55,8 +63,9 @@ void SimulatedBackend::submit(std::unique_ptr<l2::Call> call) noexcept {
 
 void SimulatedBackend::hint(std::string_view what) noexcept {
   if (!config_.hints) return;
-  hints_->lane.submit(std::make_unique<cohere::Publish>(std::string(what), world_.now + kLease * 2),
-                      world_.now);
+  lane(Role::aside)
+      .submit(std::make_unique<cohere::Publish>(std::string(what), world_.now + kLease * 2),
+              world_.now);
 }
 
 void SimulatedBackend::hinted(std::string_view hint) noexcept {
@@ -74,19 +83,21 @@ void SimulatedBackend::hinted(std::string_view hint) noexcept {
 }
 
 void SimulatedBackend::hand_over(std::unique_ptr<l2::Call> call) {
-  Link& link = call->command.wide ? *wide_ : *lane_;
-  link.lane.submit(std::move(call), world_.now);
+  const Role role = call->command.wide ? Role::wide : Role::lane;
+  lane(role).submit(std::move(call), world_.now);
 }
 
 void SimulatedBackend::stop() noexcept {
   for (auto& [at, call] : std::exchange(posted_, {})) hand_over(std::move(call));
   const Error why{Errc::shutting_down, "the schedule has ended"};
-  if (lane_) each_link([&](Link& link) { link.close(why); });
+  for (auto& link : links_) {
+    if (link) link->close(why);
+  }
 }
 
 TimePoint SimulatedBackend::next() const noexcept {
-  TimePoint first = std::min({lane_->connect_at, lane_->connected_at, wide_->connect_at,
-                              wide_->connected_at, hints_->connect_at, hints_->connected_at});
+  TimePoint first = kForever;
+  for (const auto& link : links_) first = std::min(first, link->next());
   if (!posted_.empty()) first = std::min(first, posted_.front().first);
   return first;
 }
@@ -99,28 +110,30 @@ void SimulatedBackend::advance() {
     posted_.pop_front();
     hand_over(std::move(call));
   }
-  each_link([&](Link& link) { link.advance(now); });
+  for (auto& link : links_) link->advance(now);
 }
 
 void SimulatedBackend::tick() {
-  lane_->tick(world_.now);
-  if (config_.outside) wide_->tick(world_.now);
-  if (config_.hints) hints_->tick(world_.now);
+  for (auto& link : links_) {
+    if (link->used) link->tick(world_.now);
+  }
+  looked_at_ = announcements_.view.epoch();
+  if (auto beat = channel_->heartbeat(world_.now))
+    lane(Role::aside).submit(std::move(beat), world_.now);
 }
 
 void SimulatedBackend::flush() {
-  each_link([](Link& link) { link.flush(); });
+  for (auto& link : links_) link->flush();
   if (world_.mutant == Mutant::late_bump) show_view();
+  if (world_.mutant == Mutant::silent_resubscription) show_channel();
 }
 
 bool SimulatedBackend::quiet() const noexcept {
-  return posted_.empty() && lane_->up && wide_->up == config_.outside &&
-         hints_->up == config_.hints;
+  return posted_.empty() && looked_at_ == announcements_.view.epoch() &&
+         std::ranges::all_of(links_, [](const auto& link) { return link->up == link->used; });
 }
 
-Connection* SimulatedBackend::connection(bool of_lane) const noexcept {
-  return of_lane ? lane_->connection : wide_->connection;
-}
+Connection* SimulatedBackend::connection(Role role) const noexcept { return link(role).connection; }
 
 bool SimulatedBackend::join(const KeyRef& key, tier::TieredCache::GetHandler& done) {
   for (MutantCall* call : fetching_) {
@@ -159,37 +172,57 @@ void SimulatedBackend::show_view() {
   if (seen.take_hit()) kept_.note_hit();
 }
 
+/// Mutant::silent_resubscription: the lanes are not told that what they read meanwhile was not watched.
+void SimulatedBackend::show_channel() {
+  heard_.need = announcements_.need.load();
+  heard_.incarnations[0] = announcements_.incarnations[0].load();
+  announcements_.view.set_lease(heard_.view.lease_until());
+  if (announcements_.view.take_hit()) heard_.view.note_hit();
+}
+
+SimulatedBackend::Link::Link(SimulatedBackend& owner, std::unique_ptr<cohere::Conversation> what,
+                             bool in_use)
+    : backend(owner), conversation(std::move(what)), used(in_use) {
+  if (used) connect_at = owner.world_.now;
+}
+
 void SimulatedBackend::Link::received(std::string_view bytes) {
   World& world = backend.world_;
-  lane.received(bytes, world.now);
+  conversation->received(bytes, world.now);
+  if (world.mutant != Mutant::lease_from_receipt || !conversation->ready()) return;
   const bool has_reply = bytes.front() != '>';  // not a push alone
-  if (world.mutant == Mutant::lease_from_receipt && has_reply &&
-      lane.state() == cohere::Lane::State::ready && this == &*backend.lane_)
+  if (this == &backend.link(Role::lane) && has_reply && !backend.config_.announced)
     backend.seen_[0].set_lease(world.now + kLease);
+  if (this == &backend.link(Role::channel))
+    backend.announcements_.view.set_lease(world.now + kLease);
 }
 
 void SimulatedBackend::Link::ended() { close({Errc::connection_lost, "the connection ended"}); }
 
 void SimulatedBackend::Link::advance(TimePoint now) {
   if (connect_at <= now) {
+    if (!conversation->wanted()) {
+      connect_at = now + milliseconds(1);  // asked again
+      return;
+    }
     connect_at = kForever;
     connected_at = now + backend.world_.delay();
     ready_by = now + kConnectTimeout;
-    lane.connect();
+    conversation->connect();
   }
   if (connected_at <= now) {
     connected_at = kForever;
     if (now < backend.world_.down_until) return close({Errc::unavailable, "nobody listens"});
     connection = &backend.world_.connect(*this);
-    lane.connected(now);
+    conversation->connected(now);
   }
 }
 
 void SimulatedBackend::Link::tick(TimePoint now) {
   const bool open = connect_at == kForever;
-  if (open && lane.state() != cohere::Lane::State::ready && ready_by <= now)
+  if (open && !conversation->ready() && ready_by <= now)
     return close({Errc::unavailable, "no connection in time"});
-  lane.tick(now);
+  conversation->tick(now);
 }
 
 void SimulatedBackend::Link::close(const Error& why) {
@@ -200,19 +233,19 @@ void SimulatedBackend::Link::close(const Error& why) {
                                : world.random.between(milliseconds(10), milliseconds(30)));
   up = false;
   ++backend.losses_;
-  backend.unread_ = this == &*backend.lane_ || backend.unread_;
-  lane.closed(why, world.now);
+  backend.unread_ = this == &backend.link(Role::lane) || backend.unread_;
+  conversation->closed(why, world.now);
 }
 
 void SimulatedBackend::Link::flush() {
-  if (lane.broken()) {
-    const Error why = *lane.broken();
+  if (conversation->broken()) {
+    const Error why = *conversation->broken();
     return close(why);
   }
-  up = up || lane.state() == cohere::Lane::State::ready;
-  if (connection == nullptr || lane.output().empty()) return;
-  backend.world_.send(*connection, lane.output());
-  lane.output().clear();
+  up = up || conversation->ready();
+  if (connection == nullptr || conversation->output().empty()) return;
+  backend.world_.send(*connection, conversation->output());
+  conversation->output().clear();
 }
 
 }  // namespace nearlane::sim

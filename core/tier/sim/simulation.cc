@@ -29,14 +29,16 @@ class Schedule final : private Judge {
       : options_(options),
         // The second key has the first one's name in another database, or is another name.
         keys_{{0, "a"}, (seed & 1U) == 0 ? ModelRedis::Name{1, "a"} : ModelRedis::Name{0, "b"}},
-        world_(seed, keys_, options.mutant) {
+        world_(seed, keys_, options.mutant,
+               options.announced ? ModelRedis::Form::untold : ModelRedis::Form::proper) {
     outside_ = world_.random.once_in(2);
-    const bool hints = world_.random.once_in(2);
+    const bool hints = world_.random.once_in(2) && !options.announced;
     for (auto& instance : instances_) {
-      instance.emplace(
-          world_, static_cast<Judge&>(*this), keys_, options.map,
-          Instance::Means{
-              .outside = outside_ || options.audit, .hints = hints, .audited = options.audit});
+      instance.emplace(world_, static_cast<Judge&>(*this), keys_, options.map,
+                       Instance::Means{.outside = outside_ || options.audit,
+                                       .hints = hints,
+                                       .announced = options.announced,
+                                       .audited = options.audit});
     }
     hot_ = world_.random.once_in(2);
     tick_at_ = world_.now + world_.random.between(microseconds(1), kLease / 5);
@@ -176,6 +178,10 @@ class Schedule final : private Judge {
       case 14:
       case 15:
       case 16:
+        if (options_.announced) {  // whoever writes past the instances is not heard of
+          instance.read(session, key, deadline());
+          break;
+        }
         if (writes_++ >= kMaxWrites) break;
         if (random.once_in(2)) {
           ambush_ = key;
@@ -252,7 +258,7 @@ class Schedule final : private Judge {
   }
 
   void mishap(Instance& instance) {
-    Connection* connection = instance.backend().connection(!world_.random.once_in(4));
+    Connection* connection = pick_connection(instance.backend());
     const std::uint32_t which = world_.random.below(8);
     note([&] { return "mishap " + std::to_string(which); });
     if (which == 7) {
@@ -268,6 +274,13 @@ class Schedule final : private Judge {
     } else {
       world_.deafen(*connection);
     }
+  }
+
+  Connection* pick_connection(const SimulatedBackend& backend) {
+    using Role = SimulatedBackend::Role;
+    if (options_.announced && world_.random.once_in(2))
+      return backend.connection(world_.random.once_in(3) ? Role::aside : Role::channel);
+    return backend.connection(world_.random.once_in(4) ? Role::wide : Role::lane);
   }
 
   [[nodiscard]] bool quiet() const noexcept {

@@ -65,8 +65,10 @@ struct Options {
   Mutant mutant = Mutant::none;
   std::string_view map = "small";  // or one of l1::map_names()
   bool audit = false;              // every hit is audited, as far as the auditor can
-  int only = 0;                    // the one invariant that is judged; 0: all
-  bool trace = false;              // say what happened, for people
+  bool announced =
+      false;  // a store that tells nothing, so that instances tell each other; nobody else writes
+  int only = 0;        // the one invariant that is judged; 0: all
+  bool trace = false;  // say what happened, for people
 };
 
 [[nodiscard]] Outcome simulate(std::uint64_t seed, const Options& options = {});

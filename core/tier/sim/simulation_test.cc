@@ -66,11 +66,25 @@ TEST(Simulation, HoldsWithTheMapThatShips) {
   EXPECT_GT(coverage.served, 20 * schedules);
 }
 
+/// Where the store tells nothing and instances tell each other.
+TEST(Simulation, HoldsWhereInstancesTellEachOther) {
+  const std::uint64_t schedules = number("NEARLANE_SCHEDULES", kSchedules) / 2;
+  const Coverage coverage = expect_holds(schedules, {.announced = true});
+  EXPECT_GT(coverage.served, 10 * schedules);
+  EXPECT_GT(coverage.answers, 5 * schedules);
+  EXPECT_GT(coverage.acknowledged, schedules);
+  EXPECT_GT(coverage.losses, schedules / 5);
+  EXPECT_GT(coverage.revocations, schedules / 20);
+  EXPECT_GT(coverage.failovers, schedules / 20);
+  EXPECT_EQ(coverage.pushes, 0U);
+}
+
 TEST(Simulation, ReplaysASeedExactly) {
   std::uint64_t before = 0;
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-    const Outcome once = simulate(seed, {.trace = true});
-    const Outcome again = simulate(seed, {.trace = true});
+    const Options options{.announced = seed % 2 == 0, .trace = true};
+    const Outcome once = simulate(seed, options);
+    const Outcome again = simulate(seed, options);
     ASSERT_EQ(once.digest, again.digest) << "seed " << seed;
     ASSERT_EQ(once.trace, again.trace) << "seed " << seed;
     ASSERT_EQ(once.coverage.events, again.coverage.events) << "seed " << seed;
@@ -90,7 +104,8 @@ TEST(Simulation, TheAuditorRaisesNoFalseAlarm) {
 struct Planted {
   Mutant mutant;
   const char* name;
-  int invariant;  // that it must violate
+  int invariant;           // that it must violate
+  bool announced = false;  // where instances tell each other
 };
 std::ostream& operator<<(std::ostream& out, const Planted& planted) { return out << planted.name; }
 
@@ -98,19 +113,19 @@ class PlantedError : public testing::TestWithParam<Planted> {};
 
 TEST_P(PlantedError, IsCaughtAndItsSeedReplaysIt) {
   constexpr std::uint64_t kEnough = 200'000;
-  const auto [mutant, name, invariant] = GetParam();
+  const auto [mutant, name, invariant, announced] = GetParam();
   for (std::uint64_t seed = 1; seed <= kEnough; ++seed) {
-    const Outcome caught = simulate(seed, {.mutant = mutant});
+    const Outcome caught = simulate(seed, {.mutant = mutant, .announced = announced});
     if (!caught.violation || caught.violation->invariant != invariant) continue;
     RecordProperty("seed", std::to_string(seed));
     RecordProperty("violates", "S" + std::to_string(invariant) + ": " + caught.violation->what);
 
-    const Outcome again = simulate(seed, {.mutant = mutant, .trace = true});
+    const Outcome again = simulate(seed, {.mutant = mutant, .announced = announced, .trace = true});
     ASSERT_TRUE(again.violation);
     EXPECT_EQ(again.violation->invariant, invariant);
     EXPECT_EQ(again.violation->what, caught.violation->what);
     EXPECT_EQ(again.digest, caught.digest);
-    const Outcome proper = simulate(seed);
+    const Outcome proper = simulate(seed, {.announced = announced});
     EXPECT_FALSE(proper.violation) << proper.violation->what;
     std::cout << name << ": seed " << seed << " violates S" << invariant << ": "
               << caught.violation->what << "\n";
@@ -123,7 +138,8 @@ class NoticedError : public testing::TestWithParam<Planted> {};
 
 TEST_P(NoticedError, IsNoticedByTheAuditor) {
   constexpr std::uint64_t kEnough = 200'000;
-  const auto [mutant, name, invariant] = GetParam();
+  const auto [mutant, name, invariant, announced] = GetParam();
+  ASSERT_FALSE(announced);
   for (std::uint64_t seed = 1; seed <= kEnough; ++seed) {
     const Options options{.mutant = mutant, .audit = true, .only = invariant};
     const Outcome noticed = simulate(seed, options);
@@ -166,7 +182,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Mutant::refresh_keeps_body, "RefreshKeepsBody", 1},
                     Planted{Mutant::refresh_keeps_body, "RefreshKeepsBodyForEver", 4},
                     Planted{Mutant::hint_installs, "HintInstalls", 4},
-                    Planted{Mutant::forget_only_before, "ForgetOnlyBefore", 2}),
+                    Planted{Mutant::forget_only_before, "ForgetOnlyBefore", 2},
+                    Planted{Mutant::early_news, "EarlyNews", 1, true},
+                    Planted{Mutant::early_news, "EarlyNewsStayForEver", 4, true},
+                    Planted{Mutant::silent_resubscription, "SilentResubscription", 4, true},
+                    Planted{Mutant::lease_from_receipt, "LeaseFromReceiptOfTheHeartbeat", 1, true},
+                    Planted{Mutant::evict_without_cancel, "EvictWithoutCancelWhenTold", 4, true},
+                    Planted{Mutant::late_put, "LatePutWhenTold", 4, true},
+                    Planted{Mutant::install_despite_later, "InstallDespiteLaterWhenTold", 4, true}),
     [](const auto& planted) { return planted.param.name; });
 
 }  // namespace

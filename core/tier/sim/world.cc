@@ -16,6 +16,8 @@ ModelRedis::Form form_of(Mutant mutant, ModelRedis::Form otherwise) noexcept {
       return ModelRedis::Form::untracked;
     case Mutant::broadcast:
       return ModelRedis::Form::broadcast;
+    case Mutant::early_news:
+      return ModelRedis::Form::early_news;
     default:
       return otherwise;
   }

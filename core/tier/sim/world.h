@@ -89,7 +89,8 @@ class World {
   std::vector<std::unique_ptr<Connection>> connections;
   TimePoint down_until = TimePoint::min();  // nobody listens
   std::uint64_t digest = 0;
-  std::uint64_t arrivals = 0;  // of bytes at the store
+  std::uint64_t arrivals = 0;   // of bytes at the store
+  std::uint64_t instances = 0;  // so far
 
  private:
   void send_in_pieces(Pipe& pipe, std::string_view bytes);
