@@ -1,7 +1,7 @@
 // Counters that a hit may bump without writing anything shared: each thread has its own block, a
 // reader sums them.
 //
-// Threads:   add() from any thread, wait-free, onto the calling thread's block; sum() from any
+// Threads:   add() from any thread, onto the calling thread's block, without waiting once a thread has one; sum() from any
 //            thread.
 // Lifetime:  a set of counters lives for the whole process (it is reached through thread-local
 //            blocks), so make it a namespace-scope or static object. Blocks of threads that ended

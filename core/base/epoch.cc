@@ -173,12 +173,14 @@ void advance() noexcept {
   return retired.epoch + 2 <= present;
 }
 
-void free_own(Slot& slot) noexcept {
-  if (slot.collecting) return;
+/// How many it freed.
+std::size_t free_own(Slot& slot) noexcept {
+  if (slot.collecting) return 0;
   slot.collecting = true;
   const std::uint64_t present = now.load(std::memory_order_acquire);
   std::uint64_t bytes = 0;
-  for (std::size_t freed = 0; freed < kCollectBatch; ++freed) {
+  std::size_t freed = 0;
+  for (; freed < kCollectBatch; ++freed) {
     if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), present)) break;
     const Retired retired = slot.bag.front();
     slot.bag.pop_front();
@@ -187,6 +189,7 @@ void free_own(Slot& slot) noexcept {
   }
   if (bytes != 0) domain().bytes.fetch_sub(bytes, std::memory_order_relaxed);
   slot.collecting = false;
+  return freed;
 }
 
 /// Returns how many it freed; 0 also when another thread holds the domain.
@@ -232,13 +235,14 @@ void retire(void* object, void (*free)(void*), std::size_t bytes) {
   leave_if_ended();
 }
 
-void collect() noexcept {
+bool collect() noexcept {
   Slot& slot = own_slot();
   seal(slot);
   advance();
-  free_own(slot);
-  free_orphans();
+  const std::size_t freed = free_own(slot);
+  const std::size_t orphans = free_orphans();
   leave_if_ended();
+  return freed == kCollectBatch || orphans == kCollectBatch;
 }
 
 void drain() noexcept {

@@ -71,9 +71,9 @@ class [[nodiscard]] Guard {
 void retire(void* object, void (*free)(void*), std::size_t bytes);
 
 /// Tries to move the epoch on and frees what has become free on this thread's list, and on the
-/// lists of threads that have ended; event loops call it once in a while so that an idle process
-/// gives its memory back.
-void collect() noexcept;
+/// lists of threads that have ended, kCollectBatch of each at most; event loops call it once in a while so that an idle
+/// process gives its memory back. True: it freed as many as it may, so there is probably more.
+bool collect() noexcept;
 
 /// Frees everything retired by anyone. Precondition: no thread is under a guard or retiring. For
 /// tests and shutdown.

@@ -154,8 +154,9 @@ TEST_F(Epoch, OneCallFreesABoundedNumber) {
   reader.leave();
   int before = freed;
   for (int round = 0; round < 20; ++round) {
-    collect();
+    const bool more = collect();
     EXPECT_LE(freed - before, static_cast<int>(kCollectBatch));
+    EXPECT_EQ(more, freed - before == static_cast<int>(kCollectBatch));
     before = freed;
   }
   EXPECT_EQ(freed, static_cast<int>(10 * kCollectBatch));

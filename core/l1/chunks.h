@@ -2,7 +2,7 @@
 //
 // Threads:   under the shard's lock.
 // Cost:      operator[]: one more load than a vector's, of a pointer that stays in the cache. grow():
-//            now and then one allocation of a chunk, and of a few pointers.
+//            now and then one allocation of a chunk, and a copy of the pointers to all chunks.
 #pragma once
 
 #include <array>

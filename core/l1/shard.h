@@ -271,15 +271,18 @@ class alignas(128) Shard {
   [[nodiscard]] bool make_room(std::uint64_t needed, const Entry*& old, std::uint64_t hash,
                                std::uint64_t retired, Departed& gone) noexcept {
     if (needed > largest()) return false;
-    const std::uint64_t limit = room_.bytes - std::min(room_.bytes / kRetiredPart, retired) -
-                                std::min(room_.bytes / kIdlePart, idle());
+    const std::uint64_t limit = room_.bytes - std::min(room_.bytes / kIdlePart, idle());
+    // What is evicted waits to be freed itself. So a put makes the shard smaller for what waits by no more than it
+    // needs: else each eviction would ask for the next, and a guard of a few milliseconds would empty the shard.
+    const std::uint64_t wanted = std::max(limit - std::min(room_.bytes / kRetiredPart, retired),
+                                          bytes_ - std::min(bytes_, needed));
     std::uint64_t freed = 0;  // once the old one has gone
     if (old != nullptr) {
       freed = cost(*old);
       policy_.hit(*old, hash);  // so that it is not the next to go
     }
     const auto full = [&] {
-      return bytes_ - freed + needed > limit ||
+      return bytes_ - freed + needed > std::min(limit, wanted) ||
              (room_.entries != 0 && cells_.size() + (old == nullptr ? 1 : 0) > room_.entries);
     };
     std::size_t passes = kMostPassed;

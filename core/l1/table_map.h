@@ -3,18 +3,22 @@
 //
 // A table finds its place by other bits of the hash than those that choose the shard: with the same ones
 // every table would use a part of its places only. Boost's flat table takes the highest and the lowest
-// eight, the native one those above kShardBits, lanes the upper half; shards take the bits from 8 on.
+// eight, the native one those above kHomeShift, lanes the upper half; shards take the bits from 8 on.
+//
+// Threads:   any, as L1Map; finds under an epoch guard, which a debug build checks.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cassert>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <type_traits>
 #include <utility>
 
+#include "core/base/epoch.h"
 #include "core/l1/shard.h"
 
 namespace nearlane::l1 {
@@ -65,12 +69,15 @@ class TableMap final : public L1Map {
   [[nodiscard]] std::string_view name() const noexcept override { return T::kName; }
   [[nodiscard]] std::string_view policy() const noexcept override { return P::kName; }
   [[nodiscard]] const Entry* find(const KeyRef& key) noexcept override {
+    assert(epoch::guarded());
     return shard(key.hash).find(key);
   }
   [[nodiscard]] const Entry* peek(const KeyRef& key) const noexcept override {
+    assert(epoch::guarded());
     return shard(key.hash).peek(key);
   }
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept override {
+    assert(epoch::guarded());
     if constexpr (T::kFindsUnlocked) {
       find_ahead(keys, out);
     } else {

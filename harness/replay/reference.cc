@@ -130,6 +130,8 @@ Result<Reference> Reference::parse(std::string_view text, const std::string& nam
     }
     if (!read_number(columns->in(fields, "miss_ratio"), read.miss_ratio)) {
       wrong = "miss_ratio is no number";
+    } else if (!(read.miss_ratio >= 0 && read.miss_ratio <= 1)) {
+      wrong = "miss_ratio is not between 0 and 1";
     }
     if (wrong != nullptr) {
       return Error{Errc::protocol, fmt::format("{}:{}: {}", name, number, wrong)};

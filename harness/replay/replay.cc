@@ -18,7 +18,7 @@ namespace {
 
 /// The null twin: a bound from below, and no policy that anyone compares.
 constexpr std::string_view kNoPolicy = "none";
-/// In objects a budget of this much an entry is never the limit. Unit: bytes.
+/// In objects a budget of this much an entry, beside its name, is never the limit. Unit: bytes.
 constexpr std::uint64_t kAmplePerEntry = 4096;
 constexpr std::uint64_t kMostObjects = LogLimits{}.requests;  // more cannot come
 constexpr std::uint64_t kAmple = std::uint64_t{64} << 20U;
@@ -29,10 +29,12 @@ TimePoint at(std::uint32_t second) {
   return second == kNoDeadline ? kForever : TimePoint(std::chrono::seconds(second));
 }
 
-l1::L1Config config_of(const ReplayCase& wanted) {
+l1::L1Config config_of(const ReplayCase& wanted, const RequestLog& log) {
   l1::L1Config config{.map = wanted.map, .policy = wanted.policy, .bytes = wanted.capacity};
   if (wanted.unit == Unit::objects) {
-    config.bytes = std::max(kAmple, std::min(wanted.capacity, kMostObjects) * kAmplePerEntry);
+    // Twice the name, as an allocator may round it.
+    const std::uint64_t entry = kAmplePerEntry + 2 * log.longest_name;
+    config.bytes = std::max(kAmple, std::min(wanted.capacity, kMostObjects) * entry);
     config.entries = wanted.capacity;
   }
   return config;
@@ -183,7 +185,7 @@ Result<ReplayCount> Replayer::run(const ReplayCase& wanted) {
 
 Result<ReplayCount> Replayer::run_online(const ReplayCase& wanted) const {
   epoch::drain();  // what an earlier run left behind would count against this one's bytes
-  auto map = l1::make_l1(config_of(wanted));
+  auto map = l1::make_l1(config_of(wanted, log_));
   if (!map) return map.error();
   ReplayCount count;
   count.misses = Run(log_, **map, wanted.unit == Unit::bytes).misses();

@@ -56,6 +56,18 @@ TEST(Replay, LruMissesWhatAPlainlyWrittenOneMisses) {
   }));
 }
 
+// The byte budget beside a capacity in objects was one of small names.
+TEST(Replay, InObjectsLongNamesTakeNoMoreRoomThanShortOnes) {
+  constexpr unsigned kKeys = 1200;
+  const std::string name(62'000, 'k');
+  std::string csv;
+  for (unsigned i = 0; i < 2 * kKeys; ++i) {
+    const std::string key = name + std::to_string(1000 + i % kKeys);
+    csv += "0," + key + "," + std::to_string(key.size()) + ",10,0,get,0\n";
+  }
+  EXPECT_EQ(misses(load_csv(csv).value(), "lru", kKeys), kKeys);
+}
+
 TEST(Replay, LruMissesAtEightCapacities) {
   struct Row {
     std::size_t capacity;
@@ -214,6 +226,8 @@ TEST(RequestLog, RefusesATraceOverItsLimits) {
   EXPECT_EQ(requests.error().code, Errc::too_large);
   EXPECT_THAT(requests.error().detail, HasSubstr("limit of 2 requests"));
   EXPECT_TRUE(load_oracle(bytes, {.requests = 3}).has_value());
+  const auto keys = load_oracle(bytes, {.keys = 2});
+  EXPECT_THAT(keys.error().detail, HasSubstr("limit of 2 keys"));
   const auto names = load_oracle(bytes, {.name_bytes = 47});
   EXPECT_THAT(names.error().detail, HasSubstr("limit of 47 bytes of key names"));
   EXPECT_TRUE(load_oracle(bytes, {.name_bytes = 48}).has_value());

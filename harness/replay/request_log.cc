@@ -30,6 +30,7 @@ class Loader {
         return over(fmt::format("{} requests", limits_.requests));
       }
       add(record);
+      if (log_.keys.size() > limits_.keys) return over(fmt::format("{} keys", limits_.keys));
       if (name_bytes_ > limits_.name_bytes) {
         return over(fmt::format("{} bytes of key names", limits_.name_bytes));
       }
@@ -53,6 +54,7 @@ class Loader {
     const auto id = static_cast<std::uint32_t>(log_.keys.size());
     const std::string& kept = log_.names.emplace_back(key);
     name_bytes_ += kept.size();
+    log_.longest_name = std::max(log_.longest_name, kept.size());
     log_.keys.emplace_back(0U, kept);
     ids_.emplace(kept, id);
     return id;

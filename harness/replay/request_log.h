@@ -52,6 +52,7 @@ static_assert(kRequestBytes == 20, "the limits below count on it");
 
 struct LogLimits {
   std::uint64_t requests = 50'000'000;                 // 1 GB, and 0.2 GB more for belady
+  std::uint64_t keys = 10'000'000;                     // 1 GB beside their names
   std::uint64_t name_bytes = std::uint64_t{1} << 30U;  // of all keys' names together
 };
 
@@ -67,6 +68,7 @@ struct RequestLog {
   std::vector<Request> requests;
   std::uint64_t reads = 0;
   std::uint32_t largest_value = 0;
+  std::size_t longest_name = 0;
   bool expires = false;  // some deadline comes
 };
 

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include <boost/asio/post.hpp>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -120,9 +121,14 @@ void LoopGroup::keep_house(std::size_t index) {
   housekeeping_[index].async_wait([this, index](const boost::system::error_code& failed) {
     if (failed) return;
     loops_[index]->close_overdue(Clock::now());
-    epoch::collect();
+    collect(loops_[index]->context());
     keep_house(index);
   });
+}
+
+/// A long list is freed in turns of the loop, between which it serves.
+void LoopGroup::collect(boost::asio::io_context& loop) {
+  if (epoch::collect()) boost::asio::post(loop, [&loop] { collect(loop); });
 }
 
 bool LoopGroup::run() {

@@ -89,6 +89,7 @@ class LoopGroup {
   void await_signal();
   void begin_drain();
   void keep_house(std::size_t index);
+  static void collect(boost::asio::io_context& loop);
   void stop() noexcept;
 
   Limits limits_;
