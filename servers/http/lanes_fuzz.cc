@@ -1,8 +1,10 @@
-// What the fast lane answers, the Beast lane answers alike, and leaves as much of the buffer. Without sockets, so that
-// many inputs are tried; lanes_test.cc has the connections around it.
+// What the fast lane answers, the Beast lane answers alike, and leaves as much of the buffer. Without
+// sockets, so that many inputs are tried; lanes_test.cc has the connections around it. The bytes from
+// 0x80 on stand for the words of the protocol, which would have to be guessed letter by letter.
 
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +22,69 @@ using namespace nearlane::http;
 
 void check(bool holds) {
   if (!holds) std::abort();
+}
+
+constexpr std::string_view kWords[] = {
+    "GET /cache/a HTTP/1.1\r\nHost: x\r\n",
+    "HEAD /cache/b:1 HTTP/1.1\r\nHost: x\r\n",
+    "GET /cache/",
+    "HEAD /cache/",
+    "PUT /cache/a",
+    " HTTP/1.1\r\n",
+    " HTTP/1.0\r\n",
+    "\r\n",
+    "\r\n\r\n",
+    "Host: x\r\n",
+    "Host:",
+    "Connection: keep-alive\r\n",
+    "Connection: close\r\n",
+    "Connection:",
+    "Proxy-Connection: close\r\n",
+    "Accept-Encoding: gzip, br\r\n",
+    "Accept-Encoding:",
+    "identity",
+    ";q=0",
+    "*",
+    "If-None-Match: *\r\n",
+    "If-None-Match:",
+    "\"9555e8555c62dcfd\"",
+    "W/",
+    "If-Match: *\r\n",
+    "Range: bytes=0-1\r\n",
+    "If-Range: \"x\"\r\n",
+    "Expect: 100-continue\r\n",
+    "Content-Length: 0\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length:",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding:",
+    "Upgrade: h2c\r\n",
+    "TE: trailers\r\n",
+    "Trailer: X\r\n",
+    "Authorization: Bearer x\r\n",
+    "X-API-Key: x\r\n",
+    "X-Any: ",
+    "large",
+    "b:1",
+    "b%3A1",
+    "%61",
+    "nothing",
+    "/touch",
+    "?ttl=1",
+    "5\r\nhello\r\n0\r\n\r\n",
+};
+
+std::string expand(std::string_view bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    const std::size_t word = static_cast<unsigned char>(c) - std::size_t{0x80};
+    if (word < std::size(kWords)) {
+      text += kWords[word];
+    } else {
+      text += c;
+    }
+  }
+  return text;
 }
 
 /// The request that `bytes` begins with; how many of them it takes.
@@ -55,7 +120,8 @@ struct Lanes {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static Lanes lanes;
-  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const std::string text = expand({reinterpret_cast<const char*>(data), size});
+  const std::string_view input(text);
   const TimePoint now = Clock::now();
   Caller caller(lanes.routes.api_keys());
   std::string answered;
