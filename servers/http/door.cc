@@ -16,7 +16,7 @@ class CacheHandler final : public Handler {
   FastAnswers answer_fast(std::string_view input, std::string& out, TimePoint received) override {
     if (!fast_lane_) return {};
     FastAnswers answers = fast_lane_->answer(input, received, caller_, out);
-    missed_ = answers.missed;
+    looked_up_ = std::move(answers.looked_up);
     if (answers.gets > 0) count(Command::get, answers.gets);
     if (answers.heads > 0) count(Command::head, answers.heads);
     if (const std::uint32_t hits = answers.gets + answers.heads; hits > 0) {
@@ -27,7 +27,7 @@ class CacheHandler final : public Handler {
 
   bool admits(const Request& header) override { return Routes::authorized(header, caller_); }
   bool answer_now(const Request& request, Response& response, TimePoint received) override {
-    plan_ = routes_.plan(request, caller_, received, std::exchange(missed_, false));
+    plan_ = routes_.plan(request, caller_, received, std::exchange(looked_up_, std::nullopt));
     if (!plan_.response) return false;
     take(request, response);
     return true;
@@ -57,7 +57,7 @@ class CacheHandler final : public Handler {
   loop::DoorStats& stats_;
   Caller caller_;
   Plan plan_;
-  bool missed_ = false;  // the fast lane left the next request because L1 has no value for it
+  std::optional<EntryPtr> looked_up_;  // what the fast lane found for the request that it left
 };
 
 }  // namespace

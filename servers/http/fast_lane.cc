@@ -105,11 +105,10 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, Caller& call
     DecodedKey decoded;
     const auto request = scan_fast(input.substr(answers.bytes), decoded);
     if (!request || !caller.admitted(request->authorization, request->api_key)) break;
-    // What L1 has is the value as it is; who accepts that is answered.
-    if (choose_coding(request->accept_encoding, false) != Coding::identity) break;
     const Entry* entry = tier_.find(KeyRef(db_, request->key), now);
-    if (entry == nullptr) {
-      answers.missed = true;
+    // What L1 has is the value as it is; whoever does not accept that is told so by the routes.
+    if (entry == nullptr || choose_coding(request->accept_encoding, false) != Coding::identity) {
+      answers.looked_up = EntryPtr::pin(entry);
       break;
     }
     if (append_hit(out, *request, *entry)) answers.body = EntryPtr::pin(entry);

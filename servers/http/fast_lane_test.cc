@@ -57,21 +57,23 @@ TEST_F(FastLaneTest, AnswersUntilOneThatItLeaves) {
   const auto answers = answer(two + get("a", "Range: bytes=0-1\r\n") + get("a"));
   EXPECT_EQ(answers.bytes, two.size());
   EXPECT_EQ(answers.gets, 2U);
-  EXPECT_FALSE(answers.missed);
+  EXPECT_FALSE(answers.looked_up);
 }
 
 TEST_F(FastLaneTest, SaysWhatItHasLookedFor) {
   put("a", "1");
   const auto answers = answer(get("a") + get("nothing") + get("a"));
   EXPECT_EQ(answers.bytes, get("a").size());
-  EXPECT_TRUE(answers.missed);
+  ASSERT_TRUE(answers.looked_up);
+  EXPECT_FALSE(*answers.looked_up);
 }
 
 TEST_F(FastLaneTest, LeavesWhoeverRefusesTheValueAsItIs) {
   put("a", "1");
   const auto answers = answer(get("a", "Accept-Encoding: identity;q=0\r\n"));
   EXPECT_EQ(answers.bytes, 0U);
-  EXPECT_FALSE(answers.missed);
+  ASSERT_TRUE(answers.looked_up && *answers.looked_up);
+  EXPECT_EQ((*answers.looked_up)->value(), "1");
   EXPECT_TRUE(out.empty());
 }
 

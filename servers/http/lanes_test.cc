@@ -105,13 +105,15 @@ TEST_F(LanesTest, AgreeOnMissesAndCountThemOnce) {
     return std::tuple(without_dates(answer), Counts::sum(Count::l1_hits) - std::get<0>(before),
                       Counts::sum(Count::l1_misses) - std::get<1>(before));
   };
-  const string bytes = get("a") + get("raw:1") + get("nothing") + get("large") + get("a");
+  const string refused = get("a", "Host: t\r\nAccept-Encoding: identity;q=0\r\n");
+  const string bytes = get("a") + get("raw:1") + get("nothing") + get("large") + refused + get("a");
   const auto [answer, hits, misses] = counted(fast, bytes);
   EXPECT_EQ(std::tuple(answer, hits, misses), counted(slow, bytes));
-  EXPECT_EQ(hits, 3U);
+  EXPECT_EQ(hits, 4U);
   EXPECT_EQ(misses, 2U);
   EXPECT_NE(answer.find("X-Cache: L2"), string::npos);
   EXPECT_NE(answer.find("HTTP/1.1 404"), string::npos);
+  EXPECT_NE(answer.find("HTTP/1.1 406"), string::npos);
   EXPECT_EQ(counts(fast), counts(slow));
 }
 

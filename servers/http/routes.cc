@@ -89,7 +89,8 @@ bool Routes::authorized(const Request& request, Caller& caller) {
                          key == request.end() ? std::nullopt : std::optional(view(key->value())));
 }
 
-Plan Routes::plan(const Request& request, Caller& caller, TimePoint now, bool missed) const {
+Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
+                  const std::optional<EntryPtr>& looked_up) const {
   Plan plan;
   // RFC 9112 section 3.2: a request that does not say whom it means, or says it twice, is refused.
   if (request.version() >= 11 && request.count(Field::host) != 1) {
@@ -116,7 +117,7 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now, bool mi
     switch (request.method()) {
       case beast_http::verb::get:
       case beast_http::verb::head:
-        plan_read(request, plan, now, missed);
+        plan_read(request, plan, now, looked_up);
         break;
       default:
         plan_write(request, plan);
@@ -142,7 +143,8 @@ Response Routes::page(AdminPage page) {
   return response;
 }
 
-void Routes::plan_read(const Request& request, Plan& plan, TimePoint now, bool missed) const {
+void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
+                       const std::optional<EntryPtr>& looked_up) const {
   if (plan.target.route == Route::touch) {
     plan.response = not_allowed("POST");
     return;
@@ -152,9 +154,8 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now, bool m
     plan.response = problem(Status::bad_request, "strict is for DELETE");
     return;
   }
-  if (missed) return;
   const epoch::Guard guard;
-  const Entry* entry = tier_.find(KeyRef(db_, plan.target.key), now);
+  const Entry* entry = looked_up ? looked_up->get() : tier_.find(KeyRef(db_, plan.target.key), now);
   if (entry == nullptr) return;
   plan.response = found(request, plan, *entry, "L1");
   plan.answered_by = AnsweredBy::l1;

@@ -68,9 +68,9 @@ class Routes {
   /// Whether the request has an API key, where one is asked for. Reads the header only.
   [[nodiscard]] static bool authorized(const Request& request, Caller& caller);
   /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an
-  /// admin page. `missed`: L1 has been asked, and has no value to serve.
+  /// admin page. `looked_up`: what L1 has, where it has been asked.
   [[nodiscard]] Plan plan(const Request& request, Caller& caller, TimePoint now,
-                          bool missed = false) const;
+                          const std::optional<EntryPtr>& looked_up = {}) const;
   /// Asks L2 and fills in plan.response. `request` and `plan` outlive the call.
   [[nodiscard]] boost::asio::awaitable<void> finish(const Request& request, Plan& plan) const;
   /// What every response gets: length, date, connection, and the stages.
@@ -79,7 +79,8 @@ class Routes {
  private:
   [[nodiscard]] Response admin_page(const Request& request, Route route) const;
   [[nodiscard]] static Response page(AdminPage page);
-  void plan_read(const Request& request, Plan& plan, TimePoint now, bool missed) const;
+  void plan_read(const Request& request, Plan& plan, TimePoint now,
+                 const std::optional<EntryPtr>& looked_up) const;
   void plan_write(const Request& request, Plan& plan) const;
   [[nodiscard]] Response found(const Request& request, const Plan& plan, const Entry& entry,
                                std::string_view x_cache) const;
