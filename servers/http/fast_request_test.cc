@@ -1,9 +1,8 @@
 #include "servers/http/fast_request.h"
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -15,6 +14,13 @@ using namespace std::string_literals;
 std::optional<FastRequest> scan(const std::string& bytes) {
   static DecodedKey decoded;
   return scan_fast(bytes, decoded);
+}
+
+/// A GET with these lines between its Host and its end.
+bool takes(std::initializer_list<std::string_view> lines) {
+  std::string bytes = "GET /cache/a HTTP/1.1\r\nHost: x\r\n";
+  for (const std::string_view text : lines) bytes.append(text).append("\r\n");
+  return scan(bytes.append("\r\n")).has_value();
 }
 
 TEST(FastRequest, ReadsWhatClientsSend) {
@@ -96,14 +102,13 @@ TEST(FastRequest, LeavesTheRest) {
         "Transfer-Encoding: chunked", "Expect: 100-continue", "Range: bytes=0-", "If-Range: x",
         "If-Match: *", "If-Modified-Since: x", "If-Unmodified-Since: x", "Upgrade: h2c",
         "TE: trailers", "Trailer: x"}) {
-    EXPECT_FALSE(scan(line + "Host: x\r\n" + field + "\r\n\r\n")) << field;
-    EXPECT_TRUE(scan(line + "Host: x\r\nX-" + field + "\r\n\r\n")) << field;
+    EXPECT_FALSE(takes({field})) << field;
+    EXPECT_TRUE(takes({"X-Any: " + field})) << field;
   }
   for (const std::string field : {"Connection: keep-alive", "Accept-Encoding: br",
                                   "If-None-Match: *", "Authorization: x", "X-API-Key: x"}) {
-    const std::string once = "Host: x\r\n" + field + "\r\n";
-    EXPECT_TRUE(scan(line + once + "\r\n")) << field;
-    EXPECT_FALSE(scan(line + once + field + "\r\n\r\n")) << field;
+    EXPECT_TRUE(takes({field})) << field;
+    EXPECT_FALSE(takes({field, "X-Any: x", field})) << field;
   }
 }
 
