@@ -8,7 +8,7 @@ packages=(
   g++ make cmake ninja-build ccache git ca-certificates python3
   clang-14 clang libclang-rt-14-dev clang-tidy clang-format
   # libraries; Debian's default Boost is 1.74, so the version is named
-  libboost1.81-dev libhiredis-dev libbrotli-dev zlib1g-dev libzstd-dev libxxhash-dev
+  libboost1.81-dev libhiredis-dev libbrotli-dev zlib1g-dev libzstd-dev libxxhash-dev libssl-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev prometheus-cpp-dev
   libtbb-dev libcuckoo-dev librocksdb-dev
   libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev

@@ -1,6 +1,7 @@
 #include "servers/http/connection.h"
 
 #include <array>
+#include <cerrno>
 #include <exception>
 #include <tuple>
 #include <utility>
@@ -10,10 +11,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
-#include <boost/beast/http/serializer.hpp>
 #include <sys/socket.h>
 
 #include "servers/http/problem.h"
@@ -29,25 +28,8 @@ constexpr auto kAwait = net::as_tuple(net::use_awaitable);
 
 constexpr std::size_t kReadBytes = std::size_t{16} * 1024;
 constexpr std::size_t kLargeReadBytes = std::size_t{128} * 1024;  // inside a body
-constexpr std::size_t kFlushBytes = std::size_t{64} * 1024;
 constexpr std::size_t kLingerBytes = std::size_t{1} << 20U;
 constexpr std::chrono::seconds kLingerTime{2};
-
-void append_head(std::string& out, Response& response) {
-  beast_http::response_serializer<beast_http::empty_body> serializer(response.head);
-  error_code failed;
-  while (!serializer.is_done()) {
-    serializer.next(failed, [&](error_code&, const auto& buffers) {
-      std::size_t size = 0;
-      for (const auto part : boost::beast::buffers_range_ref(buffers)) {
-        out.append(static_cast<const char*>(part.data()), part.size());
-        size += part.size();
-      }
-      serializer.consume(size);
-    });
-    if (failed) break;
-  }
-}
 
 /// Whether the end of the body is beyond doubt. RFC 9112 section 6.3: where a transfer coding other than
 /// chunked comes last, or any in HTTP/1.0, it is not, and bytes of the body could pass for a request.
@@ -93,29 +75,69 @@ void Connection::allow(std::chrono::seconds base, std::uint64_t bytes) {
 net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
   bool goes_on = true;
   while (goes_on) {
-    Parser parser;
-    parser.eager(true);
-    parser.header_limit(me->limits_.max_header);
-    parser.body_limit(me->limits_.max_body);
-    me->busy_ = me->buffer_.size() > 0;
-    if (!co_await me->read_request(parser)) co_return;
-    const Request& request = parser.get();
-    Response response;
-    if (!me->handler_->answer_now(request, response, me->received_)) {
-      // Answers that are ready need not wait with this one.
-      if (!co_await me->flush()) co_return;
-      me->set_overdue_at(kForever);  // L2's own timeout bounds the wait
-      co_await me->handler_->answer(request, response);
-      me->received_ = Clock::now();
+    if (const EntryPtr large = me->answer_fast()) {
+      goes_on = co_await me->send_behind(large->value());
+    } else if (me->out_.size() >= kFlushBytes) {
+      goes_on = co_await me->flush();
+    } else if (me->buffer_.size() > 0) {
+      goes_on = co_await me->answer_one();
+    } else {
+      goes_on = co_await me->await_request();
     }
-    goes_on = co_await me->respond(request, response);
   }
   co_await me->linger();
 }
 
+/// Answers by the fast lane what it takes of the buffer; the last value, where it is yet to be sent.
+EntryPtr Connection::answer_fast() {
+  if (draining_ || buffer_.size() == 0) return {};
+  const auto received = buffer_.data();
+  FastAnswers answers = handler_->answer_fast(
+      {static_cast<const char*>(received.data()), received.size()}, out_, received_);
+  buffer_.consume(answers.bytes);
+  return std::move(answers.body);
+}
+
+/// Answers one request by the Beast lane, all of which need not have come yet. False: it was the last.
+net::awaitable<bool> Connection::answer_one() {
+  Parser parser;
+  parser.eager(true);
+  parser.header_limit(limits_.max_header);
+  parser.body_limit(limits_.max_body);
+  busy_ = true;
+  allow(limits_.header, 0);
+  if (!co_await read_request(parser)) co_return false;
+  const Request& request = parser.get();
+  Response response;
+  if (!handler_->answer_now(request, response, received_)) {
+    // Answers that are ready need not wait with this one.
+    if (!co_await flush()) co_return false;
+    set_overdue_at(kForever);  // L2's own timeout bounds the wait
+    co_await handler_->answer(request, response);
+    received_ = Clock::now();
+  }
+  const bool goes_on = co_await respond(request, response);
+  co_return goes_on;
+}
+
+/// Sends what has been answered and waits for the next request to begin. False: the connection is over.
+net::awaitable<bool> Connection::await_request() {
+  if (!send_now()) {  // not one condition: g++ 12 destroys what stands behind && also where it was not made
+    if (!co_await flush()) co_return false;
+  }
+  busy_ = false;
+  if (draining_) {
+    close();
+    co_return false;
+  }
+  allow(limits_.idle, 0);
+  const bool came =
+      co_await read_some();  // named: g++ 12 loses the frame of `co_return co_await` here
+  co_return came;
+}
+
 /// False: the connection is over.
 net::awaitable<bool> Connection::read_request(Parser& parser) {
-  if (!busy_) allow(limits_.idle, 0);
   bool in_body = false;
   while (true) {
     while (buffer_.size() > 0 && !parser.is_done()) {
@@ -149,15 +171,7 @@ net::awaitable<bool> Connection::read_request(Parser& parser) {
       co_return false;
     }
     if (!co_await flush()) co_return false;
-    if (draining_ && !busy_ && buffer_.size() == 0) {
-      close();
-      co_return false;
-    }
     if (!co_await read_some()) co_return false;
-    if (!busy_) {
-      busy_ = true;
-      allow(limits_.header, 0);
-    }
   }
 }
 
@@ -194,16 +208,19 @@ net::awaitable<bool> Connection::respond(const Request& request, Response& respo
   if (draining_) response.head.keep_alive(false);
   const bool last = response.head.need_eof() || !response.head.keep_alive();
   append_head(out_, response);
-  const Status status = response.head.result();
-  const bool bare = request.method() == beast_http::verb::head || status == Status::not_modified ||
-                    status == Status::no_content;
-  const std::string_view body = bare ? std::string_view() : response.body();
+  const std::string_view body = sent_body(request, response);
   if (body.size() <= kGatherBytes) out_.append(body);
   handler_->bytes_ready(received_);
-  if (body.size() <= kGatherBytes) {
-    if ((last || out_.size() >= kFlushBytes) && !co_await flush()) co_return false;
-    co_return !last;
+  if (body.size() > kGatherBytes) {
+    if (!co_await send_behind(body)) co_return false;
+  } else if (last) {
+    co_await flush();
   }
+  co_return !last;
+}
+
+/// Sends what has been answered, and behind it a body from where it lies.
+net::awaitable<bool> Connection::send_behind(std::string_view body) {
   allow(limits_.grace, out_.size() + body.size());
   const std::array parts = {net::const_buffer(out_.data(), out_.size()),
                             net::const_buffer(body.data(), body.size())};
@@ -211,17 +228,31 @@ net::awaitable<bool> Connection::respond(const Request& request, Response& respo
   out_.clear();
   waited();
   if (failed) close();
-  co_return !failed && !last;
+  co_return !failed;
 }
 
 net::awaitable<bool> Connection::flush() {
-  if (out_.empty()) co_return socket_.is_open();
-  if (busy_ || draining_) allow(limits_.grace, out_.size());
+  if (send_now()) co_return socket_.is_open();
+  allow(limits_.grace, out_.size());
   const auto [failed, size] = co_await net::async_write(socket_, net::buffer(out_), kAwait);
   out_.clear();
   waited();
   if (failed) close();
   co_return !failed;
+}
+
+/// Sends what the kernel takes at once. False: there is more, or an error for whoever waits.
+bool Connection::send_now() noexcept {
+  std::size_t sent = 0;
+  while (sent < out_.size()) {
+    const ssize_t got = ::send(socket_.native_handle(), out_.data() + sent, out_.size() - sent,
+                               MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) break;
+    sent += static_cast<std::size_t>(got);
+  }
+  out_.erase(0, sent);
+  return out_.empty();
 }
 
 /// What broke HTTP is told so, as far as that can be said, and the connection ends.

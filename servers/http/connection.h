@@ -1,8 +1,8 @@
-// Connection: one HTTP client, through Beast's parser and serialiser. The "Beast lane" of DESIGN
-//             section 5.
+// Connection: one HTTP client. Two lanes answer it: the fast one (fast_lane.h) what it understands, and what it leaves
+//             Beast's parser, the routes and Beast's serialiser: the "Beast lane" of DESIGN section 5.
 //
-// Reads into one flat buffer, answers every complete request in it, and sends what can be sent
-// together. What the routes must wait for is a coroutine; a hit is a plain call.
+// Reads into one flat buffer, answers every complete request in it, in order and each by its lane, and sends
+// what can be sent together. What the routes must wait for is a coroutine; a hit is a plain call.
 //
 // Units:     limits below; a peer that is slower than they allow is closed by its loop.
 // Threads:   its loop's.
@@ -14,12 +14,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "servers/http/fast_lane.h"
 #include "servers/http/messages.h"
 #include "servers/loop/connection.h"
 #include "servers/loop/door_stats.h"
@@ -43,8 +45,13 @@ class Connection;
 class Handler {
  public:
   virtual ~Handler() = default;
+  /// Answers requests from the front of `input` into `out`, as far as it can without Beast.
+  virtual FastAnswers answer_fast(std::string_view input, std::string& out, TimePoint received) {
+    return static_cast<void>(input), static_cast<void>(out), static_cast<void>(received),
+           FastAnswers();
+  }
   /// Whether a request with this header may send its body. If not, answer_now answers it without one.
-  virtual bool admits(const Request& header) const { return static_cast<void>(header), true; }
+  virtual bool admits(const Request& header) { return static_cast<void>(header), true; }
   /// The answer, if nothing must be waited for.
   virtual bool answer_now(const Request& request, Response& response, TimePoint received) = 0;
   /// After answer_now said false.
@@ -66,11 +73,16 @@ class Connection final : public loop::Connection {
   using Parser = beast_http::request_parser<beast_http::string_body>;
 
   static boost::asio::awaitable<void> serve(std::shared_ptr<Connection> me);
+  EntryPtr answer_fast();
+  boost::asio::awaitable<bool> answer_one();
+  boost::asio::awaitable<bool> await_request();
   boost::asio::awaitable<bool> read_request(Parser& parser);
   boost::asio::awaitable<bool> read_some();
   boost::asio::awaitable<bool> send_continue(const Parser& parser);
   boost::asio::awaitable<bool> respond(const Request& request, Response& response);
+  boost::asio::awaitable<bool> send_behind(std::string_view body);
   boost::asio::awaitable<bool> flush();
+  bool send_now() noexcept;
   boost::asio::awaitable<void> refuse(boost::system::error_code why);
   boost::asio::awaitable<void> turn_away(const Request& request);
   boost::asio::awaitable<void> linger();

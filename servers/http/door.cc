@@ -9,11 +9,25 @@ namespace {
 /// The routes behind one connection, with its loop's counters.
 class CacheHandler final : public Handler {
  public:
-  CacheHandler(const Routes& routes, loop::DoorStats& stats) : routes_(routes), stats_(stats) {}
+  CacheHandler(const Routes& routes, const std::optional<FastLane>& fast_lane,
+               loop::DoorStats& stats)
+      : routes_(routes), fast_lane_(fast_lane), stats_(stats), caller_(routes.api_keys()) {}
 
-  bool admits(const Request& header) const override { return routes_.authorized(header); }
+  FastAnswers answer_fast(std::string_view input, std::string& out, TimePoint received) override {
+    if (!fast_lane_) return {};
+    FastAnswers answers = fast_lane_->answer(input, received, caller_, out);
+    looked_up_ = std::move(answers.looked_up);
+    if (answers.gets > 0) count(Command::get, answers.gets);
+    if (answers.heads > 0) count(Command::head, answers.heads);
+    if (const std::uint32_t hits = answers.gets + answers.heads; hits > 0) {
+      stats_.l1_latency.record_n(Clock::now() - received, hits);
+    }
+    return answers;
+  }
+
+  bool admits(const Request& header) override { return Routes::authorized(header, caller_); }
   bool answer_now(const Request& request, Response& response, TimePoint received) override {
-    plan_ = routes_.plan(request, received);
+    plan_ = routes_.plan(request, caller_, received, std::exchange(looked_up_, std::nullopt));
     if (!plan_.response) return false;
     take(request, response);
     return true;
@@ -29,6 +43,9 @@ class CacheHandler final : public Handler {
   }
 
  private:
+  void count(Command command, std::uint32_t hits) {
+    stats_.count(static_cast<std::size_t>(command), loop::AnsweredBy::l1, loop::Outcome::hit, hits);
+  }
   void take(const Request& request, Response& response) {
     response = std::move(*plan_.response);
     routes_.complete(request, response);
@@ -36,15 +53,18 @@ class CacheHandler final : public Handler {
   }
 
   const Routes& routes_;
+  const std::optional<FastLane>& fast_lane_;
   loop::DoorStats& stats_;
+  Caller caller_;
   Plan plan_;
+  std::optional<EntryPtr> looked_up_;  // what the fast lane found for the request that it left
 };
 
 }  // namespace
 
 Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, RoutesConfig routes,
            ConnectionLimits limits)
-    : routes_(tier, std::move(routes)), limits_(limits) {
+    : routes_(tier, std::move(routes)), fast_lane_(routes_.fast_lane()), limits_(limits) {
   for (std::size_t i = 0; i < loops.size(); ++i) {
     stats_.push_back(std::make_unique<loop::DoorStats>(static_cast<std::size_t>(Command::count)));
   }
@@ -52,7 +72,8 @@ Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, RoutesConfig routes,
 
 std::shared_ptr<loop::Connection> Door::accept(loop::Loop& home, int socket) {
   return std::make_shared<Connection>(
-      home, socket, std::make_unique<CacheHandler>(routes_, *stats_[home.index()]), limits_);
+      home, socket, std::make_unique<CacheHandler>(routes_, fast_lane_, *stats_[home.index()]),
+      limits_);
 }
 
 }  // namespace nearlane::http

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -32,6 +33,7 @@ class Door {
 
  private:
   Routes routes_;
+  std::optional<FastLane> fast_lane_;
   ConnectionLimits limits_;
   std::vector<std::unique_ptr<loop::DoorStats>> stats_;  // by loop
 };

@@ -25,6 +25,9 @@ using Field = beast_http::field;
 /// gathered.
 inline constexpr std::size_t kGatherBytes = std::size_t{16} * 1024;
 
+/// Answers to pipelined requests leave when there are so many bytes of them.
+inline constexpr std::size_t kFlushBytes = std::size_t{64} * 1024;
+
 struct Response {
   beast_http::response<beast_http::empty_body> head;
   EntryPtr entry = {};  // the body is its value, else the text
@@ -34,5 +37,10 @@ struct Response {
     return entry ? entry->value() : std::string_view(text);
   }
 };
+
+/// Appends the status line and the fields, as they are sent.
+void append_head(std::string& out, Response& response);
+/// What is sent behind the head of a response to `request`.
+[[nodiscard]] std::string_view sent_body(const Request& request, const Response& response);
 
 }  // namespace nearlane::http

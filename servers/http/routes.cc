@@ -1,6 +1,5 @@
 #include "servers/http/routes.h"
 
-#include <ctime>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -9,12 +8,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <fmt/chrono.h>
 
 #include "core/base/epoch.h"
 #include "servers/http/conditions.h"
+#include "servers/http/http_date.h"
 #include "servers/http/problem.h"
-#include "servers/loop/secret.h"
 
 namespace nearlane::http {
 
@@ -72,39 +70,27 @@ bool reads(const Request& request) {
   return request.method() == beast_http::verb::get || request.method() == beast_http::verb::head;
 }
 
-/// IMF-fixdate, made once a second.
-const std::string& http_date() {
-  struct Cached {
-    std::time_t second = 0;
-    std::string text = {};
-  };
-  thread_local Cached cached;
-  const std::time_t now = std::time(nullptr);
-  if (now != cached.second) {
-    cached.second = now;
-    cached.text = fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
-  }
-  return cached.text;
-}
-
 }  // namespace
 
 Routes::Routes(tier::TieredCache& tier, RoutesConfig config)
-    : tier_(tier), config_(std::move(config)), db_(tier.l2_capabilities().default_db) {}
+    : tier_(tier),
+      config_(std::move(config)),
+      api_keys_(config_.api_keys),
+      db_(tier.l2_capabilities().default_db) {}
 
-bool Routes::authorized(const Request& request) const {
-  if (config_.api_key.empty()) return true;
-  static constexpr std::string_view kBearer = "Bearer ";
-  const std::string_view authorization = field(request, Field::authorization).value_or("");
-  const auto key = request.find("X-API-Key");
-  const bool bearer = authorization.starts_with(kBearer) &&
-                      loop::equals_secret(authorization.substr(kBearer.size()), config_.api_key);
-  const bool header =
-      key != request.end() && loop::equals_secret(view(key->value()), config_.api_key);
-  return bearer || header;
+std::optional<FastLane> Routes::fast_lane() const {
+  if (!config_.fast_lane || config_.compress || !config_.stages.empty()) return std::nullopt;
+  return FastLane(tier_);
 }
 
-Plan Routes::plan(const Request& request, TimePoint now) const {
+bool Routes::authorized(const Request& request, Caller& caller) {
+  const auto key = request.find("X-API-Key");
+  return caller.admitted(field(request, Field::authorization),
+                         key == request.end() ? std::nullopt : std::optional(view(key->value())));
+}
+
+Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
+                  const std::optional<EntryPtr>& looked_up) const {
   Plan plan;
   // RFC 9112 section 3.2: a request that does not say whom it means, or says it twice, is refused.
   if (request.version() >= 11 && request.count(Field::host) != 1) {
@@ -121,7 +107,7 @@ Plan Routes::plan(const Request& request, TimePoint now) const {
   if (config_.cors && request.method() == beast_http::verb::options) {
     plan.response = preflight();
     plan.outcome = Outcome::ok;
-  } else if (route != Route::healthz && route != Route::readyz && !authorized(request)) {
+  } else if (route != Route::healthz && route != Route::readyz && !authorized(request, caller)) {
     plan.response = problem(Status::unauthorized, "an API key is asked for");
     plan.response->head.set(Field::www_authenticate, "Bearer");
   } else if (route == Route::unknown) {
@@ -131,7 +117,7 @@ Plan Routes::plan(const Request& request, TimePoint now) const {
     switch (request.method()) {
       case beast_http::verb::get:
       case beast_http::verb::head:
-        plan_read(request, plan, now);
+        plan_read(request, plan, now, looked_up);
         break;
       default:
         plan_write(request, plan);
@@ -157,7 +143,8 @@ Response Routes::page(AdminPage page) {
   return response;
 }
 
-void Routes::plan_read(const Request& request, Plan& plan, TimePoint now) const {
+void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
+                       const std::optional<EntryPtr>& looked_up) const {
   if (plan.target.route == Route::touch) {
     plan.response = not_allowed("POST");
     return;
@@ -168,7 +155,7 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now) const 
     return;
   }
   const epoch::Guard guard;
-  const Entry* entry = tier_.find(KeyRef(db_, plan.target.key), now);
+  const Entry* entry = looked_up ? looked_up->get() : tier_.find(KeyRef(db_, plan.target.key), now);
   if (entry == nullptr) return;
   plan.response = found(request, plan, *entry, "L1");
   plan.answered_by = AnsweredBy::l1;

@@ -14,7 +14,9 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "core/tier/tiered_cache.h"
+#include "servers/http/api_keys.h"
 #include "servers/http/encoding.h"
+#include "servers/http/fast_lane.h"
 #include "servers/http/messages.h"
 #include "servers/http/stages.h"
 #include "servers/http/target.h"
@@ -34,11 +36,12 @@ struct AdminPage {
 };
 
 struct RoutesConfig {
-  std::string api_key = {};  // empty: none asked for
+  std::vector<std::string> api_keys = {};  // any of them; empty: none is asked for
   std::chrono::milliseconds l2_timeout{500};
   bool compress = false;  // per request, by Accept-Encoding
   bool cors = false;      // answer preflights
   std::vector<Stage> stages = {};
+  bool fast_lane = true;  // where nothing of the above is done to a response
   std::function<AdminPage(Route)> admin = {};
   /// The page that tells people why a key is answered as it is.
   std::function<AdminPage(const KeyRef&, const tier::Explanation&)> why = {};
@@ -58,11 +61,16 @@ class Routes {
  public:
   Routes(tier::TieredCache& tier, RoutesConfig config);
 
-  /// Whether the request has the API key, where one is asked for. Reads the header only.
-  [[nodiscard]] bool authorized(const Request& request) const;
+  [[nodiscard]] const ApiKeys& api_keys() const noexcept { return api_keys_; }
+  /// What answers alike and sooner, if this configuration leaves room for it.
+  [[nodiscard]] std::optional<FastLane> fast_lane() const;
+
+  /// Whether the request has an API key, where one is asked for. Reads the header only.
+  [[nodiscard]] static bool authorized(const Request& request, Caller& caller);
   /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an
-  /// admin page.
-  [[nodiscard]] Plan plan(const Request& request, TimePoint now) const;
+  /// admin page. `looked_up`: what L1 has, where it has been asked.
+  [[nodiscard]] Plan plan(const Request& request, Caller& caller, TimePoint now,
+                          const std::optional<EntryPtr>& looked_up = {}) const;
   /// Asks L2 and fills in plan.response. `request` and `plan` outlive the call.
   [[nodiscard]] boost::asio::awaitable<void> finish(const Request& request, Plan& plan) const;
   /// What every response gets: length, date, connection, and the stages.
@@ -71,7 +79,8 @@ class Routes {
  private:
   [[nodiscard]] Response admin_page(const Request& request, Route route) const;
   [[nodiscard]] static Response page(AdminPage page);
-  void plan_read(const Request& request, Plan& plan, TimePoint now) const;
+  void plan_read(const Request& request, Plan& plan, TimePoint now,
+                 const std::optional<EntryPtr>& looked_up) const;
   void plan_write(const Request& request, Plan& plan) const;
   [[nodiscard]] Response found(const Request& request, const Plan& plan, const Entry& entry,
                                std::string_view x_cache) const;
@@ -85,6 +94,7 @@ class Routes {
 
   tier::TieredCache& tier_;
   RoutesConfig config_;
+  ApiKeys api_keys_;
   const std::uint32_t db_;  // HTTP has no SELECT
 };
 

@@ -67,6 +67,7 @@ struct Config {
   std::uint64_t max_value = std::uint64_t{64} << 20U;
   unsigned max_connections = 10'000;
   std::chrono::milliseconds drain_timeout{10'000};
+  bool fast_lane = true;
   std::string api_key_file = {};
   std::string password_file = {};
   bool insecure_bind = false;

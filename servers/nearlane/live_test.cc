@@ -328,7 +328,7 @@ TEST(LiveConfig, EndsWithTwoOnABadConfiguration) {
 TEST(LiveSecrets, AreAskedForOnBothDoors) {
   const std::string path = testing::TempDir() + "nearlane_secret." + std::to_string(::getpid());
   FILE* file = std::fopen(path.c_str(), "w");
-  std::fputs("s3cret\n", file);
+  std::fputs("s3cret\r\n\nnewer\n", file);
   std::fclose(file);
   const Nearlane server("memory:", {"--password-file", path, "--api-key-file", path});
   const std::string cli = "redis-cli -p " + std::to_string(server.resp) + " ";
@@ -340,6 +340,9 @@ TEST(LiveSecrets, AreAskedForOnBothDoors) {
   EXPECT_EQ(run(code + url(server, "/healthz")), "200");
   EXPECT_EQ(run(code + "-H 'Authorization: Bearer s3cret' " + url(server, "/cache/a")), "404");
   EXPECT_EQ(run(code + "-H 'X-API-Key: s3cret' " + url(server, "/cache/a")), "404");
+  EXPECT_EQ(run(code + "-H 'X-API-Key: newer' " + url(server, "/cache/a")), "404");
+  EXPECT_EQ(run(code + "-H 'X-API-Key;' " + url(server, "/cache/a")), "401");
+  EXPECT_NE(run(cli + "--no-auth-warning -a newer get a").find("WRONGPASS"), std::string::npos);
   // Before the body has come, and before it is asked for.
   const std::string put = "PUT /cache/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n";
   for (const std::string expect : {"", "Expect: 100-continue\r\n"}) {

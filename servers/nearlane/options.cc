@@ -229,7 +229,11 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_number(c.refresh_queue, t, 1); }},
     Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
            [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
-    Option{"api-key-file", "FILE", "HTTP asks for the key in this file's first line",
+    Option{
+        "http-fast-lane", "true|false",
+        "false: HTTP's plain reads go through the whole parser too; only their cost changes [true]",
+        [](Config& c, std::string_view t) { return set_switch(c.fast_lane, t); }},
+    Option{"api-key-file", "FILE", "HTTP asks for one of the keys in this file, one a line",
            [](Config& c, std::string_view t) {
              c.api_key_file = t;
              return Problem();
@@ -328,12 +332,13 @@ std::optional<std::string> apply_profile(Config& config) {
     std::string_view policy;
     bool middleware;
     bool compress;
+    bool fast_lane;
   };
   static constexpr std::array<Profile, 4> kProfiles = {
-      {{"v1.0", "none", "none", false, false},
-       {"v2.0", "mutex", "lru", true, true},
-       {"v3.0", "sharded", "lru", true, true},
-       {"head", "native", "adaptive", false, false}}};
+      {{"v1.0", "none", "none", false, false, false},
+       {"v2.0", "mutex", "lru", true, true, false},
+       {"v3.0", "sharded", "lru", true, true, false},
+       {"head", "native", "adaptive", false, false, true}}};
   const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
                                      [&](const Profile& p) { return p.name == config.profile; });
   if (profile == kProfiles.end()) return "no such profile: " + config.profile;
@@ -341,6 +346,7 @@ std::optional<std::string> apply_profile(Config& config) {
   if (config.l1_policy.empty()) config.l1_policy = profile->policy;
   config.full_middleware = profile->middleware;
   config.compress_per_request = profile->compress;
+  config.fast_lane = config.fast_lane && profile->fast_lane;
   return {};
 }
 

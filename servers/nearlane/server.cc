@@ -176,8 +176,8 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   if (const auto refused = refuse_open_doors(config)) return *refused;
   auto password = read_secret("--password-file", config.password_file);
   if (password.has_error()) return password.error();
-  auto api_key = read_secret("--api-key-file", config.api_key_file);
-  if (api_key.has_error()) return api_key.error();
+  auto api_keys = read_secrets("--api-key-file", config.api_key_file);
+  if (api_keys.has_error()) return api_keys.error();
   raise_descriptor_limit(config.max_connections + config.max_relays);
 
   const unsigned threads =
@@ -227,10 +227,11 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
           .relay_to = relay_to(*p.tier, config),
           .max_relays = config.max_relays});
   http::RoutesConfig routes{
-      .api_key = std::move(*api_key),
+      .api_keys = std::move(*api_keys),
       .l2_timeout = config.l2_timeout,
       .compress = config.compress_per_request,
       .cors = config.full_middleware,
+      .fast_lane = config.fast_lane,
       .admin = [&sources = *p.sources](http::Route route) { return admin_page(sources, route); },
       .why =
           [&sources = *p.sources](const KeyRef& key, const tier::Explanation& seen) {

@@ -7,6 +7,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include "core/protocol/writer.h"
 #include "servers/http/connection.h"
 #include "servers/http/door.h"
+#include "servers/http/fast_request.h"
 #include "servers/loop/loop_group.h"
 #include "servers/ok/constant_session.h"
 #include "servers/resp/connection.h"
@@ -28,8 +30,22 @@ constexpr int kBadConfiguration = 2;
 
 class ConstantHandler final : public http::Handler {
  public:
-  explicit ConstantHandler(const std::string& body) : body_(body) {}
+  /// `answer` is all of it, `body` its end.
+  ConstantHandler(const std::string& answer, const std::string& body)
+      : answer_(answer), body_(body) {}
 
+  http::FastAnswers answer_fast(std::string_view input, std::string& out, TimePoint) override {
+    http::FastAnswers answers;
+    http::DecodedKey decoded;
+    while (out.size() < http::kFlushBytes) {
+      const auto request = http::scan_fast(input.substr(answers.bytes), decoded);
+      if (!request || request->head) break;
+      out += answer_;
+      answers.bytes += request->size;
+      ++answers.gets;
+    }
+    return answers;
+  }
   bool answer_now(const http::Request& request, http::Response& response, TimePoint) override {
     response.head.result(http::Status::ok);
     response.head.version(request.version());
@@ -42,6 +58,7 @@ class ConstantHandler final : public http::Handler {
   boost::asio::awaitable<void> answer(const http::Request&, http::Response&) override { co_return; }
 
  private:
+  const std::string& answer_;
   const std::string& body_;
 };
 
@@ -66,6 +83,9 @@ int serve(const Settings& settings) {
   const std::string value(settings.bytes, 'x');
   std::string bulk;
   protocol::append_bulk(bulk, value);
+  const std::string answer = fmt::format(
+      "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n{}",
+      value.size(), value);
 
   loop::LoopGroup loops(settings.threads, {});
   const auto resp = open(loops, settings.resp, resp::kRefusal, [&](loop::Loop& home, int socket) {
@@ -75,7 +95,7 @@ int serve(const Settings& settings) {
   });
   const auto http = open(loops, settings.http, http::kRefusal, [&](loop::Loop& home, int socket) {
     return std::make_shared<http::Connection>(
-        home, socket, std::make_unique<ConstantHandler>(value), http::ConnectionLimits{});
+        home, socket, std::make_unique<ConstantHandler>(answer, value), http::ConnectionLimits{});
   });
   for (const auto* bound : {&resp, &http}) {
     if (bound->has_error()) {
