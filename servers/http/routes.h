@@ -14,8 +14,8 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "core/tier/tiered_cache.h"
-#include "servers/http/encoding.h"
 #include "servers/http/messages.h"
+#include "servers/http/representation.h"
 #include "servers/http/stages.h"
 #include "servers/http/target.h"
 #include "servers/loop/door_stats.h"
@@ -48,7 +48,6 @@ struct RoutesConfig {
 struct Plan {
   std::optional<Response> response = {};
   Target target = {};
-  Coding coding = Coding::identity;
   Command command = Command::other;
   loop::AnsweredBy answered_by = loop::AnsweredBy::local;
   loop::Outcome outcome = loop::Outcome::error;
@@ -73,8 +72,9 @@ class Routes {
   [[nodiscard]] static Response page(AdminPage page);
   void plan_read(const Request& request, Plan& plan, TimePoint now) const;
   void plan_write(const Request& request, Plan& plan) const;
-  [[nodiscard]] Response found(const Request& request, const Plan& plan, const Entry& entry,
+  [[nodiscard]] Response found(const Request& request, const Entry& entry,
                                std::string_view x_cache) const;
+  [[nodiscard]] Offer offer(const Entry& entry) const;
   boost::asio::awaitable<void> read(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> remove(Plan& plan) const;
