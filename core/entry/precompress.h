@@ -22,7 +22,7 @@ namespace nearlane {
 
 /// Below this a compressed body is hardly smaller than its headers. Unit: bytes.
 inline constexpr std::size_t kLeastCompressed = 256;
-/// Above this one value would keep a thread for most of a second. Unit: bytes.
+/// Both forms of a larger value would keep a thread for longer than half a second. Unit: bytes.
 inline constexpr std::size_t kMostPrecompressed = std::size_t{8} << 20U;
 /// A form must save at least this part of the value.
 inline constexpr std::size_t kLeastSaving = 10;  // a tenth
