@@ -123,6 +123,13 @@ class Flights {
     std::forward<Drop>(drop)();
   }
 
+  /// Runs `what` in one step, as far as the key's revocations and settlements are concerned.
+  template <class What>
+  void in_one_step(const KeyRef& key, What&& what) {
+    const std::lock_guard lock(shard_of(key.hash).mutex);
+    std::forward<What>(what)();
+  }
+
  private:
   struct alignas(64) Shard {
     std::mutex mutex;

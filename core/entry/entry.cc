@@ -39,6 +39,19 @@ char* append(char* to, std::string_view bytes) noexcept {
   return to + bytes.size();
 }
 
+/// Bytes as they lie in memory, which need not be aligned here.
+template <class Number>
+char* append_number(char* to, const Number& number) noexcept {
+  std::memcpy(to, &number, sizeof number);
+  return to + sizeof number;
+}
+
+/// What stands before an entry's variants.
+struct VariantSizes {
+  std::uint32_t br;
+  std::uint32_t gzip;
+};
+
 }  // namespace
 
 // Free by operator delete alone is right only while there is nothing to destroy.
@@ -97,10 +110,26 @@ EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadl
   to = append(to, value);
   to = append(to, kCrlf);
   entry->prefix_size_ = head.length;
-  if (keep_digest) {
-    const std::uint64_t digest = XXH3_64bits(value.data(), value.size());
-    std::memcpy(to, &digest, sizeof digest);
-  }
+  if (keep_digest) append_number(to, XXH3_64bits(value.data(), value.size()));
+  return EntryPtr::adopt(entry);
+}
+
+EntryPtr Entry::build_with(const Entry& plain, const Variants& variants) {
+  assert(!plain.negative() && !plain.has_variants() && !variants.empty());
+  const std::string_view reply = plain.resp_bulk();
+  const std::size_t payload = reply.size() + sizeof(std::uint64_t) + sizeof(VariantSizes) +
+                              variants.br.size() + variants.gzip.size();
+  Entry* entry =
+      make(plain.key_with(0), plain.value_size_, payload, plain.deadline(), plain.epoch());
+  entry->prefix_size_ = plain.prefix_size_;
+  entry->variants_ = 1;
+  entry->notes_.store(plain.unused() | kConsidered, std::memory_order_relaxed);
+  char* to = append(reinterpret_cast<char*>(entry + 1) + plain.key_size_, reply);
+  to = append_number(to, plain.digest());
+  to = append_number(to, VariantSizes{.br = static_cast<std::uint32_t>(variants.br.size()),
+                                      .gzip = static_cast<std::uint32_t>(variants.gzip.size())});
+  to = append(to, variants.br);
+  append(to, variants.gzip);
   return EntryPtr::adopt(entry);
 }
 
@@ -111,8 +140,19 @@ void Entry::unpin() const noexcept {
   }
 }
 
+std::string_view Entry::variant(Coding coding) const noexcept {
+  if (!has_variants()) return {};
+  const std::string_view reply = resp_bulk();
+  const char* from = reply.data() + reply.size() + sizeof(std::uint64_t);
+  VariantSizes sizes{};
+  std::memcpy(&sizes, from, sizeof sizes);
+  from += sizeof sizes;
+  return coding == Coding::br ? std::string_view(from, sizes.br)
+                              : std::string_view(from + sizes.br, sizes.gzip);
+}
+
 std::uint64_t Entry::digest() const noexcept {
-  if (value_size_ < kDigestKept) return XXH3_64bits(value().data(), value_size_);
+  if (!keeps_digest()) return XXH3_64bits(value().data(), value_size_);
   std::uint64_t digest = 0;
   std::memcpy(&digest, resp_bulk().data() + resp_bulk().size(), sizeof digest);
   return digest;
@@ -124,8 +164,10 @@ std::size_t Entry::charge() const noexcept {
   return malloc_usable_size(const_cast<Entry*>(this)) + sizeof(std::size_t);
 #else
   constexpr std::size_t kGrain = 16;  // every allocator we know rounds to 16 bytes at least
-  const std::size_t size = sizeof(Entry) + key_size_ + prefix_size_ + std::size_t{value_size_} +
-                           kCrlf.size() + sizeof(std::uint64_t);
+  std::size_t size = sizeof(Entry) + key_size_ + prefix_size_ + std::size_t{value_size_} +
+                     kCrlf.size() + sizeof(std::uint64_t);
+  if (has_variants())
+    size += sizeof(VariantSizes) + variant(Coding::br).size() + variant(Coding::gzip).size();
   return (size + sizeof(std::size_t) + kGrain - 1) / kGrain * kGrain;
 #endif
 }

@@ -3,6 +3,12 @@
 //
 // One allocation holds header, key name and payload. The payload is kept as the RESP reply that a
 // GET needs ("$5\r\nhello\r\n"), so a hit copies one run of bytes; value() is the middle of it.
+// Behind it an entry may have br and gzip forms of the value, which are born with it: whoever makes them
+// later builds another entry, so that value, forms and digest change as one.
+//
+//   header | name | $<size>\r\n value \r\n | digest | size of br, of gzip | br | gzip
+//                                           '------' from kDigestKept on, and before variants
+//
 // Deadline and epoch are atomic header fields: a touch or a confirmation changes them in place and
 // copies nothing. Two more belong to the map that holds the entry: its cell, and the mark in which the
 // map's policy notes uses, so that a hit writes, if anything, a line that it has read anyway. The last one
@@ -26,6 +32,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -37,6 +44,17 @@ namespace nearlane {
 /// Number of a lane's connection, in which a value was read (core/cohere/lane_view.h). It wraps after
 /// four thousand million lost connections, by when no entry of so long ago can be left.
 using Epoch = std::uint32_t;
+
+/// A content coding of HTTP; identity is the value as it is.
+enum class Coding : std::uint8_t { identity, gzip, br };
+
+/// Forms of a value, made by core/entry/precompress.h; empty: there is none.
+struct Variants {
+  std::string gzip = {};
+  std::string br = {};
+
+  [[nodiscard]] bool empty() const noexcept { return gzip.empty() && br.empty(); }
+};
 
 class Entry;
 
@@ -77,6 +95,9 @@ class Entry {
   /// A new entry. Precondition: key.name at most kMaxKeyBytes, value under 4 GiB.
   [[nodiscard]] static EntryPtr build(const KeyRef& key, std::string_view value, TimePoint deadline,
                                       Epoch epoch);
+  /// `plain` again, with these forms of its value; deadline, epoch and unused are as they are now. Precondition: it
+  /// has no variants yet, and one at least is given.
+  [[nodiscard]] static EntryPtr build_with(const Entry& plain, const Variants& variants);
   /// A negative entry: L2 has no such key. It has no value, digest or reply.
   [[nodiscard]] static EntryPtr build_negative(const KeyRef& key, TimePoint deadline, Epoch epoch);
 
@@ -103,8 +124,13 @@ class Entry {
     if (negative()) return {};
     return {bytes() + key_size_, prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
   }
+  /// The value in this coding; empty where the entry has no such form.
+  [[nodiscard]] std::string_view form(Coding coding) const noexcept {
+    return coding == Coding::identity ? value() : variant(coding);
+  }
+  [[nodiscard]] bool has_variants() const noexcept { return variants_ != 0; }
   /// XXH3 of the value: the same on every instance, hence a strong validator. Kept with values of
-  /// kDigestKept bytes and more; of smaller ones it is made when asked for.
+  /// kDigestKept bytes and more, and with variants; of smaller ones it is made when asked for.
   [[nodiscard]] std::uint64_t digest() const noexcept;
 
   [[nodiscard]] TimePoint deadline() const noexcept {
@@ -119,11 +145,25 @@ class Entry {
 
   /// How often the value was fetched in the background since it was last used; 0: it was used, or asked for.
   [[nodiscard]] std::uint8_t unused() const noexcept {
-    return unused_.load(std::memory_order_relaxed);
+    return notes_.load(std::memory_order_relaxed) & kUnused;
   }
+  /// Precondition: at most kMostUnused.
   void set_unused(std::uint8_t times) const noexcept {
-    unused_.store(times, std::memory_order_relaxed);
+    const unsigned considered = notes_.load(std::memory_order_relaxed) & kConsidered;
+    notes_.store(static_cast<std::uint8_t>(considered | times), std::memory_order_relaxed);
   }
+  static constexpr std::uint8_t kMostUnused = 127;
+
+  /// Whether somebody has decided already if there are to be variants, so that nobody need ask again.
+  [[nodiscard]] bool considered() const noexcept {
+    return (notes_.load(std::memory_order_relaxed) & kConsidered) != 0;
+  }
+  /// True: the caller is who decides. Two may hear so in a race with set_unused(); variants are put once all the same.
+  [[nodiscard]] bool consider() const noexcept {
+    return (notes_.fetch_or(kConsidered, std::memory_order_relaxed) & kConsidered) == 0;
+  }
+  /// Somebody else may decide.
+  void reconsider() const noexcept { notes_.fetch_and(kUnused, std::memory_order_relaxed); }
 
   // For the map that holds the entry; an entry is in one map at most.
 
@@ -148,11 +188,18 @@ class Entry {
  private:
   friend class EntryPtr;
   static constexpr std::string_view kCrlf = "\r\n";
+  // Of notes_.
+  static constexpr std::uint8_t kConsidered = 0x80;
+  static constexpr std::uint8_t kUnused = kMostUnused;
   Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoch epoch) noexcept;
   /// A header, and behind it the name and room for `payload` bytes.
   static Entry* make(const KeyRef& key, std::size_t value_size, std::size_t payload,
                      TimePoint deadline, Epoch epoch);
   void unpin() const noexcept;
+  [[nodiscard]] std::string_view variant(Coding coding) const noexcept;
+  [[nodiscard]] bool keeps_digest() const noexcept {
+    return value_size_ >= kDigestKept || has_variants();
+  }
   [[nodiscard]] const char* bytes() const noexcept {
     return reinterpret_cast<const char*>(this + 1);
   }
@@ -181,10 +228,11 @@ class Entry {
   mutable std::atomic<std::uint32_t> cell_{0};
   std::uint32_t value_size_;
   std::uint32_t key_size_ : 17;         // up to 64 KiB
-  std::uint32_t prefix_size_ : 14 = 0;  // length of "$<size>\r\n"
+  std::uint32_t prefix_size_ : 13 = 0;  // length of "$<size>\r\n"
   std::uint32_t negative_ : 1 = 0;
-  std::uint8_t db_;  // below kDatabases
-  mutable std::atomic<std::uint8_t> unused_{0};
+  std::uint32_t variants_ : 1 = 0;
+  std::uint8_t db_;                             // below kDatabases
+  mutable std::atomic<std::uint8_t> notes_{0};  // kUnused and kConsidered
   mutable std::atomic<std::uint16_t> mark_{0};
 };
 

@@ -83,6 +83,50 @@ TEST(Entry, ChargeCoversHeaderKeyPayloadAndLittleMore) {
   }
 }
 
+TEST(Entry, VariantsAreBornWithIt) {
+  for (const std::size_t size : {std::size_t{256}, kDigestKept, std::size_t{70'000}}) {
+    const auto plain = make("twelve bytes", std::string(size, 'v'));
+    EXPECT_FALSE(plain->has_variants());
+    EXPECT_EQ(plain->form(Coding::br), "");
+    EXPECT_EQ(plain->form(Coding::gzip), "");
+    plain->set_deadline(TimePoint(Duration(5)));
+    plain->set_epoch(9);
+    plain->set_unused(Entry::kMostUnused);
+    for (const Variants& variants : {Variants{.gzip = "as gzip", .br = std::string(100, 'b')},
+                                     Variants{.gzip = "as gzip"}, Variants{.br = "as br"}}) {
+      const auto entry = Entry::build_with(*plain, variants);
+      EXPECT_TRUE(entry->is(KeyRef(3, "twelve bytes")));
+      EXPECT_TRUE(entry->has_variants());
+      EXPECT_EQ(entry->form(Coding::br), variants.br);
+      EXPECT_EQ(entry->form(Coding::gzip), variants.gzip);
+      EXPECT_EQ(entry->form(Coding::identity), plain->value());
+      EXPECT_EQ(entry->resp_bulk(), plain->resp_bulk());
+      EXPECT_EQ(entry->digest(), plain->digest());
+      EXPECT_EQ(entry->deadline(), TimePoint(Duration(5)));
+      EXPECT_EQ(entry->epoch(), 9U);
+      EXPECT_EQ(entry->unused(), Entry::kMostUnused);
+      EXPECT_TRUE(entry->considered());
+      const std::size_t needed = sizeof(Entry) + 12 + entry->resp_bulk().size() +
+                                 variants.br.size() + variants.gzip.size();
+      EXPECT_GE(entry->charge(), needed);
+      EXPECT_LE(entry->charge(), needed + needed / 20 + 48);
+    }
+  }
+}
+
+TEST(Entry, OneOfThoseWhoConsiderVariantsDecides) {
+  const auto entry = make("k", "v");
+  entry->set_unused(3);
+  EXPECT_FALSE(entry->considered());
+  EXPECT_TRUE(entry->consider());
+  EXPECT_FALSE(entry->consider());
+  EXPECT_EQ(entry->unused(), 3);
+  entry->set_unused(0);
+  EXPECT_TRUE(entry->considered()) << "what was noted of uses is another matter";
+  entry->reconsider();
+  EXPECT_TRUE(entry->consider());
+}
+
 TEST(EntryPtr, CopiesPinAndTheLastOneFrees) {
   EntryPtr copy;
   {

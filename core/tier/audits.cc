@@ -182,6 +182,8 @@ void TieredCache::Impl::explain(const KeyRef& key, TimePoint deadline,
   if (entry) {
     seen.copy = {.negative = entry->negative(),
                  .bytes = entry->value().size(),
+                 .br_bytes = entry->form(Coding::br).size(),
+                 .gzip_bytes = entry->form(Coding::gzip).size(),
                  .epoch = entry->epoch(),
                  .deadline = entry->deadline()};
   }

@@ -67,18 +67,17 @@ void Fetch::settle(const Answer& answer) noexcept {
     if (entry_) entry_->set_unused(unused);
     tier_.queue_.charge(answer.reply.text.size());
   }
-  bool installed = false;
   auto joined = tier_.flights_.settle(flight, [&](bool revoked) {
     if (revoked) {
       Counts::add(Count::fills_revoked);
     } else if (decision.action == Decision::Action::install) {
-      installed = true;
+      installed_ = true;
       tier_.l1_->put(entry_);
     } else if (decision.action == Decision::Action::erase) {
       tier_.l1_->erase(key);
     }
   });
-  if (!answer.error) tier_.note(installed ? Event::fill : Event::fill_dropped, key, answer.epoch);
+  if (!answer.error) tier_.note(installed_ ? Event::fill : Event::fill_dropped, key, answer.epoch);
   for (auto& waiter : joined) waiters.push_back(std::move(waiter));
   // GET found the key and PTTL did not: it was PTTL that ended it. What PTTL will find after nobody waits
   // for it any more, nobody will say.
@@ -94,6 +93,7 @@ void Fetch::finish(Answer answer) noexcept {
     if (result) Counts::add(result->entry ? Count::l2_hits : Count::l2_misses);
     waiter(result);
   }
+  if (installed_) tier_.want_forms(*entry_, rules_, false);
 }
 
 void Store::settle(const Answer& answer) noexcept {
@@ -106,17 +106,16 @@ void Store::settle(const Answer& answer) noexcept {
     command.value->set_deadline(decision.deadline);
     command.value->set_epoch(answer.epoch);
   }
-  bool installed = false;
   tier_.flights_.settle(flight, [&](bool revoked) {
     if (decision.action == Decision::Action::leave) return;
     if (decision.action == Decision::Action::install && !revoked) {
-      installed = true;
+      installed_ = true;
       tier_.l1_->put(command.value);
     } else {
       tier_.l1_->erase(command.key.ref());
     }
   });
-  tier_.note(installed ? Event::write : Event::write_dropped, command.key.ref(), answer.epoch);
+  tier_.note(installed_ ? Event::write : Event::write_dropped, command.key.ref(), answer.epoch);
   if (answer.error) tier_.forget_after(*answer.error, command.key.ref());
 }
 
@@ -124,6 +123,7 @@ void Store::finish(Answer answer) noexcept {
   if (auto error = error_of(answer)) return done_(*error);
   if (new_here && answer.reply.is_ok()) tier_.hint_at(command.key.ref());
   done_(StoreOutcome{.stored = answer.reply.is_ok(), .existed = answer.existed});
+  if (installed_) tier_.want_forms(*command.value, rules_, asks_forms);
 }
 
 void Touch::settle(const Answer& answer) noexcept {

@@ -69,6 +69,7 @@ class Fetch final : public Guarded {
 
   const KeyRules& rules_;
   EntryPtr entry_;
+  bool installed_ = false;
 };
 
 /// Renews a lapsed lease, then looks again.
@@ -98,6 +99,7 @@ class Store final : public Guarded {
   void settle(const cohere::Answer& answer) noexcept override;
 
   Flights::Flight flight;
+  bool asks_forms = false;
   bool new_here = false;  // L1 knew nothing of the key, so the others are told of it
 
  private:
@@ -105,6 +107,7 @@ class Store final : public Guarded {
 
   const KeyRules& rules_;
   TieredCache::SetHandler done_;
+  bool installed_ = false;
 };
 
 /// EXPIRE and its kin: L1 keeps its copy and moves the deadline.

@@ -30,7 +30,9 @@ struct Explanation {
   };
   struct Copy {
     bool negative = false;
-    std::size_t bytes = 0;  // of the value
+    std::size_t bytes = 0;     // of the value
+    std::size_t br_bytes = 0;  // of its forms; 0: there is none
+    std::size_t gzip_bytes = 0;
     Epoch epoch = 0;
     TimePoint deadline{};
   };

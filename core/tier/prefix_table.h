@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,13 @@
 #include "core/base/clock.h"
 
 namespace nearlane::tier {
+
+/// Whose values L1 keeps smaller forms of, for HTTP.
+enum class Precompress : std::uint8_t {
+  off,
+  asked,  // those that were written or read by somebody who may ask for such a form
+  always,
+};
 
 /// What may be said of a set of keys.
 struct KeyRules {
@@ -40,6 +48,9 @@ struct KeyRules {
   bool refresh = false;
   /// Who stores a key that it had no copy of tells the other instances, and they read it in the background.
   bool prefetch = false;
+  Precompress precompress = Precompress::off;
+  /// Never compressed: beside bytes that a stranger can choose, the size of a compressed secret tells what it is.
+  bool secret = false;
 };
 
 struct Prefix {

@@ -32,6 +32,7 @@ TieredCache::~TieredCache() = default;
 
 void TieredCache::start() { impl_->l2_->start(*impl_); }
 void TieredCache::stop() noexcept {
+  impl_->precompress_queue_.stop();
   impl_->l2_->stop();
   impl_->auditor_.stop();
 }
@@ -61,6 +62,14 @@ void TieredCache::find_batch(std::span<const KeyRef> keys, std::span<const Entry
   }
   Counts::add(Count::l1_hits, hits);
   Counts::add(Count::l1_misses, count - hits);
+}
+
+void TieredCache::want_forms(const Entry& entry) noexcept {
+  if (entry.considered()) return;
+  impl_->want_forms(entry, impl_->prefixes_.of(entry.key_with(0).name), true);
+}
+bool TieredCache::may_compress(std::string_view name) const noexcept {
+  return !impl_->prefixes_.of(name).secret;
 }
 
 void TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
@@ -96,6 +105,7 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
   if (options.condition == Condition::if_absent) command.args.emplace_back("NX");
   if (options.condition == Condition::if_present) command.args.emplace_back("XX");
   auto call = std::make_unique<Store>(*impl_, rules, std::move(command), std::move(done));
+  call->asks_forms = options.asks_forms;
   call->new_here = rules.prefetch && rules.l1 && impl_->is_new_here(key);
   impl_->flights_.begin(call->flight, impl_->config_.now());
   impl_->send(std::move(call));
@@ -211,6 +221,10 @@ std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {
   return cohere::lane_of(key.hash, impl_->lanes_.size());
 }
 std::size_t TieredCache::refreshing() const noexcept { return impl_->queue_.waiting(); }
+std::size_t TieredCache::precompressing() const noexcept {
+  return impl_->precompress_queue_.waiting();
+}
+bool TieredCache::precompress_once() { return impl_->precompress_queue_.work_once(); }
 bool TieredCache::lease_lapsed(const KeyRef& key, TimePoint now) const noexcept {
   return now >= impl_->lane(key.hash).lease_until();
 }

@@ -38,6 +38,7 @@
 #include "core/l2/l2_backend.h"
 #include "core/protocol/reply.h"
 #include "core/tier/explanation.h"
+#include "core/tier/precompress_queue.h"
 #include "core/tier/prefix_table.h"
 #include "core/tier/refresh_queue.h"
 
@@ -69,6 +70,7 @@ struct StoreOptions {
   Expiry expiry = {};
   Condition condition = Condition::always;
   bool ask_existed = false;  // costs one more small command in the transaction
+  bool asks_forms = false;   // whoever reads it may ask for a compressed form (Precompress::asked)
 };
 
 struct StoreOutcome {
@@ -117,6 +119,11 @@ enum class Count : std::uint8_t {
   hints_sent,
   hints_heard,
   refused,  // calls that the breaker kept from L2
+  // Precompression, by how it ended.
+  precompressed,
+  precompress_useless,  // no form is small enough to be worth its room
+  precompress_late,     // the value was changed or dropped meanwhile
+  precompress_dropped,  // the queue was full
   count,
 };
 using Counts = ThreadCounters<Count>;
@@ -139,6 +146,7 @@ struct TierConfig {
   Duration l1_ttl = KeyRules{}.l1_ttl;
   Duration negative_ttl = KeyRules{}.negative_ttl;
   Duration max_stale = KeyRules{}.max_stale;
+  Precompress precompress = KeyRules{}.precompress;
   std::vector<Prefix> prefixes = {};
   Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
   std::function<TimePoint()> now = Clock::now;      // what a simulation replaces
@@ -158,6 +166,7 @@ struct TierConfig {
   /// A copy that was fetched in the background so often without being used is let go when it changes again.
   std::uint8_t most_unused = 3;
   Duration refresh_timeout = std::chrono::milliseconds(500);  // of one read in the background
+  PrecompressLimits precompression = {};
 };
 
 class TieredCache {
@@ -179,6 +188,14 @@ class TieredCache {
   [[nodiscard]] const Entry* find(const KeyRef& key, TimePoint now) noexcept;
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out,
                   TimePoint now) noexcept;
+
+  /// An entry was served to somebody who may ask for a compressed form. Where the key's rules want such forms
+  /// (KeyRules::precompress) and nobody has asked for this entry's before, they are made in the background and the
+  /// entry is put again with them. The entry is pinned, or the caller under an epoch::Guard. Cost: one load, but for
+  /// the first time.
+  void want_forms(const Entry& entry) noexcept;
+  /// Whether the key's value may be compressed at all (KeyRules::secret).
+  [[nodiscard]] bool may_compress(std::string_view name) const noexcept;
 
   /// After find() said null, or instead of it. Does not count a hit or miss of L1 again.
   void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
@@ -224,6 +241,10 @@ class TieredCache {
   [[nodiscard]] std::size_t lanes() const noexcept;
   /// Keys that wait to be read in the background.
   [[nodiscard]] std::size_t refreshing() const noexcept;
+  /// Entries that wait to be compressed.
+  [[nodiscard]] std::size_t precompressing() const noexcept;
+  /// Compresses one of them, where no thread does (PrecompressLimits); false: none waits.
+  bool precompress_once();
   /// Whether the lease of the key's lane has run out, so that a hit would have to be confirmed.
   [[nodiscard]] bool lease_lapsed(const KeyRef& key, TimePoint now) const noexcept;
 

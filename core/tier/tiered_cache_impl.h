@@ -38,7 +38,8 @@ class TieredCache::Impl final : public cohere::Listener {
       : config_(std::move(config)),
         prefixes_({.l1_ttl = config_.l1_ttl,
                    .negative_ttl = config_.negative_ttl,
-                   .max_stale = config_.max_stale},
+                   .max_stale = config_.max_stale,
+                   .precompress = config_.precompress},
                   config_.prefixes),
         l1_(std::move(l1)),
         l2_(std::move(l2)),
@@ -47,7 +48,9 @@ class TieredCache::Impl final : public cohere::Listener {
         auditor_(audit_config(config_, *l2_)),
         recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
         epochs_(lanes_.size()),
-        audited_hits_(hits()) {
+        audited_hits_(hits()),
+        precompress_queue_(config_.precompression,
+                           [this](const Entry& entry) { put_forms(entry); }) {
     for (std::size_t i = 0; i < lanes_.size(); ++i) epochs_[i] = lanes_[i].epoch();
     refilled_ = epochs_;
   }
@@ -195,6 +198,13 @@ class TieredCache::Impl final : public cohere::Listener {
   /// A step of it; false: the last one.
   bool find_disowned(l1::WalkPlace& from);
 
+  // Compressed forms of what L1 holds: precompress.cc.
+
+  /// `asked`: by somebody who may ask for a compressed form.
+  void want_forms(const Entry& entry, const KeyRules& rules, bool asked) noexcept;
+  /// Makes them and puts them, if the entry is still there; on a thread of the queue's.
+  void put_forms(const Entry& entry);
+
   // The auditor and the flight recorder: audits.cc.
 
   /// The auditor's next questions; by one thread.
@@ -241,6 +251,9 @@ class TieredCache::Impl final : public cohere::Listener {
   // audit()'s own.
   std::vector<Epoch> epochs_;  // of the lanes, when they were last looked at
   std::uint64_t audited_hits_;
+
+ public:
+  PrecompressQueue precompress_queue_;  // last: its threads use all of the above
 };
 
 }  // namespace nearlane::tier

@@ -104,7 +104,8 @@ std::string nearlane(const Sources& sources) {
       "l2_lanes_up:{}\r\nl2_hits:{}\r\nl2_misses:{}\r\nl2_errors:{}\r\nfills:{}\r\nfills_coalesced:"
       "{}\r\n"
       "fills_revoked:{}\r\nconfirmations:{}\r\ninvalidations:{}\r\nwrites:{}\r\n"
-      "touches_coalesced:{}\r\nrefreshes:{}\r\nprefetches:{}\r\nrefills:{}\r\n",
+      "touches_coalesced:{}\r\nrefreshes:{}\r\nprefetches:{}\r\nrefills:{}\r\nprecompressed:{}\r\n"
+      "precompress_useless:{}\r\nprecompress_late:{}\r\nprecompress_dropped:{}\r\n",
       sources.version, sources.profile, coherence.mode, coherence.bound.count(),
       sources.tier.l1_name(), sources.tier.l1_policy(), sources.tier.l1_stats().entries,
       sum(Count::l1_hits), sum(Count::l1_misses), sources.tier.l2_name(), health.ready ? 1 : 0,
@@ -112,7 +113,8 @@ std::string nearlane(const Sources& sources) {
       sum(Count::fills), sum(Count::fills_coalesced), sum(Count::fills_revoked),
       sum(Count::confirmations), sum(Count::invalidations), sum(Count::writes),
       sum(Count::touches_coalesced), sum(Count::refreshes), sum(Count::prefetches),
-      sum(Count::refills));
+      sum(Count::refills), sum(Count::precompressed), sum(Count::precompress_useless),
+      sum(Count::precompress_late), sum(Count::precompress_dropped));
 }
 
 struct Section {

@@ -182,6 +182,14 @@ void add_tiers(Page& page, const Sources& sources) {
       .add({}, sum(Count::refreshes_dropped));
   page.gauge("nearlane_background_fills_waiting", "Keys that wait to be fetched so")
       .add({}, sources.tier.refreshing());
+  page.counter("nearlane_precompressions_total",
+               "Values compressed behind their writers, or not, by how that ended")
+      .add({{"outcome", "put"}}, sum(Count::precompressed))
+      .add({{"outcome", "useless"}}, sum(Count::precompress_useless))
+      .add({{"outcome", "late"}}, sum(Count::precompress_late))
+      .add({{"outcome", "dropped"}}, sum(Count::precompress_dropped));
+  page.gauge("nearlane_precompressions_waiting", "Values that wait to be compressed")
+      .add({}, sources.tier.precompressing());
   page.counter("nearlane_hints_total", "Hints between instances")
       .add({{"way", "sent"}}, sum(Count::hints_sent))
       .add({{"way", "heard"}}, sum(Count::hints_heard));

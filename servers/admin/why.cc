@@ -72,10 +72,10 @@ std::string why_page(const Sources& sources, const KeyRef& key, const tier::Expl
   const Coherence coherence = coherence_in_force(sources);
   json copy;
   if (seen.copy) {
-    copy = {{"negative", seen.copy->negative},
-            {"bytes", seen.copy->bytes},
-            {"epoch", seen.copy->epoch},
-            {"deadline_ms", ms_until(seen.copy->deadline, seen.at)}};
+    copy = {
+        {"negative", seen.copy->negative}, {"bytes", seen.copy->bytes},
+        {"br_bytes", seen.copy->br_bytes}, {"gzip_bytes", seen.copy->gzip_bytes},
+        {"epoch", seen.copy->epoch},       {"deadline_ms", ms_until(seen.copy->deadline, seen.at)}};
   }
   json events = json::array();
   const auto shown = std::span(seen.events).last(std::min(seen.events.size(), kMostEvents));
@@ -110,7 +110,8 @@ std::string why_page(const Sources& sources, const KeyRef& key, const tier::Expl
         {"max_stale_ms", ms_or_none(seen.rules.max_stale)},
         {"touch_coalescing", seen.rules.touch_coalescing},
         {"refresh", seen.rules.refresh},
-        {"prefetch", seen.rules.prefetch}}},
+        {"prefetch", seen.rules.prefetch},
+        {"secret", seen.rules.secret}}},
       {"coherence", {{"mode", coherence.mode}, {"bound_ms", coherence.bound.count()}}},
       {"audited", seen.sampled},
       {"last_ms_ago",

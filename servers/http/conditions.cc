@@ -1,6 +1,6 @@
 #include "servers/http/conditions.h"
 
-#include <fmt/format.h>
+#include <algorithm>
 
 namespace nearlane::http {
 
@@ -14,9 +14,18 @@ std::string_view trim(std::string_view text) {
 
 }  // namespace
 
-std::string entity_tag(std::uint64_t digest, std::string_view encoding) {
-  return encoding.empty() ? fmt::format("\"{:016x}\"", digest)
-                          : fmt::format("\"{:016x}-{}\"", digest, encoding);
+EntityTag::EntityTag(std::uint64_t digest, std::string_view encoding) noexcept {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  char* end = text_.data();
+  *end++ = '"';
+  for (std::size_t i = kDigits; i-- > 0; digest >>= 4U) end[i] = kHex[digest & 15U];
+  end += kDigits;
+  if (!encoding.empty()) {
+    *end++ = '-';
+    end = std::copy(encoding.begin(), encoding.end(), end);
+  }
+  *end++ = '"';
+  size_ = static_cast<std::size_t>(end - text_.data());
 }
 
 bool is_star(std::string_view list) { return trim(list) == "*"; }

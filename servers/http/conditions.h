@@ -4,15 +4,28 @@
 // Source:    RFC 9110 sections 8.8.3, 13.1.1 and 13.1.2.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 namespace nearlane::http {
 
 /// The strong entity tag of a value with this digest, in this encoding (empty: as it is):
 /// "\"0123456789abcdef-br\"".
-[[nodiscard]] std::string entity_tag(std::uint64_t digest, std::string_view encoding);
+class EntityTag {
+ public:
+  /// Precondition: `encoding` is the name of one that we know.
+  EntityTag(std::uint64_t digest, std::string_view encoding) noexcept;
+  [[nodiscard]] std::string_view text() const noexcept { return {text_.data(), size_}; }
+  /// The digest's part of it.
+  static constexpr std::size_t kDigits = 16;
+  [[nodiscard]] std::string_view digits() const noexcept { return text().substr(1, kDigits); }
+
+ private:
+  std::array<char, 24> text_;
+  std::size_t size_ = 0;
+};
 
 /// Whether a list of entity tags holds `tag`, compared weakly as If-None-Match asks; "*" holds
 /// every tag. What is not a list of tags holds none.

@@ -6,8 +6,8 @@ namespace nearlane::http {
 namespace {
 
 TEST(Conditions, TagsDifferByEncoding) {
-  EXPECT_EQ(entity_tag(0x1f, ""), "\"000000000000001f\"");
-  EXPECT_EQ(entity_tag(0x1f, "br"), "\"000000000000001f-br\"");
+  EXPECT_EQ(EntityTag(0x1f, "").text(), "\"000000000000001f\"");
+  EXPECT_EQ(EntityTag(0x1f, "br").text(), "\"000000000000001f-br\"");
 }
 
 TEST(Conditions, FindsATagInAList) {

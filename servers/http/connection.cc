@@ -75,8 +75,8 @@ void Connection::allow(std::chrono::seconds base, std::uint64_t bytes) {
 net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
   bool goes_on = true;
   while (goes_on) {
-    if (const EntryPtr large = me->answer_fast()) {
-      goes_on = co_await me->send_behind(large->value());
+    if (const PinnedBody large = me->answer_fast()) {
+      goes_on = co_await me->send_behind(large.bytes());
     } else if (me->out_.size() >= kFlushBytes) {
       goes_on = co_await me->flush();
     } else if (me->buffer_.size() > 0) {
@@ -89,7 +89,7 @@ net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
 }
 
 /// Answers by the fast lane what it takes of the buffer; the last value, where it is yet to be sent.
-EntryPtr Connection::answer_fast() {
+PinnedBody Connection::answer_fast() {
   if (draining_ || buffer_.size() == 0) return {};
   const auto received = buffer_.data();
   FastAnswers answers = handler_->answer_fast(

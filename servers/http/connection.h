@@ -73,7 +73,7 @@ class Connection final : public loop::Connection {
   using Parser = beast_http::request_parser<beast_http::string_body>;
 
   static boost::asio::awaitable<void> serve(std::shared_ptr<Connection> me);
-  EntryPtr answer_fast();
+  PinnedBody answer_fast();
   boost::asio::awaitable<bool> answer_one();
   boost::asio::awaitable<bool> await_request();
   boost::asio::awaitable<bool> read_request(Parser& parser);

@@ -1,20 +1,13 @@
 #include "servers/http/encoding.h"
 
-#include <limits>
-
-#include <brotli/encode.h>
-#include <zlib.h>
+#include <algorithm>
 
 namespace nearlane::http {
 
 namespace {
 
-/// What servers use for bodies made while a client waits.
-constexpr int kBrotliQuality = 4;
-constexpr int kGzipLevel = 6;
-constexpr int kGzipWindow = 15 + 16;  // zlib's way to ask for a gzip header
-
 constexpr int kUnsaid = -1;
+constexpr int kLeastWeight = 1;  // q=0.001
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -59,15 +52,14 @@ std::string_view name_of(Coding coding) noexcept {
     case Coding::br:
       return "br";
     case Coding::identity:
-    case Coding::none:
       break;
   }
   return "";
 }
 
-Coding choose_coding(std::optional<std::string_view> accept, bool may_compress) {
+Weights parse_accept_encoding(std::optional<std::string_view> accept) {
   // No header: anything may be sent, and identity surprises nobody.
-  if (!accept) return Coding::identity;
+  if (!accept) return {};
   int identity = kUnsaid;
   int gzip = kUnsaid;
   int br = kUnsaid;
@@ -88,44 +80,19 @@ Coding choose_coding(std::optional<std::string_view> accept, bool may_compress) 
   }
   if (gzip == kUnsaid) gzip = others;
   if (br == kUnsaid) br = others;
-  // Identity is accepted unless it, or everything unsaid, is refused.
-  const bool plain = identity != 0 && (identity != kUnsaid || others != 0);
-  if (may_compress) {
-    if (br > 0 && br >= gzip && br >= identity) return Coding::br;
-    if (gzip > 0 && gzip >= identity) return Coding::gzip;
-  }
-  return plain ? Coding::identity : Coding::none;
+  // Identity is accepted unless it, or everything unsaid, is refused; but whoever named another coding and not this
+  // one prefers that.
+  if (identity == kUnsaid) identity = others == 0 ? 0 : kLeastWeight;
+  return {.identity = identity, .gzip = std::max(gzip, 0), .br = std::max(br, 0)};
 }
 
-std::optional<std::string> compress(std::string_view value, Coding coding) {
-  if (coding == Coding::br) {
-    std::string out(BrotliEncoderMaxCompressedSize(value.size()), '\0');
-    std::size_t size = out.size();
-    if (size == 0 ||
-        BrotliEncoderCompress(kBrotliQuality, BROTLI_DEFAULT_WINDOW, BROTLI_MODE_GENERIC,
-                              value.size(), reinterpret_cast<const uint8_t*>(value.data()), &size,
-                              reinterpret_cast<uint8_t*>(out.data())) != BROTLI_TRUE) {
-      return std::nullopt;
-    }
-    out.resize(size);
-    return out;
-  }
-  if (coding != Coding::gzip || value.size() > std::numeric_limits<uInt>::max())
-    return std::nullopt;
-  z_stream stream{};
-  if (deflateInit2(&stream, kGzipLevel, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-    return std::nullopt;
-  }
-  std::string out(deflateBound(&stream, value.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(value.data()));
-  stream.avail_in = static_cast<uInt>(value.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  const bool done = deflate(&stream, Z_FINISH) == Z_STREAM_END;
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  if (!done) return std::nullopt;
-  return out;
+std::optional<Coding> choose_coding(const Weights& weights, const Offer& offer) {
+  const int gzip = offer.gzip ? weights.gzip : 0;
+  const int br = offer.br ? weights.br : 0;
+  if (br > 0 && br >= gzip && br >= weights.identity) return Coding::br;
+  if (gzip > 0 && gzip >= weights.identity) return Coding::gzip;
+  if (weights.identity > 0) return Coding::identity;
+  return std::nullopt;
 }
 
 }  // namespace nearlane::http

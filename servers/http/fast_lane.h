@@ -23,6 +23,15 @@
 
 namespace nearlane::http {
 
+/// A body that is sent from where it lies.
+struct PinnedBody {
+  EntryPtr entry = {};
+  Coding coding = Coding::identity;
+
+  explicit operator bool() const noexcept { return static_cast<bool>(entry); }
+  [[nodiscard]] std::string_view bytes() const noexcept { return entry->form(coding); }
+};
+
 /// What became of the front of a receive buffer.
 struct FastAnswers {
   std::size_t bytes = 0;  // of the requests that are answered
@@ -32,7 +41,7 @@ struct FastAnswers {
   /// Asking again would count twice.
   std::optional<EntryPtr> looked_up = {};
   /// The body of the last answer, where it is too large to be copied: to be sent behind `out`.
-  EntryPtr body = {};
+  PinnedBody body = {};
 };
 
 class FastLane {

@@ -30,11 +30,12 @@ inline constexpr std::size_t kFlushBytes = std::size_t{64} * 1024;
 
 struct Response {
   beast_http::response<beast_http::empty_body> head;
-  EntryPtr entry = {};  // the body is its value, else the text
+  EntryPtr entry = {};  // the body is this form of its value, else the text
+  Coding coding = Coding::identity;
   std::string text = {};
 
   [[nodiscard]] std::string_view body() const noexcept {
-    return entry ? entry->value() : std::string_view(text);
+    return entry ? entry->form(coding) : std::string_view(text);
   }
 };
 

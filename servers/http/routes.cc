@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "core/base/epoch.h"
+#include "core/entry/precompress.h"
 #include "servers/http/conditions.h"
 #include "servers/http/http_date.h"
 #include "servers/http/problem.h"
@@ -21,9 +22,6 @@ using loop::Outcome;
 namespace net = boost::asio;
 
 namespace {
-
-/// Below this a compressed body is hardly smaller than its headers.
-constexpr std::size_t kCompressBytes = 256;
 
 /// Waits for a call of TieredCache on the coroutine's own executor, whichever thread answers.
 /// `start` must capture nothing that has a destructor: g++ 12 destroys a co_await's temporaries
@@ -113,7 +111,6 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
   } else if (route == Route::unknown) {
     plan.response = problem(Status::not_found, "there is nothing under this path");
   } else if (route == Route::entry || route == Route::touch) {
-    plan.coding = choose_coding(field(request, Field::accept_encoding), config_.compress);
     switch (request.method()) {
       case beast_http::verb::get:
       case beast_http::verb::head:
@@ -157,7 +154,7 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
   const epoch::Guard guard;
   const Entry* entry = looked_up ? looked_up->get() : tier_.find(KeyRef(db_, plan.target.key), now);
   if (entry == nullptr) return;
-  plan.response = found(request, plan, *entry, "L1");
+  plan.response = found(request, *entry, "L1");
   plan.answered_by = AnsweredBy::l1;
   plan.outcome = Outcome::hit;
 }
@@ -212,35 +209,47 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
   }
 }
 
-Response Routes::found(const Request& request, const Plan& plan, const Entry& entry,
-                       std::string_view x_cache) const {
-  if (plan.coding == Coding::none) {
+/// What the entry has, or what is made of it for each request where the profile says so.
+Offer Routes::offer(const Entry& entry) const {
+  if (!config_.compress) return offer_of(entry);
+  const bool may =
+      entry.value().size() >= kLeastCompressed && tier_.may_compress(entry.key_with(0).name);
+  return {.gzip = may, .br = may};
+}
+
+Response Routes::found(const Request& request, const Entry& entry, std::string_view x_cache) const {
+  tier_.want_forms(entry);
+  const auto chosen =
+      choose_representation({.accept_encoding = field(request, Field::accept_encoding),
+                             .if_none_match = field(request, Field::if_none_match)},
+                            entry, offer(entry));
+  if (!chosen) {
     return problem(Status::not_acceptable, "Accept-Encoding refuses every coding on offer");
   }
-  const Coding coding = entry.value().size() < kCompressBytes ? Coding::identity : plan.coding;
-  const std::string tag = entity_tag(entry.digest(), name_of(coding));
-  const auto none_match = field(request, Field::if_none_match);
-  const bool unchanged = none_match && lists_tag(*none_match, tag);
-  Response response = empty(unchanged ? Status::not_modified : Status::ok);
-  response.head.set(Field::etag, tag);
+  Coding coding = chosen->coding;
+  std::string form;
+  if (coding != Coding::identity && config_.compress && !chosen->unchanged) {
+    form = compress(entry.value(), coding, kWhileWaiting).value_or("");
+    if (form.empty()) coding = Coding::identity;
+  }
+  Response response = empty(chosen->unchanged ? Status::not_modified : Status::ok);
+  response.head.set(Field::etag, EntityTag(entry.digest(), name_of(coding)).text());
   response.head.set(Field::vary, "Accept-Encoding");
   response.head.set("X-Cache", boost::core::string_view(x_cache.data(), x_cache.size()));
-  if (unchanged) return response;
+  if (chosen->unchanged) return response;
   response.head.set(Field::content_type, "application/octet-stream");
   if (coding != Coding::identity) {
-    if (auto smaller = compress(entry.value(), coding)) {
-      const std::string_view name = name_of(coding);
-      response.head.set(Field::content_encoding,
-                        boost::core::string_view(name.data(), name.size()));
-      response.text = std::move(*smaller);
-      return response;
-    }
-    response.head.set(Field::etag, entity_tag(entry.digest(), ""));
+    const std::string_view name = name_of(coding);
+    response.head.set(Field::content_encoding, boost::core::string_view(name.data(), name.size()));
   }
-  if (entry.value().size() <= kGatherBytes) {
-    response.text = entry.value();
+  const std::string_view body = entry.form(coding);
+  if (!form.empty()) {
+    response.text = std::move(form);
+  } else if (body.size() <= kGatherBytes) {
+    response.text = body;
   } else {
     response.entry = EntryPtr::pin(&entry);
+    response.coding = coding;
   }
   return response;
 }
@@ -286,13 +295,13 @@ net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
     plan.outcome = Outcome::miss;
   } else {
     const bool confirmed = looked->source == tier::Source::l1;
-    plan.response = found(request, plan, *looked->entry, confirmed ? "L1" : "L2");
+    plan.response = found(request, *looked->entry, confirmed ? "L1" : "L2");
     plan.outcome = Outcome::hit;
   }
 }
 
 net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
-  tier::StoreOptions options{.ask_existed = true};
+  tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
   if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
   if (field(request, Field::if_none_match)) options.condition = tier::Condition::if_absent;
   if (field(request, Field::if_match)) options.condition = tier::Condition::if_present;

@@ -15,9 +15,9 @@
 
 #include "core/tier/tiered_cache.h"
 #include "servers/http/api_keys.h"
-#include "servers/http/encoding.h"
 #include "servers/http/fast_lane.h"
 #include "servers/http/messages.h"
+#include "servers/http/representation.h"
 #include "servers/http/stages.h"
 #include "servers/http/target.h"
 #include "servers/loop/door_stats.h"
@@ -51,7 +51,6 @@ struct RoutesConfig {
 struct Plan {
   std::optional<Response> response = {};
   Target target = {};
-  Coding coding = Coding::identity;
   Command command = Command::other;
   loop::AnsweredBy answered_by = loop::AnsweredBy::local;
   loop::Outcome outcome = loop::Outcome::error;
@@ -82,8 +81,9 @@ class Routes {
   void plan_read(const Request& request, Plan& plan, TimePoint now,
                  const std::optional<EntryPtr>& looked_up) const;
   void plan_write(const Request& request, Plan& plan) const;
-  [[nodiscard]] Response found(const Request& request, const Plan& plan, const Entry& entry,
+  [[nodiscard]] Response found(const Request& request, const Entry& entry,
                                std::string_view x_cache) const;
+  [[nodiscard]] Offer offer(const Entry& entry) const;
   boost::asio::awaitable<void> read(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> remove(Plan& plan) const;

@@ -10,6 +10,7 @@
 #include "servers/http/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using nearlane::Coding;
   using namespace nearlane::http;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   for (const std::string& target : {std::string(text), "/cache/" + std::string(text)}) {
@@ -26,7 +27,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static constexpr std::string_view kTag = "\"0\"";
   if (lists_tag(text, kTag) && !is_star(text) && text.find(kTag) == std::string_view::npos)
     std::abort();
-  if (choose_coding(text, false) == Coding::br) std::abort();
-  static_cast<void>(choose_coding(text, true));
+  // What is chosen is on offer, and the client accepts it.
+  const Weights weights = parse_accept_encoding(text);
+  for (const Offer offer : {Offer{}, Offer{.gzip = true}, Offer{.gzip = true, .br = true}}) {
+    const auto chosen = choose_coding(weights, offer);
+    if (chosen && weights.of(*chosen) == 0) std::abort();
+    if (chosen == Coding::br && !offer.br) std::abort();
+    if (chosen == Coding::gzip && !offer.gzip) std::abort();
+    if (!chosen && weights.identity != 0) std::abort();
+  }
   return 0;
 }

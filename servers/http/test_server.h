@@ -29,7 +29,9 @@ inline constexpr std::string_view kNeverInL1 = "raw:";
 class TestServer {
  public:
   explicit TestServer(RoutesConfig routes)
-      : tier_({.prefixes = {{.match = std::string(kNeverInL1), .rules = {.l1 = false}}}},
+      : tier_({.precompress = tier::Precompress::asked,
+               .prefixes = {{.match = std::string(kNeverInL1), .rules = {.l1 = false}}},
+               .precompression = {.threads = 0}},
               *l1::make_l1({.map = "native", .policy = "lru", .bytes = std::uint64_t{8} << 20U}),
               l2::make_memory_backend(std::uint64_t{64} << 20U)),
         loops_(1, {}),
@@ -63,6 +65,10 @@ class TestServer {
     ::shutdown(ends[1], SHUT_WR);
     serve(ends[1], received);
     ::close(ends[1]);
+    while (
+        tier_
+            .precompress_once()) {  // what a thread of its own would do, at a time that both lanes see
+    }
     return home.connections() == 0 ? received : received + "(and the connection stays open)";
   }
   [[nodiscard]] std::string converse(std::string_view bytes) {

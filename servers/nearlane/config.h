@@ -21,6 +21,7 @@
 
 #include "core/base/result.h"
 #include "core/l2/l2_backend.h"
+#include "core/tier/prefix_table.h"
 #include "servers/loop/address.h"
 
 namespace nearlane::server {
@@ -35,6 +36,8 @@ struct PrefixConfig {
   bool touch_coalescing = false;
   bool refresh = false;
   bool prefetch = false;
+  std::optional<tier::Precompress> precompress = {};
+  bool secret = false;
   std::string where = {};  // of touch_coalescing, for what is wrong with it and something else
 };
 
@@ -64,6 +67,10 @@ struct Config {
   unsigned refresh_rate = 1000;                            // reads a second; 0: none
   std::uint64_t refresh_bytes = std::uint64_t{64} << 20U;  // a second
   unsigned refresh_queue = 16'384;                         // keys
+  std::optional<tier::Precompress> precompress = {};       // empty: what the profile says
+  unsigned precompress_threads = 1;
+  unsigned precompress_queue = 1024;                           // values
+  std::uint64_t precompress_bytes = std::uint64_t{64} << 20U;  // of them
   std::uint64_t max_value = std::uint64_t{64} << 20U;
   unsigned max_connections = 10'000;
   std::chrono::milliseconds drain_timeout{10'000};

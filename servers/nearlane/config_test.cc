@@ -81,6 +81,10 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"max-relays", "3"},
       {"pubsub-ttl", "1s"},
       {"http-fast-lane", "false"},
+      {"precompress", "off"},
+      {"precompress-threads", "2"},
+      {"precompress-queue", "9"},
+      {"precompress-bytes", "1MiB"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;
@@ -164,10 +168,12 @@ TEST_F(ConfigTest, ErrorsOfAPrefixTableNameTheKeyAndWhereItStands) {
   EXPECT_EQ(of(head + "l1 = 1\n"), "4: prefix.l1: \"1\" is not true or false");
   EXPECT_EQ(of(head + "l1 = [true]\n"),
             "4: prefix.l1: must be a string, a whole number or a boolean");
-  for (const char* key : {"content_type", "lanes", "precompress", "secret"}) {
+  for (const char* key : {"content_type", "lanes"}) {
     EXPECT_EQ(of(head + key + " = 1\n"),
               "4: prefix." + std::string(key) + ": does nothing yet, so it is not accepted");
   }
+  EXPECT_EQ(of(head + "precompress = \"yes\"\n"),
+            "4: prefix.precompress: \"yes\" is none of http, always, off");
   EXPECT_EQ(of(head + "refresh = 1\n"), "4: prefix.refresh: \"1\" is not true or false");
   const std::string needs =
       "4: prefix.touch_coalescing: needs l1_ttl = 0, since a copy whose age is capped does not "
@@ -192,6 +198,10 @@ TEST_F(ConfigTest, ProfilesFillInWhatNobodySaid) {
   EXPECT_EQ(read({"--profile", "v2.0", "--l1-map", "sharded"})->config.l1_map, "sharded");
   const auto head = read({})->config;
   EXPECT_FALSE(head.full_middleware || head.compress_per_request);
+  EXPECT_EQ(head.precompress, tier::Precompress::asked);
+  EXPECT_EQ(v2.precompress, tier::Precompress::off);
+  EXPECT_EQ(read({"--profile", "v2.0", "--precompress", "always"})->config.precompress,
+            tier::Precompress::always);
 }
 
 TEST_F(ConfigTest, ReadsSizesAndTimes) {
@@ -212,7 +222,7 @@ TEST_F(ConfigTest, HelpAndVersionAreAnswers) {
   const std::string help = read({"--help"})->answer;
   EXPECT_NE(help.find("--l1-bytes"), std::string::npos);
   EXPECT_NE(help.find("[[prefix]]"), std::string::npos);
-  EXPECT_EQ(help.find("precompress"), std::string::npos) << "it does nothing yet";
+  EXPECT_EQ(help.find("content_type"), std::string::npos) << "it does nothing yet";
   EXPECT_TRUE(read({"--version"})->answer.starts_with("nearlane "));
 }
 

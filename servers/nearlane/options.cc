@@ -105,6 +105,11 @@ constexpr std::array<std::pair<std::string_view, cohere::Coherence>, 3> kCoheren
      {"pubsub", cohere::Coherence::pubsub},
      {"none", cohere::Coherence::none}}};
 
+constexpr std::array<std::pair<std::string_view, tier::Precompress>, 3> kPrecompress = {
+    {{"http", tier::Precompress::asked},
+     {"always", tier::Precompress::always},
+     {"off", tier::Precompress::off}}};
+
 template <class Value, std::size_t kSize>
 Problem set_one_of(Value& value, std::string_view text,
                    const std::array<std::pair<std::string_view, Value>, kSize>& values) {
@@ -227,6 +232,20 @@ constexpr std::array kOptions = {
            }},
     Option{"refresh-queue", "N", "keys that wait to be read so, at most [16384]",
            [](Config& c, std::string_view t) { return set_number(c.refresh_queue, t, 1); }},
+    Option{"precompress", "WHICH",
+           "of which values L1 keeps br and gzip forms for HTTP: http (those written or read over "
+           "HTTP),\n"
+           "always, off [http; off with profiles before head]",
+           [](Config& c, std::string_view t) {
+             return set_one_of(c.precompress.emplace(), t, kPrecompress);
+           }},
+    Option{
+        "precompress-threads", "N", "threads that make them, behind all other work [1]",
+        [](Config& c, std::string_view t) { return set_number(c.precompress_threads, t, 1, 64); }},
+    Option{"precompress-queue", "N", "values that wait for it, at most [1024]",
+           [](Config& c, std::string_view t) { return set_number(c.precompress_queue, t, 1); }},
+    Option{"precompress-bytes", "SIZE", "and their bytes [64MiB]",
+           [](Config& c, std::string_view t) { return set_size(c.precompress_bytes, t); }},
     Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
            [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
     Option{
@@ -280,8 +299,12 @@ constexpr std::array kPrefixSettings = {
                   [](PrefixConfig& p, std::string_view t) { return set_switch(p.prefetch, t); }},
     PrefixSetting{"content_type", "", nullptr},
     PrefixSetting{"lanes", "", nullptr},
-    PrefixSetting{"precompress", "", nullptr},
-    PrefixSetting{"secret", "", nullptr},
+    PrefixSetting{"precompress", "as --precompress",
+                  [](PrefixConfig& p, std::string_view t) {
+                    return set_one_of(p.precompress.emplace(), t, kPrecompress);
+                  }},
+    PrefixSetting{"secret", "true: never compressed, whatever else is said",
+                  [](PrefixConfig& p, std::string_view t) { return set_switch(p.secret, t); }},
 };
 
 std::string translate(std::string_view name, char dash, bool upper) {
@@ -333,17 +356,19 @@ std::optional<std::string> apply_profile(Config& config) {
     bool middleware;
     bool compress;
     bool fast_lane;
+    tier::Precompress precompress;
   };
   static constexpr std::array<Profile, 4> kProfiles = {
-      {{"v1.0", "none", "none", false, false, false},
-       {"v2.0", "mutex", "lru", true, true, false},
-       {"v3.0", "sharded", "lru", true, true, false},
-       {"head", "native", "adaptive", false, false, true}}};
+      {{"v1.0", "none", "none", false, false, false, tier::Precompress::off},
+       {"v2.0", "mutex", "lru", true, true, false, tier::Precompress::off},
+       {"v3.0", "sharded", "lru", true, true, false, tier::Precompress::off},
+       {"head", "native", "adaptive", false, false, true, tier::Precompress::asked}}};
   const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
                                      [&](const Profile& p) { return p.name == config.profile; });
   if (profile == kProfiles.end()) return "no such profile: " + config.profile;
   if (config.l1_map.empty()) config.l1_map = profile->map;
   if (config.l1_policy.empty()) config.l1_policy = profile->policy;
+  if (!config.precompress) config.precompress = profile->precompress;
   config.full_middleware = profile->middleware;
   config.compress_per_request = profile->compress;
   config.fast_lane = config.fast_lane && profile->fast_lane;

@@ -103,7 +103,11 @@ tier::TierConfig tier_config(const Config& config) {
                         .refresh = {.reads_per_s = config.refresh_rate,
                                     .bytes_per_s = config.refresh_bytes,
                                     .most_waiting = config.refresh_queue},
-                        .refresh_timeout = config.l2_timeout};
+                        .refresh_timeout = config.l2_timeout,
+                        .precompression = {.threads = config.precompress_threads,
+                                           .most_waiting = config.precompress_queue,
+                                           .most_bytes = config.precompress_bytes}};
+  tier.precompress = config.precompress.value_or(tier::Precompress::off);
   const auto cap = [](std::chrono::milliseconds l1_ttl) {
     return l1_ttl.count() == 0 ? Duration::max() : Duration(l1_ttl);
   };
@@ -117,7 +121,9 @@ tier::TierConfig tier_config(const Config& config) {
                    .max_stale = prefix.max_stale.value_or(config.max_stale),
                    .touch_coalescing = prefix.touch_coalescing,
                    .refresh = prefix.refresh,
-                   .prefetch = prefix.prefetch}});
+                   .prefetch = prefix.prefetch,
+                   .precompress = prefix.precompress.value_or(tier.precompress),
+                   .secret = prefix.secret}});
   }
   return tier;
 }

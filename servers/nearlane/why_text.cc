@@ -93,7 +93,7 @@ std::string rules_text(const json& rules) {
   std::string text = fmt::format("l1 {}, l1_ttl {}, negative_ttl {}, max_stale {}",
                                  rules.at("l1").dump(), time(rules.at("l1_ttl_ms")),
                                  time(rules.at("negative_ttl_ms")), time(rules.at("max_stale_ms")));
-  for (const char* opted_in : {"touch_coalescing", "refresh", "prefetch"}) {
+  for (const char* opted_in : {"touch_coalescing", "refresh", "prefetch", "secret"}) {
     if (rules.at(opted_in).get<bool>()) text.append(", ").append(opted_in);
   }
   return text;

@@ -18,7 +18,7 @@ json page() {
     "lane": {"number": 3, "of": 32, "epoch": 7, "lease_ms": 180.5},
     "l2": {"exists": true, "ttl_ms": 90001, "as_in_l1": true},
     "rules": {"l1": true, "l1_ttl_ms": null, "negative_ttl_ms": 0, "max_stale_ms": 60000,
-              "touch_coalescing": false, "refresh": false, "prefetch": false},
+              "touch_coalescing": false, "refresh": false, "prefetch": false, "secret": false},
     "coherence": {"mode": "lanes", "bound_ms": 250},
     "audited": false,
     "last_ms_ago": {"fill": 2100, "push": null, "write": null, "bump": 400000},
@@ -49,7 +49,8 @@ TEST(WhyText, NamesWhatAPrefixHasOptedInTo) {
   json other = page();
   other["rules"]["touch_coalescing"] = true;
   other["rules"]["prefetch"] = true;
-  EXPECT_THAT(text_of(other), HasSubstr("max_stale 60.0 s, touch_coalescing, prefetch\n"));
+  other["rules"]["secret"] = true;
+  EXPECT_THAT(text_of(other), HasSubstr("max_stale 60.0 s, touch_coalescing, prefetch, secret\n"));
 }
 
 TEST(WhyText, SaysWhyACopyIsNotServed) {

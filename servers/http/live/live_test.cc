@@ -1,0 +1,80 @@
+// What HTTP means, as clients that others wrote see it: Python's http.client and curl.
+#include <fstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "servers/nearlane/live_processes.h"
+
+namespace nearlane::live {
+namespace {
+
+std::string check(const Nearlane& server, const std::string& which) {
+  return run("/usr/bin/python3 " LIVE_FOLDER "/forms.py " + std::to_string(server.http) + " " +
+             which);
+}
+
+/// A configuration file; it goes with this object.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const std::string& text) { std::ofstream(path_) << text; }
+  ~ConfigFile() { std::filesystem::remove(path_); }
+  ConfigFile(const ConfigFile&) = delete;
+  ConfigFile& operator=(const ConfigFile&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = testing::TempDir() + "nearlane_http_live." + std::to_string(::getpid());
+};
+
+const std::string kSecret = "[[prefix]]\nmatch = \"secret:\"\nsecret = true\n";
+
+TEST(HttpForms, AreMadeBehindTheWriter) {
+  const ConfigFile file(kSecret);
+  const Nearlane alone("memory:", {"--config", file.path()});
+  EXPECT_EQ(check(alone, "default"), "");
+  const Redis redis;
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port),
+                        {"--config", file.path()});
+  EXPECT_EQ(check(server, "default"), "");
+}
+
+TEST(HttpForms, AreMadeAtTheFirstReadOfWhatWasWrittenOtherwise) {
+  const Nearlane server("memory:");
+  const std::string cli = "redis-cli -p " + std::to_string(server.resp);
+  ASSERT_EQ(run(cli + " set k " + std::string(2000, 'v')), "OK\n");
+  EXPECT_EQ(check(server, "first_read"), "");
+  EXPECT_THAT(run(cli + " info nearlane"), testing::HasSubstr("\nprecompressed:1\r\n"));
+}
+
+TEST(HttpForms, AreMadeOfAllWrittenValuesOrOfNone) {
+  const Nearlane server("memory:", {"--precompress", "always"});
+  const std::string cli = "redis-cli -p " + std::to_string(server.resp);
+  ASSERT_EQ(run(cli + " set k " + std::string(2000, 'v')), "OK\n");
+  EXPECT_EQ(run_until(cli + " info nearlane | grep -c precompressed:1", "1\n"), "1\n");
+  const Nearlane never("memory:", {"--precompress", "off"});
+  EXPECT_EQ(check(never, "never"), "");
+}
+
+TEST(HttpForms, AreMadeForEachRequestByTheProfilesThatDidSo) {
+  const ConfigFile file(kSecret);
+  const Nearlane server("memory:", {"--profile", "v3.0", "--config", file.path()});
+  EXPECT_EQ(check(server, "per_request"), "");
+}
+
+TEST(HttpForms, AreReadByCurl) {
+  const Nearlane server("memory:");
+  const std::string at = url(server, "/cache/k");
+  const std::string value(5000, 'v');
+  ASSERT_EQ(run("curl -s -X PUT -d " + value + " " + at), "");
+  for (const char* coding : {"br", "gzip"}) {
+    const std::string ask = "curl -s -m 10 -H 'Accept-Encoding: " + std::string(coding) + "' ";
+    EXPECT_EQ(run_until(ask + "-I " + at + " | grep -c 'Content-Encoding: " + coding + "'", "1\n"),
+              "1\n");
+    EXPECT_EQ(run(ask + "--compressed " + at), value);
+  }
+}
+
+}  // namespace
+}  // namespace nearlane::live
