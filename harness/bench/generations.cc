@@ -308,7 +308,7 @@ Result<void> run_generations(const Plan& plan, Bench& bench) {
 
 Body read_generations(Section& file) {
   Plan plan;
-  plan.profiles = file.texts("profiles", {"v1.0", "v2.0", "v3.0", "head"});
+  plan.profiles = file.texts("profiles", {"v1.0", "v2.0", "v3.0", "v4.3", "head"});
   auto work = file.section("work");
   plan.keys = static_cast<std::uint64_t>(work.integer("keys", 2000, 1, 10'000'000));
   plan.value_bytes = work.bytes("value_bytes", 1024, kMinDocumentBytes, 1U << 26U);

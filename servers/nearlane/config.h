@@ -52,8 +52,8 @@ struct Config {
   std::string l1_map = {};  // empty: what the profile says
   std::string l1_policy = {};
   std::string profile = "head";
-  cohere::Coherence coherence = cohere::Coherence::lanes;
-  std::chrono::milliseconds pubsub_ttl{2000};
+  std::optional<cohere::Coherence> coherence = {};           // empty: what the profile says
+  std::optional<std::chrono::milliseconds> pubsub_ttl = {};  // empty: what the profile says
   std::chrono::milliseconds lease{250};
   std::chrono::milliseconds l1_ttl{0};          // 0: no cap
   std::chrono::milliseconds negative_ttl{0};    // 0: nothing is remembered

@@ -199,6 +199,12 @@ TEST_F(ConfigTest, ProfilesFillInWhatNobodySaid) {
   const auto head = read({})->config;
   EXPECT_FALSE(head.full_middleware || head.compress_per_request);
   EXPECT_EQ(head.precompress, tier::Precompress::asked);
+  EXPECT_EQ(head.coherence, cohere::Coherence::lanes);
+  const auto v43 = read({"--profile", "v4.3"})->config;
+  EXPECT_TRUE(v43.fast_lane);
+  EXPECT_EQ(v43.coherence, cohere::Coherence::pubsub);
+  EXPECT_EQ(read({"--profile", "v4.3", "--coherence", "lanes"})->config.coherence,
+            cohere::Coherence::lanes);
   EXPECT_EQ(v2.precompress, tier::Precompress::off);
   EXPECT_EQ(read({"--profile", "v2.0", "--precompress", "always"})->config.precompress,
             tier::Precompress::always);

@@ -172,24 +172,27 @@ constexpr std::array kOptions = {
            "yet:\n"
            "today it decides that only keys whose time is 0 can be revoked strictly",
            [](Config& c, std::string_view t) { return set_duration_or_none(c.max_stale, t); }},
-    Option{"profile", "NAME", "engine generation: v1.0 v2.0 v3.0 head [head]",
+    Option{"profile", "NAME", "engine generation: v1.0 v2.0 v3.0 v4.3 head [head]",
            [](Config& c, std::string_view t) {
-             static constexpr std::array<std::string_view, 4> kNames = {"v1.0", "v2.0", "v3.0",
-                                                                        "head"};
+             static constexpr std::array<std::string_view, 5> kNames = {"v1.0", "v2.0", "v3.0",
+                                                                        "v4.3", "head"};
              return set_name(c.profile, t, kNames);
            }},
     Option{"coherence", "MODE",
-           "how others' writes are heard of: lanes pubsub none [lanes]. lanes: Redis tells, and "
+           "how others' writes are heard of: lanes pubsub none [lanes; pubsub with profile v4.3]. "
+           "lanes: Redis tells, and "
            "where it\n"
            "knows no such thing it is as pubsub: instances tell each other. none: L1 is right only "
            "while\n"
            "this instance alone writes",
-           [](Config& c, std::string_view t) { return set_one_of(c.coherence, t, kCoherence); }},
+           [](Config& c, std::string_view t) {
+             return set_one_of(c.coherence.emplace(), t, kCoherence);
+           }},
     Option{"pubsub-ttl", "TIME",
            "where instances tell each other: how long L1 keeps a copy at most, and so how stale it "
            "may be\n"
-           "of what anybody else has written [2s]",
-           [](Config& c, std::string_view t) { return set_duration(c.pubsub_ttl, t); }},
+           "of what anybody else has written [2s; 1h with profile v4.3]",
+           [](Config& c, std::string_view t) { return set_duration(c.pubsub_ttl.emplace(), t); }},
     Option{"lease", "TIME", "staleness bound of L1 towards others' writes [250ms]",
            [](Config& c, std::string_view t) { return set_duration(c.lease, t); }},
     Option{"pool", "N", "connections to L2 [32]",
@@ -349,6 +352,7 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
 }
 
 std::optional<std::string> apply_profile(Config& config) {
+  constexpr std::chrono::milliseconds kPubsubTtl{2000};
   struct Profile {
     std::string_view name;
     std::string_view map;
@@ -357,18 +361,29 @@ std::optional<std::string> apply_profile(Config& config) {
     bool compress;
     bool fast_lane;
     tier::Precompress precompress;
+    cohere::Coherence coherence;
+    std::chrono::milliseconds pubsub_ttl;
   };
-  static constexpr std::array<Profile, 4> kProfiles = {
-      {{"v1.0", "none", "none", false, false, false, tier::Precompress::off},
-       {"v2.0", "mutex", "lru", true, true, false, tier::Precompress::off},
-       {"v3.0", "sharded", "lru", true, true, false, tier::Precompress::off},
-       {"head", "native", "adaptive", false, false, true, tier::Precompress::asked}}};
+  using cohere::Coherence;
+  using tier::Precompress;
+  static constexpr std::array<Profile, 5> kProfiles = {
+      {{"v1.0", "none", "none", false, false, false, Precompress::off, Coherence::lanes,
+        kPubsubTtl},
+       {"v2.0", "mutex", "lru", true, true, false, Precompress::off, Coherence::lanes, kPubsubTtl},
+       {"v3.0", "sharded", "lru", true, true, false, Precompress::off, Coherence::lanes,
+        kPubsubTtl},
+       {"v4.3", "native", "lru", false, false, true, Precompress::asked, Coherence::pubsub,
+        std::chrono::hours(1)},  // it had no such bound
+       {"head", "native", "adaptive", false, false, true, Precompress::asked, Coherence::lanes,
+        kPubsubTtl}}};
   const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
                                      [&](const Profile& p) { return p.name == config.profile; });
   if (profile == kProfiles.end()) return "no such profile: " + config.profile;
   if (config.l1_map.empty()) config.l1_map = profile->map;
   if (config.l1_policy.empty()) config.l1_policy = profile->policy;
   if (!config.precompress) config.precompress = profile->precompress;
+  if (!config.coherence) config.coherence = profile->coherence;
+  if (!config.pubsub_ttl) config.pubsub_ttl = profile->pubsub_ttl;
   config.full_middleware = profile->middleware;
   config.compress_per_request = profile->compress;
   config.fast_lane = config.fast_lane && profile->fast_lane;

@@ -201,8 +201,8 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   auto l2 = l2::make_l2({.url = config.l2,
                          .pool = config.pool,
                          .lease = config.lease,
-                         .coherence = config.coherence,
-                         .unannounced_ttl = config.pubsub_ttl,
+                         .coherence = *config.coherence,
+                         .unannounced_ttl = *config.pubsub_ttl,
                          .hints = hints,
                          .fsync = config.l2_fsync},
                         p.loops.contexts());
