@@ -51,6 +51,17 @@ std::optional<std::string_view> field(const Request& request, Field name) {
   return std::string_view(found->value().data(), found->value().size());
 }
 
+/// A list that may be spread over several lines.
+std::optional<std::string> joined(const Request& request, Field name) {
+  std::optional<std::string> list;
+  const auto [first, last] = request.equal_range(name);
+  for (auto line = first; line != last; ++line) {
+    if (list) *list += ", ";
+    list = list.value_or("").append(line->value().data(), line->value().size());
+  }
+  return list;
+}
+
 std::string_view view(boost::core::string_view text) { return {text.data(), text.size()}; }
 
 Response empty(Status status) {
@@ -58,6 +69,34 @@ Response empty(Status status) {
   response.head.result(status);
   response.head.set(Field::cache_control, "private, no-cache");
   return response;
+}
+
+/// A value was stored as it was sent, so its tag is that of what a GET will bring.
+Response written(const Request& request, bool replaced) {
+  Response response = empty(replaced ? Status::no_content : Status::created);
+  response.head.set(Field::etag, entity_tag(Entry::digest_of(request.body()), ""));
+  return response;
+}
+
+Response another_value() {
+  return problem(Status::precondition_failed, "the value is not, or is, one of those named");
+}
+
+/// Asked on a thread of L2's choice, so it owns what it looks at.
+cohere::Holds holds(const Preconditions& preconditions) {
+  return
+      [preconditions](std::optional<std::string_view> value) { return preconditions.hold(value); };
+}
+
+/// What L2 knows itself of such conditions; nothing: it takes a look at the value.
+std::optional<tier::Condition> condition_of(const Preconditions& preconditions) {
+  if (!preconditions.any()) return tier::Condition::always;
+  if (preconditions.if_match && preconditions.if_none_match) return std::nullopt;
+  if (preconditions.if_match && is_star(*preconditions.if_match))
+    return tier::Condition::if_present;
+  if (preconditions.if_none_match && is_star(*preconditions.if_none_match))
+    return tier::Condition::if_absent;
+  return std::nullopt;
 }
 
 Response not_allowed(std::string_view allow) {
@@ -194,17 +233,12 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
     plan.response = not_allowed(touches ? "POST" : "GET, HEAD, PUT, DELETE");
     return;
   }
-  const auto match = field(request, Field::if_match);
-  if (match && !(is_star(*match) && plan.command == Command::put)) {
+  plan.preconditions = {.if_match = joined(request, Field::if_match),
+                        .if_none_match = joined(request, Field::if_none_match)};
+  if (plan.preconditions.any() && (touches || plan.target.strict)) {
     plan.response =
         problem(Status::not_implemented,
-                "If-Match is offered on PUT with * only; entity tags are not compared yet");
-    return;
-  }
-  const auto none_match = field(request, Field::if_none_match);
-  if (none_match && !(is_star(*none_match) && plan.command == Command::put && !match)) {
-    plan.response =
-        problem(Status::not_implemented, "If-None-Match on a write is offered on PUT with * only");
+                "If-Match and If-None-Match are offered on PUT and on DELETE that is not strict");
     return;
   }
   if (plan.target.strict && plan.command != Command::del) {
@@ -314,10 +348,10 @@ net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
 }
 
 net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
-  tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
+  const auto condition = condition_of(plan.preconditions);
+  if (!condition) co_return co_await put_if(request, plan);
+  tier::StoreOptions options{.condition = *condition, .ask_existed = true, .asks_forms = true};
   if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
-  if (field(request, Field::if_none_match)) options.condition = tier::Condition::if_absent;
-  if (field(request, Field::if_match)) options.condition = tier::Condition::if_present;
   const auto stored = co_await answer_of<tier::StoreOutcome>(
       [this, &plan, &request, options](tier::TieredCache::SetHandler done) {
         tier_.set(KeyRef(db_, plan.target.key), request.body(), options, deadline(),
@@ -334,12 +368,29 @@ net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
   } else {
     const bool replaced =
         stored->existed.value_or(options.condition == tier::Condition::if_present);
-    plan.response = empty(replaced ? Status::no_content : Status::created);
+    plan.response = written(request, replaced);
     plan.outcome = Outcome::ok;
   }
 }
 
+net::awaitable<void> Routes::put_if(const Request& request, Plan& plan) const {
+  tier::StoreOptions options;
+  if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
+  const auto compared = co_await answer_of<tier::CompareOutcome>(
+      [this, &plan, &request, options](tier::TieredCache::CompareHandler done) {
+        tier_.set_if(KeyRef(db_, plan.target.key), request.body(), options,
+                     holds(plan.preconditions), deadline(), std::move(done));
+      });
+  if (compared.has_error()) {
+    fail(plan, compared.error(), true);
+    co_return;
+  }
+  plan.response = compared->held ? written(request, compared->existed) : another_value();
+  plan.outcome = Outcome::ok;
+}
+
 net::awaitable<void> Routes::remove(Plan& plan) const {
+  if (plan.preconditions.any()) co_return co_await remove_if(plan);
   const auto removed = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
     const KeyRef key(db_, plan.target.key);
     if (plan.target.strict) {
@@ -354,6 +405,26 @@ net::awaitable<void> Routes::remove(Plan& plan) const {
   }
   plan.response =
       *removed ? empty(Status::no_content) : problem(Status::not_found, "there is no such key");
+  plan.outcome = Outcome::ok;
+}
+
+net::awaitable<void> Routes::remove_if(Plan& plan) const {
+  const auto compared = co_await answer_of<tier::CompareOutcome>(
+      [this, &plan](tier::TieredCache::CompareHandler done) {
+        tier_.remove_if(KeyRef(db_, plan.target.key), holds(plan.preconditions), deadline(),
+                        std::move(done));
+      });
+  if (compared.has_error()) {
+    fail(plan, compared.error(), true);
+    co_return;
+  }
+  if (!compared->held) {
+    plan.response = another_value();
+  } else if (compared->existed) {
+    plan.response = empty(Status::no_content);
+  } else {
+    plan.response = problem(Status::not_found, "there is no such key");
+  }
   plan.outcome = Outcome::ok;
 }
 

@@ -14,6 +14,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "core/tier/tiered_cache.h"
+#include "servers/http/conditions.h"
 #include "servers/http/messages.h"
 #include "servers/http/representation.h"
 #include "servers/http/stages.h"
@@ -48,6 +49,7 @@ struct RoutesConfig {
 struct Plan {
   std::optional<Response> response = {};
   Target target = {};
+  Preconditions preconditions = {};  // of a write
   Command command = Command::other;
   loop::AnsweredBy answered_by = loop::AnsweredBy::local;
   loop::Outcome outcome = loop::Outcome::error;
@@ -77,7 +79,9 @@ class Routes {
   [[nodiscard]] Offer offer(const Entry& entry) const;
   boost::asio::awaitable<void> read(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;
+  boost::asio::awaitable<void> put_if(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> remove(Plan& plan) const;
+  boost::asio::awaitable<void> remove_if(Plan& plan) const;
   boost::asio::awaitable<void> touch(Plan& plan) const;
   boost::asio::awaitable<void> why(Plan& plan) const;
   void fail(Plan& plan, const Error& error, bool writes) const;

@@ -76,5 +76,35 @@ TEST(HttpForms, AreReadByCurl) {
   }
 }
 
+std::string check_conditions(std::initializer_list<const Nearlane*> servers) {
+  std::string line = "/usr/bin/python3 " LIVE_FOLDER "/conditions.py";
+  for (const Nearlane* server : servers) line += " " + std::to_string(server->http);
+  return run(line);
+}
+
+TEST(HttpConditions, NoUpdateIsLostBetweenTwoInstances) {
+  const Redis redis;
+  const std::string url = "redis://127.0.0.1:" + std::to_string(redis.port);
+  const Nearlane one(url);
+  const Nearlane other(url);
+  EXPECT_EQ(check_conditions({&one, &other}), "");
+}
+
+TEST(HttpConditions, NoUpdateIsLostWhereInstancesTellEachOther) {
+  const Redis redis;
+  const std::string url = "redis://127.0.0.1:" + std::to_string(redis.port);
+  const Nearlane one(url, {"--coherence", "pubsub"});
+  const Nearlane other(url, {"--coherence", "pubsub"});
+  EXPECT_EQ(check_conditions({&one, &other}), "");
+}
+
+TEST(HttpConditions, NoUpdateIsLostInTheEmbeddedStores) {
+  const Nearlane memory("memory:", {"--threads", "2"});
+  EXPECT_EQ(check_conditions({&memory}), "");
+  const Directory directory;
+  const Nearlane disk(directory.url(), {"--threads", "2"});
+  EXPECT_EQ(check_conditions({&disk}), "");
+}
+
 }  // namespace
 }  // namespace nearlane::live
