@@ -15,6 +15,7 @@
 #include "core/entry/precompress.h"
 #include "servers/http/conditions.h"
 #include "servers/http/problem.h"
+#include "servers/http/range.h"
 #include "servers/loop/secret.h"
 
 namespace nearlane::http {
@@ -99,7 +100,65 @@ std::optional<tier::Condition> condition_of(const Preconditions& preconditions) 
   return std::nullopt;
 }
 
-Response not_allowed(std::string_view allow) {
+/// What a GET asks for, where it is to be sent: of the value as it is, so to who accepts that, and only if the client's
+/// other parts, where it says so (If-Range), are of the same value. That the value has a date, nobody has told it.
+std::optional<RangeSpec> range_of(const Request& request, const Entry& entry) {
+  const auto range = field(request, Field::range);
+  if (!range || request.method() != beast_http::verb::get) return std::nullopt;
+  if (parse_accept_encoding(field(request, Field::accept_encoding)).identity == 0)
+    return std::nullopt;
+  const auto if_range = field(request, Field::if_range);
+  if (if_range && *if_range != entity_tag(entry.digest(), "")) return std::nullopt;
+  return parse_range(*range);
+}
+
+/// `body` is of the entry, which is pinned where it is not copied.
+void send(Response& response, const Entry& entry, std::string_view body) {
+  if (body.size() <= kGatherBytes) {
+    response.text = body;
+  } else {
+    response.entry = EntryPtr::pin(&entry);
+    response.part = body;
+  }
+}
+
+Response send_part(Response response, const Entry& entry, const RangeSpec& spec) {
+  const std::string_view value = entry.value();
+  const auto range = resolve(spec, value.size());
+  if (!range) {
+    Response refused = problem(Status::range_not_satisfiable, "the value is shorter than that");
+    refused.head.set(Field::content_range, fmt::format("bytes */{}", value.size()));
+    return refused;
+  }
+  response.head.result(Status::partial_content);
+  response.head.set(Field::content_type, "application/octet-stream");
+  response.head.set(
+      Field::content_range,
+      fmt::format("bytes {}-{}/{}", range->first, range->first + range->size - 1, value.size()));
+  send(response, entry, value.substr(range->first, range->size));
+  return response;
+}
+
+/// What a resource takes.
+std::string_view methods_of(Route route) {
+  switch (route) {
+    case Route::entry:
+      return "GET, HEAD, PUT, DELETE, OPTIONS";
+    case Route::touch:
+      return "POST, OPTIONS";
+    default:
+      return "GET, HEAD, OPTIONS";
+  }
+}
+
+Response options(std::string_view allow) {
+  Response response = empty(Status::no_content);
+  response.head.set(Field::allow, boost::core::string_view(allow.data(), allow.size()));
+  return response;
+}
+
+Response not_allowed(Route route) {
+  const std::string_view allow = methods_of(route);
   Response response = problem(Status::method_not_allowed, "this resource takes other methods");
   response.head.set(Field::allow, boost::core::string_view(allow.data(), allow.size()));
   return response;
@@ -161,6 +220,12 @@ Plan Routes::plan(const Request& request, TimePoint now) const {
   } else if (route != Route::healthz && route != Route::readyz && !authorized(request)) {
     plan.response = problem(Status::unauthorized, "an API key is asked for");
     plan.response->head.set(Field::www_authenticate, "Bearer");
+  } else if (request.method() == beast_http::verb::options &&
+             (route != Route::unknown || request.target() == "*")) {
+    // Of "*" what any resource takes.
+    const bool any = route == Route::unknown;
+    plan.response = options(any ? "GET, HEAD, PUT, DELETE, POST, OPTIONS" : methods_of(route));
+    plan.outcome = Outcome::ok;
   } else if (route == Route::unknown) {
     plan.response = problem(Status::not_found, "there is nothing under this path");
   } else if (route == Route::entry || route == Route::touch) {
@@ -173,7 +238,7 @@ Plan Routes::plan(const Request& request, TimePoint now) const {
         plan_write(request, plan);
     }
   } else if (route == Route::why) {
-    if (!reads(request)) plan.response = not_allowed("GET, HEAD");
+    if (!reads(request)) plan.response = not_allowed(route);
   } else {
     plan.response = admin_page(request, route);
     plan.outcome = Outcome::ok;
@@ -182,7 +247,7 @@ Plan Routes::plan(const Request& request, TimePoint now) const {
 }
 
 Response Routes::admin_page(const Request& request, Route route) const {
-  return reads(request) ? page(config_.admin(route)) : not_allowed("GET, HEAD");
+  return reads(request) ? page(config_.admin(route)) : not_allowed(route);
 }
 
 Response Routes::page(AdminPage page) {
@@ -195,7 +260,7 @@ Response Routes::page(AdminPage page) {
 
 void Routes::plan_read(const Request& request, Plan& plan, TimePoint now) const {
   if (plan.target.route == Route::touch) {
-    plan.response = not_allowed("POST");
+    plan.response = not_allowed(Route::touch);
     return;
   }
   plan.command = request.method() == beast_http::verb::get ? Command::get : Command::head;
@@ -230,7 +295,7 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
                                : plan.command == Command::put || plan.command == Command::del;
   if (!allowed) {
     plan.command = Command::other;
-    plan.response = not_allowed(touches ? "POST" : "GET, HEAD, PUT, DELETE");
+    plan.response = not_allowed(plan.target.route);
     return;
   }
   plan.preconditions = {.if_match = joined(request, Field::if_match),
@@ -266,10 +331,12 @@ Offer Routes::offer(const Entry& entry) const {
 
 Response Routes::found(const Request& request, const Entry& entry, std::string_view x_cache) const {
   tier_.want_forms(entry);
-  const auto chosen =
-      choose_representation({.accept_encoding = field(request, Field::accept_encoding),
-                             .if_none_match = field(request, Field::if_none_match)},
-                            entry, offer(entry));
+  const Preconditions asked{.if_match = joined(request, Field::if_match)};
+  if (asked.any() && !asked.hold(entry.value())) return another_value();
+  const Preference preference{.accept_encoding = field(request, Field::accept_encoding),
+                              .if_none_match = field(request, Field::if_none_match)};
+  const auto range = range_of(request, entry);
+  const auto chosen = choose_representation(preference, entry, range ? Offer{} : offer(entry));
   if (!chosen) {
     return problem(Status::not_acceptable, "Accept-Encoding refuses every coding on offer");
   }
@@ -284,19 +351,16 @@ Response Routes::found(const Request& request, const Entry& entry, std::string_v
   response.head.set(Field::vary, "Accept-Encoding");
   response.head.set("X-Cache", boost::core::string_view(x_cache.data(), x_cache.size()));
   if (chosen->unchanged) return response;
+  if (range) return send_part(std::move(response), entry, *range);
   response.head.set(Field::content_type, "application/octet-stream");
   if (coding != Coding::identity) {
     const std::string_view name = name_of(coding);
     response.head.set(Field::content_encoding, boost::core::string_view(name.data(), name.size()));
   }
-  const std::string_view body = entry.form(coding);
   if (!form.empty()) {
     response.text = std::move(form);
-  } else if (body.size() <= kGatherBytes) {
-    response.text = body;
   } else {
-    response.entry = EntryPtr::pin(&entry);
-    response.coding = coding;
+    send(response, entry, entry.form(coding));
   }
   return response;
 }

@@ -76,6 +76,15 @@ TEST(HttpForms, AreReadByCurl) {
   }
 }
 
+TEST(HttpRanges, AreOfTheValueAsItIs) {
+  const Nearlane server("memory:");
+  EXPECT_EQ(run("/usr/bin/python3 " LIVE_FOLDER "/ranges.py " + std::to_string(server.http)), "");
+  const std::string at = url(server, "/cache/c");
+  ASSERT_EQ(run("curl -s -X PUT -d 0123456789 " + at), "");
+  EXPECT_EQ(run("curl -s -m 10 -r 2-4 " + at), "234");
+  EXPECT_EQ(run("curl -s -m 10 -C 7 -o - " + at), "789");
+}
+
 std::string check_conditions(std::initializer_list<const Nearlane*> servers) {
   std::string line = "/usr/bin/python3 " LIVE_FOLDER "/conditions.py";
   for (const Nearlane* server : servers) line += " " + std::to_string(server->http);
