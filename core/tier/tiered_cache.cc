@@ -93,6 +93,11 @@ bool TieredCache::may_compress(std::string_view name) const noexcept {
   return !impl_->prefixes_.of(name).secret;
 }
 
+std::string_view TieredCache::content_type(std::string_view name) const noexcept {
+  if (!impl_->prefixes_.has_content_types()) return {};
+  return impl_->prefixes_.of(name).content_type;
+}
+
 void TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
   impl_->get(std::move(key), from, deadline, std::move(done), true);
 }

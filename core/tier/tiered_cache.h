@@ -205,6 +205,9 @@ class TieredCache {
   /// Whether the key's value may be compressed at all (KeyRules::secret).
   [[nodiscard]] bool may_compress(std::string_view name) const noexcept;
 
+  /// KeyRules::content_type of the key.
+  [[nodiscard]] std::string_view content_type(std::string_view name) const noexcept;
+
   /// After find() said null, or instead of it. Does not count a hit or miss of L1 again.
   void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   void set(const KeyRef& key, std::string_view value, StoreOptions options, TimePoint deadline,

@@ -15,7 +15,6 @@
 #include "core/entry/precompress.h"
 #include "servers/http/conditions.h"
 #include "servers/http/problem.h"
-#include "servers/http/range.h"
 #include "servers/loop/secret.h"
 
 namespace nearlane::http {
@@ -120,23 +119,6 @@ void send(Response& response, const Entry& entry, std::string_view body) {
     response.entry = EntryPtr::pin(&entry);
     response.part = body;
   }
-}
-
-Response send_part(Response response, const Entry& entry, const RangeSpec& spec) {
-  const std::string_view value = entry.value();
-  const auto range = resolve(spec, value.size());
-  if (!range) {
-    Response refused = problem(Status::range_not_satisfiable, "the value is shorter than that");
-    refused.head.set(Field::content_range, fmt::format("bytes */{}", value.size()));
-    return refused;
-  }
-  response.head.result(Status::partial_content);
-  response.head.set(Field::content_type, "application/octet-stream");
-  response.head.set(
-      Field::content_range,
-      fmt::format("bytes {}-{}/{}", range->first, range->first + range->size - 1, value.size()));
-  send(response, entry, value.substr(range->first, range->size));
-  return response;
 }
 
 /// What a resource takes.
@@ -329,6 +311,29 @@ Offer Routes::offer(const Entry& entry) const {
   return {.gzip = may, .br = may};
 }
 
+void Routes::set_content_type(Response& response, const Entry& entry) const {
+  std::string_view type = tier_.content_type(entry.key_with(0).name);
+  if (type.empty()) type = "application/octet-stream";
+  response.head.set(Field::content_type, boost::core::string_view(type.data(), type.size()));
+}
+
+Response Routes::send_part(Response response, const Entry& entry, const RangeSpec& spec) const {
+  const std::string_view value = entry.value();
+  const auto range = resolve(spec, value.size());
+  if (!range) {
+    Response refused = problem(Status::range_not_satisfiable, "the value is shorter than that");
+    refused.head.set(Field::content_range, fmt::format("bytes */{}", value.size()));
+    return refused;
+  }
+  response.head.result(Status::partial_content);
+  set_content_type(response, entry);
+  response.head.set(
+      Field::content_range,
+      fmt::format("bytes {}-{}/{}", range->first, range->first + range->size - 1, value.size()));
+  send(response, entry, value.substr(range->first, range->size));
+  return response;
+}
+
 Response Routes::found(const Request& request, const Entry& entry, std::string_view x_cache) const {
   tier_.want_forms(entry);
   const Preconditions asked{.if_match = joined(request, Field::if_match)};
@@ -352,7 +357,7 @@ Response Routes::found(const Request& request, const Entry& entry, std::string_v
   response.head.set("X-Cache", boost::core::string_view(x_cache.data(), x_cache.size()));
   if (chosen->unchanged) return response;
   if (range) return send_part(std::move(response), entry, *range);
-  response.head.set(Field::content_type, "application/octet-stream");
+  set_content_type(response, entry);
   if (coding != Coding::identity) {
     const std::string_view name = name_of(coding);
     response.head.set(Field::content_encoding, boost::core::string_view(name.data(), name.size()));

@@ -16,6 +16,7 @@
 #include "core/tier/tiered_cache.h"
 #include "servers/http/conditions.h"
 #include "servers/http/messages.h"
+#include "servers/http/range.h"
 #include "servers/http/representation.h"
 #include "servers/http/stages.h"
 #include "servers/http/target.h"
@@ -84,6 +85,9 @@ class Routes {
   boost::asio::awaitable<void> remove_if(Plan& plan) const;
   boost::asio::awaitable<void> touch(Plan& plan) const;
   boost::asio::awaitable<void> why(Plan& plan) const;
+  void set_content_type(Response& response, const Entry& entry) const;
+  [[nodiscard]] Response send_part(Response response, const Entry& entry,
+                                   const RangeSpec& spec) const;
   void fail(Plan& plan, const Error& error, bool writes) const;
   [[nodiscard]] TimePoint deadline() const { return Clock::now() + config_.l2_timeout; }
 

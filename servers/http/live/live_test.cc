@@ -85,6 +85,21 @@ TEST(HttpRanges, AreOfTheValueAsItIs) {
   EXPECT_EQ(run("curl -s -m 10 -C 7 -o - " + at), "789");
 }
 
+TEST(HttpContentType, IsThatOfThePrefix) {
+  const ConfigFile file("[[prefix]]\nmatch = \"json:\"\ncontent_type = \"application/json\"\n");
+  const Nearlane server("memory:", {"--config", file.path()});
+  for (const char* key : {"json:k", "k"}) {
+    const std::string at = url(server, std::string("/cache/") + key);
+    ASSERT_EQ(run("curl -s -X PUT -d '{\"a\": 1}' -H 'Content-Type: text/plain' " + at), "");
+    const std::string type = *key == 'j' ? "application/json" : "application/octet-stream";
+    for (const char* how : {"", "-I ", "-r 0-3 "}) {
+      EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{content_type}' " + std::string(how) + at),
+                type)
+          << how;
+    }
+  }
+}
+
 std::string check_conditions(std::initializer_list<const Nearlane*> servers) {
   std::string line = "/usr/bin/python3 " LIVE_FOLDER "/conditions.py";
   for (const Nearlane* server : servers) line += " " + std::to_string(server->http);
