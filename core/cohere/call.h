@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,10 +35,15 @@ enum class Op : std::uint8_t {
   transact,  // [EXISTS key,] the command, PTTL key, as one transaction; afterwards L2 announces
              // changes
   raw,       // the command as it is
-  confirm,   // proves that no invalidation of the key is outstanding; carries no data
+  compare,  // GET key, and the command if `holds` says so of what is there, with nobody's write in between.
+            // Outside the lanes: another client's, as far as L2 and the lanes are concerned
+  confirm,  // proves that no invalidation of the key is outstanding; carries no data
   announce,  // nothing but what other instances are told where L2 does not tell them: that the keys in
              // `changed` have changed. Outside the lanes
 };
+
+/// Of a key's value, or of there being none: short, calls nothing here. May be asked more than once.
+using Holds = std::function<bool(std::optional<std::string_view> value)>;
 
 struct Publication {
   std::string channel;
@@ -54,8 +60,10 @@ struct Command {
   /// wide: may write keys that nobody has named (FLUSHALL). confirm: such a command was executed, and what its lane
   /// had read before it must not be served any more.
   bool undeclared = false;
-  std::vector<std::string> changed = {};  // raw, announce: names of the keys that it may write
-  bool ask_existed = false;               // transact: whether the key was there before
+  std::vector<std::string> changed =
+      {};                    // raw, compare, announce: names of the keys that it may write
+  Holds holds = {};          // compare
+  bool ask_existed = false;  // transact: whether the key was there before
   bool announced =
       true;  // fetch, transact: false: L1 holds no such key, so L2 need announce nothing
   bool idempotent = false;                  // may be sent again after a lost connection
@@ -68,6 +76,7 @@ struct Answer {
   protocol::Reply reply = {};  // of GET, or of the command
   std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
   std::optional<bool> existed = {};
+  bool held = true;        // compare: false: nothing was written
   TimePoint sent_at = {};  // when the command was handed to the connection
   Duration l1_ttl =
       Duration::max();  // L1 keeps what it says no longer: others may change it unannounced

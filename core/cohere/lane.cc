@@ -54,7 +54,7 @@ void Lane::submit(std::unique_ptr<Call> call, TimePoint now) {
   }
   next_deadline_ = std::min(next_deadline_, call->command.deadline);
   // What waits goes first: the key's order is the order in which calls came.
-  if (state_ != State::ready || trying_db_ || !waiting_.empty()) {
+  if (state_ != State::ready || held_up() || !waiting_.empty()) {
     waiting_.push_back(std::move(call));
     return;
   }
@@ -66,7 +66,7 @@ void Lane::submit(std::unique_ptr<Call> call, TimePoint now) {
 }
 
 void Lane::flush_waiting(TimePoint now) {
-  while (state_ == State::ready && !trying_db_ && !waiting_.empty()) {
+  while (state_ == State::ready && !held_up() && !waiting_.empty()) {
     const std::uint32_t db = waiting_.front()->command.key.db;
     if (!knows(db)) {
       // A pipelined SELECT that failed would let the commands behind it run in the wrong database.
@@ -93,7 +93,7 @@ void Lane::closed(Error why, TimePoint now) {
   broken_.reset();
   lost_authority_.clear();
   output_.clear();
-  trying_db_ = greeted_ = false;
+  trying_db_ = comparing_ = greeted_ = false;
   // What it has shown was of this connection.
   form_ = Form::unvouched;
   probe_ = {};

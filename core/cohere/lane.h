@@ -113,6 +113,7 @@ class Lane final : public Conversation {
     replication,  // of the handshake or of a heartbeat: L2 must be a master, with the history that it had
     select,      // into a database that is known to exist
     try_select,  // into one that is not: nothing follows before its reply
+    watch,
     caching,
     multi,
     queued,
@@ -120,6 +121,13 @@ class Lane final : public Conversation {
     value,  // of GET, or of a raw command
     pttl,
     pong,
+  };
+
+  /// Of a comparison, which nothing follows before it is over: whoever ends a transaction ends all watches.
+  enum class Phase : std::uint8_t {
+    none,
+    look,  // WATCH, GET
+    act,   // MULTI, …, EXEC
   };
 
   struct Pending {
@@ -130,6 +138,9 @@ class Lane final : public Conversation {
     std::uint8_t at = 0;
     std::uint32_t db = 0;   // try_select
     bool has_pttl = false;  // exec: behind the command's own reply
+    Phase phase = Phase::none;
+    std::uint8_t attempts = 0;  // looks that this comparison has had
+    bool overtaken = false;     // exec: somebody has written the key since it was watched
     Answer answer = {};
     std::string queue_error =
         {};  // the first error among the QUEUED replies says more than EXECABORT
@@ -138,6 +149,10 @@ class Lane final : public Conversation {
   void write(std::unique_ptr<Call> call, TimePoint now);
   void write_transaction(Pending& pending, const Command& command);
   void append_announcement(const Command& command);
+  void write_look(Pending& pending, const Command& command);
+  void take_look(Pending look, TimePoint now);
+  void take_act(Pending act, TimePoint now);
+  void end_comparison(Pending over, TimePoint now);
   void write_select(std::uint32_t db, Step step, TimePoint now);
   void write_first_announcement(TimePoint now);
   void write_own(std::initializer_list<std::string_view> args, Step step, TimePoint now);
@@ -167,6 +182,8 @@ class Lane final : public Conversation {
   void heartbeat(TimePoint now);
   void expire_overdue(TimePoint now);
   [[nodiscard]] std::size_t calls() const noexcept { return pending_.size() + waiting_.size(); }
+  /// Nothing may be written before a reply has come.
+  [[nodiscard]] bool held_up() const noexcept { return trying_db_ || comparing_; }
   [[nodiscard]] bool knows(std::uint32_t db) const noexcept;
   static void finish(std::unique_ptr<Call> call, Answer answer);
 
@@ -184,6 +201,7 @@ class Lane final : public Conversation {
   std::uint32_t current_db_ = 0;
   std::uint64_t known_dbs_ = 1;  // bit n: database n was selected once on this connection
   bool trying_db_ = false;
+  bool comparing_ = false;
   Form form_ = Form::unvouched;
   std::string distrust_;
   bool greeted_ = false;            // L2 is a master; what is left is to know who announces changes

@@ -105,6 +105,9 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
         expect(Step::value);
       }
       break;
+    case Op::compare:
+      write_look(pending, command);
+      break;
     case Op::confirm:
       protocol::append_command(output_, {"PING"});
       expect(Step::pong);
@@ -115,6 +118,16 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
       break;
   }
   pending.call = std::move(call);
+}
+
+void Lane::write_look(Pending& pending, const Command& command) {
+  protocol::append_command(output_, {"WATCH", command.key.name});
+  pending.steps[pending.count++] = Step::watch;
+  protocol::append_command(output_, {"GET", command.key.name});
+  pending.steps[pending.count++] = Step::value;
+  pending.phase = Phase::look;
+  ++pending.attempts;
+  comparing_ = true;
 }
 
 /// Without MULTI a foreign write between SET and PTTL would be neither announced nor seen, and one of ours
@@ -134,7 +147,7 @@ void Lane::write_transaction(Pending& pending, const Command& command) {
     append_args(output_, command);
   }
   expect(Step::queued);
-  if (command.op != Op::raw) {
+  if (command.op == Op::fetch || command.op == Op::transact) {
     protocol::append_command(output_, {"PTTL", command.key.name});
     expect(Step::queued);
     pending.has_pttl = true;
@@ -175,7 +188,7 @@ void Lane::connected(TimePoint now) {
   output_.clear();
   current_db_ = 0;
   known_dbs_ = 1;
-  trying_db_ = greeted_ = resp2_ = false;
+  trying_db_ = comparing_ = greeted_ = resp2_ = false;
   form_ = Form::unvouched;
   ++incarnation_;
   sequence_ = 0;

@@ -15,6 +15,9 @@ using protocol::Type;
 constexpr std::array<std::string_view, 7> kLostAuthority = {
     "READONLY", "LOADING", "MASTERDOWN", "MOVED", "ASK", "CLUSTERDOWN", "NOAUTH"};
 
+/// How often a comparison begins anew because somebody else has written the key, before it is given up.
+constexpr std::uint8_t kMostLooks = 16;
+
 bool starts_with_code(std::string_view text, std::string_view code) noexcept {
   return text.starts_with(code) && (text.size() == code.size() || text[code.size()] == ' ');
 }
@@ -82,6 +85,10 @@ void Lane::take_reply(Reply reply, TimePoint now) {
   pending_.pop_front();
   if (step == Step::try_select) {
     take_try_select(done, reply, now);
+  } else if (done.phase == Phase::look) {
+    take_look(std::move(done), now);
+  } else if (done.phase == Phase::act) {
+    take_act(std::move(done), now);
   } else if (done.call) {
     const bool barrier = step == Step::pong && done.call->command.undeclared;
     // L2 tells nothing, and this instance does not know itself which keys it has written.
@@ -90,6 +97,48 @@ void Lane::take_reply(Reply reply, TimePoint now) {
   }
   if (!lost_authority_.empty() && !broken_)
     fail(Errc::unavailable, std::exchange(lost_authority_, {}));
+}
+
+/// What is there decides whether the command is sent. Whoever asked may have gone meanwhile.
+void Lane::take_look(Pending look, TimePoint now) {
+  Answer& answer = look.answer;
+  if (!look.queue_error.empty()) answer.reply = Reply::error(std::move(look.queue_error));
+  bool acts = look.call != nullptr && !answer.reply.is_error();
+  if (acts) {
+    const bool there = answer.reply.type == Type::bulk_string;
+    answer.existed = there;
+    answer.held = acts = look.call->command.holds(
+        there ? std::optional<std::string_view>(answer.reply.text) : std::nullopt);
+    answer.reply = {};
+  }
+  if (!acts) {
+    write_own({"UNWATCH"}, Step::indifferent, now);
+    return end_comparison(std::move(look), now);
+  }
+  Pending& act = push_pending(now);
+  act.phase = Phase::act;
+  act.attempts = look.attempts;
+  act.answer.existed = answer.existed;
+  write_transaction(act, look.call->command);
+  act.call = std::move(look.call);
+}
+
+void Lane::take_act(Pending act, TimePoint now) {
+  if (!act.overtaken || !act.call) return end_comparison(std::move(act), now);
+  if (act.attempts == kMostLooks) {
+    act.answer = Answer::failed(Errc::busy, "the key changes faster than it can be compared");
+    return end_comparison(std::move(act), now);
+  }
+  Pending& look = push_pending(now);
+  look.attempts = act.attempts;
+  write_look(look, act.call->command);
+  look.call = std::move(act.call);
+}
+
+void Lane::end_comparison(Pending over, TimePoint now) {
+  comparing_ = false;
+  if (over.call) finish(std::move(over.call), std::move(over.answer));
+  flush_waiting(now);
 }
 
 bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
@@ -122,6 +171,7 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
       if (!reply.is_error()) return true;
       fail(Errc::protocol, "L2 refused what it had accepted before: " + reply.text);
       return false;
+    case Step::watch:
     case Step::queued:
       if (reply.is_error() && pending.queue_error.empty())
         pending.queue_error = std::move(reply.text);
@@ -239,6 +289,7 @@ bool Lane::take_replication(const Reply& reply) {
 
 void Lane::take_exec(Pending& pending, Reply& reply) {
   Answer& answer = pending.answer;
+  pending.overtaken = pending.phase == Phase::act && reply.is_null();
   const bool asked = pending.call && pending.call->command.ask_existed;
   const std::size_t at = asked ? 1 : 0;
   if (reply.type == Type::array && reply.elements.size() > at + (pending.has_pttl ? 1 : 0)) {

@@ -110,7 +110,7 @@ EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadl
   to = append(to, value);
   to = append(to, kCrlf);
   entry->prefix_size_ = head.length;
-  if (keep_digest) append_number(to, XXH3_64bits(value.data(), value.size()));
+  if (keep_digest) append_number(to, digest_of(value));
   return EntryPtr::adopt(entry);
 }
 
@@ -152,10 +152,14 @@ std::string_view Entry::variant(Coding coding) const noexcept {
 }
 
 std::uint64_t Entry::digest() const noexcept {
-  if (!keeps_digest()) return XXH3_64bits(value().data(), value_size_);
+  if (!keeps_digest()) return digest_of(value());
   std::uint64_t digest = 0;
   std::memcpy(&digest, resp_bulk().data() + resp_bulk().size(), sizeof digest);
   return digest;
+}
+
+std::uint64_t Entry::digest_of(std::string_view value) noexcept {
+  return XXH3_64bits(value.data(), value.size());
 }
 
 std::size_t Entry::charge() const noexcept {

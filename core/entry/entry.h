@@ -132,6 +132,8 @@ class Entry {
   /// XXH3 of the value: the same on every instance, hence a strong validator. Kept with values of
   /// kDigestKept bytes and more, and with variants; of smaller ones it is made when asked for.
   [[nodiscard]] std::uint64_t digest() const noexcept;
+  /// That of an entry with this value.
+  [[nodiscard]] static std::uint64_t digest_of(std::string_view value) noexcept;
 
   [[nodiscard]] TimePoint deadline() const noexcept {
     return TimePoint(Duration(deadline_.load(std::memory_order_relaxed)));

@@ -126,6 +126,19 @@ void Store::finish(Answer answer) noexcept {
   if (installed_) tier_.want_forms(*command.value, rules_, asks_forms);
 }
 
+void Compare::settle(const Answer& answer) noexcept {
+  const bool may_have_written =
+      answer.error
+          ? cohere::after_failed_write(answer.error->code).action == Decision::Action::erase
+          : answer.held;
+  if (may_have_written) tier_.forget(command.key.ref());
+}
+
+void Compare::finish(Answer answer) noexcept {
+  if (auto error = error_of(answer)) return done_(*error);
+  done_(CompareOutcome{.held = answer.held, .existed = answer.existed.value_or(false)});
+}
+
 void Touch::settle(const Answer& answer) noexcept {
   const Duration l1_ttl = std::min(rules_.l1_ttl, answer.l1_ttl);
   const Decision decision =

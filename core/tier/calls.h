@@ -110,6 +110,20 @@ class Store final : public Guarded {
   bool installed_ = false;
 };
 
+/// A write that depends on the value. L2 and the lanes take it for somebody else's, so what is under way for the key
+/// may be older: L1 forgets it before the answer is released.
+class Compare final : public Guarded {
+ public:
+  Compare(TieredCache::Impl& tier, cohere::Command what, TieredCache::CompareHandler done)
+      : Guarded(tier, std::move(what)), done_(std::move(done)) {}
+  void settle(const cohere::Answer& answer) noexcept override;
+
+ private:
+  void finish(cohere::Answer answer) noexcept override;
+
+  TieredCache::CompareHandler done_;
+};
+
 /// EXPIRE and its kin: L1 keeps its copy and moves the deadline.
 class Touch final : public Guarded {
  public:

@@ -9,7 +9,7 @@
 //
 // Threads:   immutable.
 // Cost:      a binary search, and a step for each prefix around the one found; one branch where there
-//            is no prefix at all. Asked by misses and writes, never by a hit.
+//            is no prefix at all. Asked by misses and writes, and by a hit only where any prefix has a content type.
 #pragma once
 
 #include <cstddef>
@@ -51,6 +51,8 @@ struct KeyRules {
   Precompress precompress = Precompress::off;
   /// Never compressed: beside bytes that a stranger can choose, the size of a compressed secret tells what it is.
   bool secret = false;
+  /// What the values are, for protocols that say so: an Internet media type. Empty: bytes.
+  std::string content_type = {};
 };
 
 struct Prefix {
@@ -62,6 +64,9 @@ class PrefixTable {
  public:
   /// `otherwise`: of keys that no prefix matches. No two prefixes are the same.
   PrefixTable(const KeyRules& otherwise, std::vector<Prefix> prefixes);
+
+  /// Whether keys differ in it.
+  [[nodiscard]] bool has_content_types() const noexcept { return has_content_types_; }
 
   [[nodiscard]] const KeyRules& of(std::string_view name) const noexcept {
     return prefixes_.empty() ? otherwise_ : longest_match(name);
@@ -75,6 +80,7 @@ class PrefixTable {
   KeyRules otherwise_;
   std::vector<Prefix> prefixes_;     // sorted
   std::vector<std::size_t> around_;  // of each, the longest other prefix that it begins with
+  bool has_content_types_ = false;
 };
 
 }  // namespace nearlane::tier

@@ -18,6 +18,27 @@ namespace {
 /// Keys of a batch whose leases are read before any of them is looked for.
 constexpr std::size_t kLeasesAtOnce = 64;
 
+/// SET without its value.
+std::vector<std::string> set_command(const KeyRef& key, const StoreOptions& options) {
+  std::vector<std::string> args = {"SET", std::string(key.name)};
+  switch (options.expiry.kind) {
+    case Expiry::Kind::never:
+      break;
+    case Expiry::Kind::keep:
+      args.emplace_back("KEEPTTL");
+      break;
+    case Expiry::Kind::in:
+      args.insert(args.end(), {"PX", std::to_string(options.expiry.milliseconds)});
+      break;
+    case Expiry::Kind::at:
+      args.insert(args.end(), {"PXAT", std::to_string(options.expiry.milliseconds)});
+      break;
+  }
+  if (options.condition == Condition::if_absent) args.emplace_back("NX");
+  if (options.condition == Condition::if_present) args.emplace_back("XX");
+  return args;
+}
+
 /// A negative entry is get()'s to answer.
 const Entry* value_of(const Entry* entry) noexcept {
   return entry == nullptr || entry->negative() ? nullptr : entry;
@@ -72,6 +93,11 @@ bool TieredCache::may_compress(std::string_view name) const noexcept {
   return !impl_->prefixes_.of(name).secret;
 }
 
+std::string_view TieredCache::content_type(std::string_view name) const noexcept {
+  if (!impl_->prefixes_.has_content_types()) return {};
+  return impl_->prefixes_.of(name).content_type;
+}
+
 void TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
   impl_->get(std::move(key), from, deadline, std::move(done), true);
 }
@@ -83,32 +109,37 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
   const KeyRules& rules = impl_->prefixes_.of(key.name);
   Command command{.op = Op::transact,
                   .key = Key(key),
+                  .args = set_command(key, options),
                   .value = Entry::build(key, value, TimePoint{}, 0),
                   .ask_existed = options.ask_existed,
                   .announced = rules.l1,
                   .deadline = deadline};
-  command.args = {"SET", std::string(key.name)};
-  switch (options.expiry.kind) {
-    case Expiry::Kind::never:
-      break;
-    case Expiry::Kind::keep:
-      command.args.emplace_back("KEEPTTL");
-      break;
-    case Expiry::Kind::in:
-      command.args.insert(command.args.end(), {"PX", std::to_string(options.expiry.milliseconds)});
-      break;
-    case Expiry::Kind::at:
-      command.args.insert(command.args.end(),
-                          {"PXAT", std::to_string(options.expiry.milliseconds)});
-      break;
-  }
-  if (options.condition == Condition::if_absent) command.args.emplace_back("NX");
-  if (options.condition == Condition::if_present) command.args.emplace_back("XX");
   auto call = std::make_unique<Store>(*impl_, rules, std::move(command), std::move(done));
   call->asks_forms = options.asks_forms;
   call->new_here = rules.prefetch && rules.l1 && impl_->is_new_here(key);
   impl_->flights_.begin(call->flight, impl_->config_.now());
   impl_->send(std::move(call));
+}
+
+void TieredCache::set_if(const KeyRef& key, std::string_view value, const StoreOptions& options,
+                         cohere::Holds holds, TimePoint deadline, CompareHandler done) {
+  impl_->compare({.op = Op::compare,
+                  .key = Key(key),
+                  .args = set_command(key, options),
+                  .value = Entry::build(key, value, TimePoint{}, 0),
+                  .holds = std::move(holds),
+                  .deadline = deadline},
+                 std::move(done));
+}
+
+void TieredCache::remove_if(const KeyRef& key, cohere::Holds holds, TimePoint deadline,
+                            CompareHandler done) {
+  impl_->compare({.op = Op::compare,
+                  .key = Key(key),
+                  .args = {"DEL", std::string(key.name)},
+                  .holds = std::move(holds),
+                  .deadline = deadline},
+                 std::move(done));
 }
 
 void TieredCache::remove(const KeyRef& key, TimePoint deadline, BoolHandler done) {

@@ -32,6 +32,7 @@
 #include "core/base/counters.h"
 #include "core/base/key.h"
 #include "core/base/result.h"
+#include "core/cohere/call.h"
 #include "core/entry/entry.h"
 #include "core/guard/breaker.h"
 #include "core/l1/l1_map.h"
@@ -71,6 +72,12 @@ struct StoreOptions {
   Condition condition = Condition::always;
   bool ask_existed = false;  // costs one more small command in the transaction
   bool asks_forms = false;   // whoever reads it may ask for a compressed form (Precompress::asked)
+};
+
+/// What a write that depends on the value has come to.
+struct CompareOutcome {
+  bool held = false;     // false: the value was another one, and nothing was written
+  bool existed = false;  // the key, before
 };
 
 struct StoreOutcome {
@@ -173,6 +180,7 @@ class TieredCache {
  public:
   using GetHandler = std::function<void(Result<Lookup>)>;
   using SetHandler = std::function<void(Result<StoreOutcome>)>;
+  using CompareHandler = std::function<void(Result<CompareOutcome>)>;
   using BoolHandler = std::function<void(Result<bool>)>;
   using ReplyHandler = std::function<void(Result<protocol::Reply>)>;
 
@@ -197,12 +205,21 @@ class TieredCache {
   /// Whether the key's value may be compressed at all (KeyRules::secret).
   [[nodiscard]] bool may_compress(std::string_view name) const noexcept;
 
+  /// KeyRules::content_type of the key.
+  [[nodiscard]] std::string_view content_type(std::string_view name) const noexcept;
+
   /// After find() said null, or instead of it. Does not count a hit or miss of L1 again.
   void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   void set(const KeyRef& key, std::string_view value, StoreOptions options, TimePoint deadline,
            SetHandler done);
   /// True: the key was there.
   void remove(const KeyRef& key, TimePoint deadline, BoolHandler done);
+  /// Writes only if `holds` says so of the value that L2 has, or of there being none: nobody's write comes in between,
+  /// whichever instance it goes through. L1 takes nothing of it. Errors: also busy, where the key changes again and
+  /// again meanwhile. Precondition: options.condition is always.
+  void set_if(const KeyRef& key, std::string_view value, const StoreOptions& options,
+              cohere::Holds holds, TimePoint deadline, CompareHandler done);
+  void remove_if(const KeyRef& key, cohere::Holds holds, TimePoint deadline, CompareHandler done);
   /// Strict revocation: removes the key, and answers once no instance can serve it any more. True: it
   /// was there. Whoever has not been told by then has lost its lease, so the answer comes a lease
   /// after L2's, also where the key was not there: others may not have heard yet of how it went. The

@@ -152,6 +152,13 @@ bool TieredCache::Impl::slide(const KeyRef& key, std::chrono::milliseconds ttl,
   return true;
 }
 
+void TieredCache::Impl::compare(Command what, CompareHandler done) {
+  note_db(what.key.db);
+  Counts::add(Count::writes);
+  what.changed = {what.key.name};
+  send(std::make_unique<Compare>(*this, std::move(what), std::move(done)));
+}
+
 void TieredCache::Impl::barrier(TimePoint deadline,
                                 std::function<void(std::optional<Error>)> done) {
   struct Round {

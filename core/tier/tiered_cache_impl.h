@@ -155,6 +155,7 @@ class TieredCache::Impl final : public cohere::Listener {
   [[nodiscard]] Duration slack_of(const KeyRules& rules,
                                   std::chrono::milliseconds ttl) const noexcept;
   bool slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint now) noexcept;
+  void compare(cohere::Command what, TieredCache::CompareHandler done);
   void barrier(TimePoint deadline, std::function<void(std::optional<Error>)> done);
 
   // Whether L2 is asked: guarding.cc.

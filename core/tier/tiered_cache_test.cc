@@ -132,6 +132,46 @@ TEST_F(OverMemory, ForgetsTheNameInEveryOtherDatabaseAfterARawCommand) {
   EXPECT_FALSE(is_there()) << "it may have found that the key had expired";
 }
 
+TEST_F(OverMemory, ComparesBeforeItWrites) {
+  const auto is = [](std::optional<std::string> wanted) {
+    return [wanted](std::optional<std::string_view> value) { return value == wanted; };
+  };
+  const auto set_if = [&](std::optional<std::string> wanted, std::string_view value,
+                          StoreOptions options = {}) {
+    Result<CompareOutcome> result = Error{Errc::timeout};
+    cache.tier.set_if(KeyRef(0, "k"), value, options, is(std::move(wanted)), kForever,
+                      [&](Result<CompareOutcome> answer) { result = std::move(answer); });
+    return result;
+  };
+  const auto remove_if = [&](std::string wanted) {
+    Result<CompareOutcome> result = Error{Errc::timeout};
+    cache.tier.remove_if(KeyRef(0, "k"), is(std::move(wanted)), kForever,
+                         [&](Result<CompareOutcome> answer) { result = std::move(answer); });
+    return result;
+  };
+  EXPECT_FALSE(set_if("a", "b")->held);
+  EXPECT_FALSE(cache.get("k")->entry);
+  const auto made = set_if(std::nullopt, "a", {.expiry = Expiry::in(milliseconds(60'000))});
+  EXPECT_TRUE(made->held && !made->existed);
+  EXPECT_EQ(cache.get("k")->entry->value(), "a");
+  EXPECT_GT(cache.execute({"PTTL", "k"}, {"k"}, false)->integer, 0);
+  ASSERT_EQ(cache.find("k"), "a");
+  EXPECT_FALSE(set_if("x", "b")->held);
+  EXPECT_EQ(cache.find("k"), "a") << "nothing was written, so L1 keeps what it has";
+  const auto changed = set_if("a", "b");
+  EXPECT_TRUE(changed->held && changed->existed);
+  EXPECT_EQ(cache.find("k"), std::nullopt);
+  EXPECT_EQ(cache.get("k")->entry->value(), "b");
+  EXPECT_FALSE(remove_if("a")->held);
+  EXPECT_TRUE(remove_if("b")->held);
+  EXPECT_EQ(cache.find("k"), std::nullopt);
+  EXPECT_FALSE(cache.get("k")->entry);
+  ASSERT_TRUE(cache.execute({"HSET", "k", "f", "v"}, {"k"}));
+  const auto wrong = set_if("a", "b");
+  ASSERT_TRUE(wrong.has_error());
+  EXPECT_EQ(wrong.error().code, Errc::l2_error);
+}
+
 TEST_F(OverMemory, ForgetsAllKeysOfACommandWithSeveral) {
   ASSERT_TRUE(cache.set("a", "1"));
   ASSERT_TRUE(cache.set("b", "1"));

@@ -1,6 +1,10 @@
 #include "servers/http/conditions.h"
 
 #include <algorithm>
+#include <array>
+
+#include "core/entry/entry.h"
+#include "servers/http/encoding.h"
 
 namespace nearlane::http {
 
@@ -10,6 +14,14 @@ std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
+}
+
+/// Whether the list holds a tag of the value with this digest, in whichever form.
+bool lists_form(std::string_view list, std::uint64_t digest, Comparison comparison) {
+  constexpr std::array kForms = {Coding::identity, Coding::gzip, Coding::br};
+  return std::ranges::any_of(kForms, [&](Coding form) {
+    return lists_tag(list, EntityTag(digest, name_of(form)).text(), comparison);
+  });
 }
 
 }  // namespace
@@ -28,9 +40,16 @@ EntityTag::EntityTag(std::uint64_t digest, std::string_view encoding) noexcept {
   size_ = static_cast<std::size_t>(end - text_.data());
 }
 
+bool Preconditions::hold(std::optional<std::string_view> value) const {
+  if (!value) return !if_match;
+  const std::uint64_t digest = Entry::digest_of(*value);
+  if (if_match && !lists_form(*if_match, digest, Comparison::strong)) return false;
+  return !if_none_match || !lists_form(*if_none_match, digest, Comparison::weak);
+}
+
 bool is_star(std::string_view list) { return trim(list) == "*"; }
 
-bool lists_tag(std::string_view list, std::string_view tag) {
+bool lists_tag(std::string_view list, std::string_view tag, Comparison comparison) {
   if (is_star(list)) return true;
   while (true) {
     list = trim(list);
@@ -38,12 +57,14 @@ bool lists_tag(std::string_view list, std::string_view tag) {
       list.remove_prefix(1);
       continue;
     }
-    if (list.starts_with("W/")) list.remove_prefix(2);
+    const bool weak = list.starts_with("W/");
+    if (weak) list.remove_prefix(2);
     if (!list.starts_with('"')) return false;
     // A tag may hold commas, so the list is read tag by tag.
     const std::size_t end = list.find('"', 1);
     if (end == std::string_view::npos) return false;
-    if (list.substr(0, end + 1) == tag) return true;
+    const bool counts = !weak || comparison == Comparison::weak;
+    if (counts && list.substr(0, end + 1) == tag) return true;
     list.remove_prefix(end + 1);
     list = trim(list);
     if (list.empty()) return false;

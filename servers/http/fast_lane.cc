@@ -38,8 +38,9 @@ class ReadyHead {
 
 /// Of one coding; the fields in the order in which the Beast lane has them.
 struct HeadsOfForm {
-  ReadyHead ok = {};            // up to the number of Content-Length
-  ReadyHead not_modified = {};  // all of it
+  ReadyHead ok = {};             // up to the type of Content-Type
+  std::string behind_type = {};  // up to the number of Content-Length
+  ReadyHead not_modified = {};   // all of it
 };
 
 HeadsOfForm heads_of(Coding coding, const std::string& date) {
@@ -49,9 +50,8 @@ HeadsOfForm heads_of(Coding coding, const std::string& date) {
   const std::string coded = coding == Coding::identity
                                 ? ""
                                 : "Content-Encoding: " + std::string(name_of(coding)) + "\r\n";
-  return {.ok = ReadyHead("HTTP/1.1 200 OK" + validators +
-                          "Content-Type: application/octet-stream\r\n" + coded + "Date: " + date +
-                          "\r\nContent-Length: "),
+  return {.ok = ReadyHead("HTTP/1.1 200 OK" + validators + "Content-Type: "),
+          .behind_type = "\r\n" + coded + "Date: " + date + "\r\nContent-Length: ",
           .not_modified =
               ReadyHead("HTTP/1.1 304 Not Modified" + validators + "Date: " + date + "\r\n\r\n")};
 }
@@ -74,7 +74,7 @@ const HeadsOfForm& ready_heads(Coding coding) {
 
 /// Appends the answer; its body, where that is too large to be copied.
 PinnedBody append_hit(std::string& out, const FastRequest& request, const Entry& entry,
-                      const Representation& chosen) {
+                      const Representation& chosen, std::string_view content_type) {
   const EntityTag tag(entry.digest(), "");
   const HeadsOfForm& heads = ready_heads(chosen.coding);
   if (chosen.unchanged) {
@@ -86,6 +86,8 @@ PinnedBody append_hit(std::string& out, const FastRequest& request, const Entry&
   char* end = std::to_chars(length.data(), length.data() + length.size(), body.size()).ptr;
   end = std::copy_n("\r\n\r\n", 4, end);
   heads.ok.append_to(out, tag);
+  out.append(content_type.empty() ? kDefaultContentType : content_type);
+  out.append(heads.behind_type);
   out.append(length.data(), end);
   if (request.head) return {};
   if (body.size() > kGatherBytes) return {EntryPtr::pin(&entry), chosen.coding};
@@ -115,7 +117,7 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, Caller& call
       break;
     }
     tier_.want_forms(*entry);
-    answers.body = append_hit(out, *request, *entry, *chosen);
+    answers.body = append_hit(out, *request, *entry, *chosen, tier_.content_type(request->key));
     answers.bytes += request->size;
     ++(request->head ? answers.heads : answers.gets);
   }

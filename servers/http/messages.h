@@ -30,12 +30,12 @@ inline constexpr std::size_t kFlushBytes = std::size_t{64} * 1024;
 
 struct Response {
   beast_http::response<beast_http::empty_body> head;
-  EntryPtr entry = {};  // the body is this form of its value, else the text
-  Coding coding = Coding::identity;
+  EntryPtr entry = {};  // keeps `part` alive, which is the body then; else the text is
+  std::string_view part = {};
   std::string text = {};
 
   [[nodiscard]] std::string_view body() const noexcept {
-    return entry ? entry->form(coding) : std::string_view(text);
+    return entry ? part : std::string_view(text);
   }
 };
 

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
 
 #include "core/base/epoch.h"
 #include "core/entry/precompress.h"
@@ -49,6 +50,17 @@ std::optional<std::string_view> field(const Request& request, Field name) {
   return std::string_view(found->value().data(), found->value().size());
 }
 
+/// A list that may be spread over several lines.
+std::optional<std::string> joined(const Request& request, Field name) {
+  std::optional<std::string> list;
+  const auto [first, last] = request.equal_range(name);
+  for (auto line = first; line != last; ++line) {
+    if (list) *list += ", ";
+    list = list.value_or("").append(line->value().data(), line->value().size());
+  }
+  return list;
+}
+
 std::string_view view(boost::core::string_view text) { return {text.data(), text.size()}; }
 
 Response empty(Status status) {
@@ -58,7 +70,76 @@ Response empty(Status status) {
   return response;
 }
 
-Response not_allowed(std::string_view allow) {
+/// A value was stored as it was sent, so its tag is that of what a GET will bring.
+Response written(const Request& request, bool replaced) {
+  Response response = empty(replaced ? Status::no_content : Status::created);
+  response.head.set(Field::etag, EntityTag(Entry::digest_of(request.body()), "").text());
+  return response;
+}
+
+Response another_value() {
+  return problem(Status::precondition_failed, "the value is not, or is, one of those named");
+}
+
+/// Asked on a thread of L2's choice, so it owns what it looks at.
+cohere::Holds holds(const Preconditions& preconditions) {
+  return
+      [preconditions](std::optional<std::string_view> value) { return preconditions.hold(value); };
+}
+
+/// What L2 knows itself of such conditions; nothing: it takes a look at the value.
+std::optional<tier::Condition> condition_of(const Preconditions& preconditions) {
+  if (!preconditions.any()) return tier::Condition::always;
+  if (preconditions.if_match && preconditions.if_none_match) return std::nullopt;
+  if (preconditions.if_match && is_star(*preconditions.if_match))
+    return tier::Condition::if_present;
+  if (preconditions.if_none_match && is_star(*preconditions.if_none_match))
+    return tier::Condition::if_absent;
+  return std::nullopt;
+}
+
+/// What a GET asks for, where it is to be sent: of the value as it is, so to who accepts that, and only if the client's
+/// other parts, where it says so (If-Range), are of the same value. That the value has a date, nobody has told it.
+std::optional<RangeSpec> range_of(const Request& request, const Entry& entry) {
+  const auto range = field(request, Field::range);
+  if (!range || request.method() != beast_http::verb::get) return std::nullopt;
+  if (parse_accept_encoding(field(request, Field::accept_encoding)).identity == 0)
+    return std::nullopt;
+  const auto if_range = field(request, Field::if_range);
+  if (if_range && *if_range != EntityTag(entry.digest(), "").text()) return std::nullopt;
+  return parse_range(*range);
+}
+
+/// `body` is of the entry, which is pinned where it is not copied.
+void send(Response& response, const Entry& entry, std::string_view body) {
+  if (body.size() <= kGatherBytes) {
+    response.text = body;
+  } else {
+    response.entry = EntryPtr::pin(&entry);
+    response.part = body;
+  }
+}
+
+/// What a resource takes.
+std::string_view methods_of(Route route) {
+  switch (route) {
+    case Route::entry:
+      return "GET, HEAD, PUT, DELETE, OPTIONS";
+    case Route::touch:
+      return "POST, OPTIONS";
+    default:
+      return "GET, HEAD, OPTIONS";
+  }
+}
+
+Response options(std::string_view allow) {
+  Response response = empty(Status::no_content);
+  response.head.set(Field::allow, boost::core::string_view(allow.data(), allow.size()));
+  return response;
+}
+
+Response not_allowed(Route route) {
+  const std::string_view allow = methods_of(route);
   Response response = problem(Status::method_not_allowed, "this resource takes other methods");
   response.head.set(Field::allow, boost::core::string_view(allow.data(), allow.size()));
   return response;
@@ -108,6 +189,12 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
   } else if (route != Route::healthz && route != Route::readyz && !authorized(request, caller)) {
     plan.response = problem(Status::unauthorized, "an API key is asked for");
     plan.response->head.set(Field::www_authenticate, "Bearer");
+  } else if (request.method() == beast_http::verb::options &&
+             (route != Route::unknown || request.target() == "*")) {
+    // Of "*" what any resource takes.
+    const bool any = route == Route::unknown;
+    plan.response = options(any ? "GET, HEAD, PUT, DELETE, POST, OPTIONS" : methods_of(route));
+    plan.outcome = Outcome::ok;
   } else if (route == Route::unknown) {
     plan.response = problem(Status::not_found, "there is nothing under this path");
   } else if (route == Route::entry || route == Route::touch) {
@@ -120,7 +207,7 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
         plan_write(request, plan);
     }
   } else if (route == Route::why) {
-    if (!reads(request)) plan.response = not_allowed("GET, HEAD");
+    if (!reads(request)) plan.response = not_allowed(route);
   } else {
     plan.response = admin_page(request, route);
     plan.outcome = Outcome::ok;
@@ -129,7 +216,7 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
 }
 
 Response Routes::admin_page(const Request& request, Route route) const {
-  return reads(request) ? page(config_.admin(route)) : not_allowed("GET, HEAD");
+  return reads(request) ? page(config_.admin(route)) : not_allowed(route);
 }
 
 Response Routes::page(AdminPage page) {
@@ -143,7 +230,7 @@ Response Routes::page(AdminPage page) {
 void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
                        const std::optional<EntryPtr>& looked_up) const {
   if (plan.target.route == Route::touch) {
-    plan.response = not_allowed("POST");
+    plan.response = not_allowed(Route::touch);
     return;
   }
   plan.command = request.method() == beast_http::verb::get ? Command::get : Command::head;
@@ -178,20 +265,15 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
                                : plan.command == Command::put || plan.command == Command::del;
   if (!allowed) {
     plan.command = Command::other;
-    plan.response = not_allowed(touches ? "POST" : "GET, HEAD, PUT, DELETE");
+    plan.response = not_allowed(plan.target.route);
     return;
   }
-  const auto match = field(request, Field::if_match);
-  if (match && !(is_star(*match) && plan.command == Command::put)) {
+  plan.preconditions = {.if_match = joined(request, Field::if_match),
+                        .if_none_match = joined(request, Field::if_none_match)};
+  if (plan.preconditions.any() && (touches || plan.target.strict)) {
     plan.response =
         problem(Status::not_implemented,
-                "If-Match is offered on PUT with * only; entity tags are not compared yet");
-    return;
-  }
-  const auto none_match = field(request, Field::if_none_match);
-  if (none_match && !(is_star(*none_match) && plan.command == Command::put && !match)) {
-    plan.response =
-        problem(Status::not_implemented, "If-None-Match on a write is offered on PUT with * only");
+                "If-Match and If-None-Match are offered on PUT and on DELETE that is not strict");
     return;
   }
   if (plan.target.strict && plan.command != Command::del) {
@@ -217,12 +299,37 @@ Offer Routes::offer(const Entry& entry) const {
   return {.gzip = may, .br = may};
 }
 
+void Routes::set_content_type(Response& response, const Entry& entry) const {
+  std::string_view type = tier_.content_type(entry.key_with(0).name);
+  if (type.empty()) type = kDefaultContentType;
+  response.head.set(Field::content_type, boost::core::string_view(type.data(), type.size()));
+}
+
+Response Routes::send_part(Response response, const Entry& entry, const RangeSpec& spec) const {
+  const std::string_view value = entry.value();
+  const auto range = resolve(spec, value.size());
+  if (!range) {
+    Response refused = problem(Status::range_not_satisfiable, "the value is shorter than that");
+    refused.head.set(Field::content_range, fmt::format("bytes */{}", value.size()));
+    return refused;
+  }
+  response.head.result(Status::partial_content);
+  set_content_type(response, entry);
+  response.head.set(
+      Field::content_range,
+      fmt::format("bytes {}-{}/{}", range->first, range->first + range->size - 1, value.size()));
+  send(response, entry, value.substr(range->first, range->size));
+  return response;
+}
+
 Response Routes::found(const Request& request, const Entry& entry, std::string_view x_cache) const {
   tier_.want_forms(entry);
-  const auto chosen =
-      choose_representation({.accept_encoding = field(request, Field::accept_encoding),
-                             .if_none_match = field(request, Field::if_none_match)},
-                            entry, offer(entry));
+  const Preconditions asked{.if_match = joined(request, Field::if_match)};
+  if (asked.any() && !asked.hold(entry.value())) return another_value();
+  const Preference preference{.accept_encoding = field(request, Field::accept_encoding),
+                              .if_none_match = field(request, Field::if_none_match)};
+  const auto range = range_of(request, entry);
+  const auto chosen = choose_representation(preference, entry, range ? Offer{} : offer(entry));
   if (!chosen) {
     return problem(Status::not_acceptable, "Accept-Encoding refuses every coding on offer");
   }
@@ -237,19 +344,16 @@ Response Routes::found(const Request& request, const Entry& entry, std::string_v
   response.head.set(Field::vary, "Accept-Encoding");
   response.head.set("X-Cache", boost::core::string_view(x_cache.data(), x_cache.size()));
   if (chosen->unchanged) return response;
-  response.head.set(Field::content_type, "application/octet-stream");
+  if (range) return send_part(std::move(response), entry, *range);
+  set_content_type(response, entry);
   if (coding != Coding::identity) {
     const std::string_view name = name_of(coding);
     response.head.set(Field::content_encoding, boost::core::string_view(name.data(), name.size()));
   }
-  const std::string_view body = entry.form(coding);
   if (!form.empty()) {
     response.text = std::move(form);
-  } else if (body.size() <= kGatherBytes) {
-    response.text = body;
   } else {
-    response.entry = EntryPtr::pin(&entry);
-    response.coding = coding;
+    send(response, entry, entry.form(coding));
   }
   return response;
 }
@@ -301,10 +405,10 @@ net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
 }
 
 net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
-  tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
+  const auto condition = condition_of(plan.preconditions);
+  if (!condition) co_return co_await put_if(request, plan);
+  tier::StoreOptions options{.condition = *condition, .ask_existed = true, .asks_forms = true};
   if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
-  if (field(request, Field::if_none_match)) options.condition = tier::Condition::if_absent;
-  if (field(request, Field::if_match)) options.condition = tier::Condition::if_present;
   const auto stored = co_await answer_of<tier::StoreOutcome>(
       [this, &plan, &request, options](tier::TieredCache::SetHandler done) {
         tier_.set(KeyRef(db_, plan.target.key), request.body(), options, deadline(),
@@ -321,12 +425,29 @@ net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
   } else {
     const bool replaced =
         stored->existed.value_or(options.condition == tier::Condition::if_present);
-    plan.response = empty(replaced ? Status::no_content : Status::created);
+    plan.response = written(request, replaced);
     plan.outcome = Outcome::ok;
   }
 }
 
+net::awaitable<void> Routes::put_if(const Request& request, Plan& plan) const {
+  tier::StoreOptions options;
+  if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
+  const auto compared = co_await answer_of<tier::CompareOutcome>(
+      [this, &plan, &request, options](tier::TieredCache::CompareHandler done) {
+        tier_.set_if(KeyRef(db_, plan.target.key), request.body(), options,
+                     holds(plan.preconditions), deadline(), std::move(done));
+      });
+  if (compared.has_error()) {
+    fail(plan, compared.error(), true);
+    co_return;
+  }
+  plan.response = compared->held ? written(request, compared->existed) : another_value();
+  plan.outcome = Outcome::ok;
+}
+
 net::awaitable<void> Routes::remove(Plan& plan) const {
+  if (plan.preconditions.any()) co_return co_await remove_if(plan);
   const auto removed = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
     const KeyRef key(db_, plan.target.key);
     if (plan.target.strict) {
@@ -341,6 +462,26 @@ net::awaitable<void> Routes::remove(Plan& plan) const {
   }
   plan.response =
       *removed ? empty(Status::no_content) : problem(Status::not_found, "there is no such key");
+  plan.outcome = Outcome::ok;
+}
+
+net::awaitable<void> Routes::remove_if(Plan& plan) const {
+  const auto compared = co_await answer_of<tier::CompareOutcome>(
+      [this, &plan](tier::TieredCache::CompareHandler done) {
+        tier_.remove_if(KeyRef(db_, plan.target.key), holds(plan.preconditions), deadline(),
+                        std::move(done));
+      });
+  if (compared.has_error()) {
+    fail(plan, compared.error(), true);
+    co_return;
+  }
+  if (!compared->held) {
+    plan.response = another_value();
+  } else if (compared->existed) {
+    plan.response = empty(Status::no_content);
+  } else {
+    plan.response = problem(Status::not_found, "there is no such key");
+  }
   plan.outcome = Outcome::ok;
 }
 

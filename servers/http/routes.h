@@ -15,8 +15,10 @@
 
 #include "core/tier/tiered_cache.h"
 #include "servers/http/api_keys.h"
+#include "servers/http/conditions.h"
 #include "servers/http/fast_lane.h"
 #include "servers/http/messages.h"
+#include "servers/http/range.h"
 #include "servers/http/representation.h"
 #include "servers/http/stages.h"
 #include "servers/http/target.h"
@@ -51,6 +53,7 @@ struct RoutesConfig {
 struct Plan {
   std::optional<Response> response = {};
   Target target = {};
+  Preconditions preconditions = {};  // of a write
   Command command = Command::other;
   loop::AnsweredBy answered_by = loop::AnsweredBy::local;
   loop::Outcome outcome = loop::Outcome::error;
@@ -86,9 +89,14 @@ class Routes {
   [[nodiscard]] Offer offer(const Entry& entry) const;
   boost::asio::awaitable<void> read(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;
+  boost::asio::awaitable<void> put_if(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> remove(Plan& plan) const;
+  boost::asio::awaitable<void> remove_if(Plan& plan) const;
   boost::asio::awaitable<void> touch(Plan& plan) const;
   boost::asio::awaitable<void> why(Plan& plan) const;
+  void set_content_type(Response& response, const Entry& entry) const;
+  [[nodiscard]] Response send_part(Response response, const Entry& entry,
+                                   const RangeSpec& spec) const;
   void fail(Plan& plan, const Error& error, bool writes) const;
   [[nodiscard]] TimePoint deadline() const { return Clock::now() + config_.l2_timeout; }
 

@@ -1,4 +1,4 @@
-// Request targets, lists of entity tags and Accept-Encoding are read from whatever a client sends.
+// Request targets, lists of entity tags, Accept-Encoding and Range are read from whatever a client sends.
 
 #include <cstdint>
 #include <cstdlib>
@@ -7,6 +7,7 @@
 #include "core/base/key.h"
 #include "servers/http/conditions.h"
 #include "servers/http/encoding.h"
+#include "servers/http/range.h"
 #include "servers/http/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -35,6 +36,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (chosen == Coding::br && !offer.br) std::abort();
     if (chosen == Coding::gzip && !offer.gzip) std::abort();
     if (!chosen && weights.identity != 0) std::abort();
+  }
+  // What is sent of a body lies within it.
+  if (const auto spec = parse_range(text)) {
+    for (const std::uint64_t body : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{size}}) {
+      const auto range = resolve(*spec, body);
+      if (range && (range->size == 0 || range->first >= body || range->size > body - range->first))
+        std::abort();
+    }
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <map>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -168,9 +169,12 @@ TEST_F(ConfigTest, ErrorsOfAPrefixTableNameTheKeyAndWhereItStands) {
   EXPECT_EQ(of(head + "l1 = 1\n"), "4: prefix.l1: \"1\" is not true or false");
   EXPECT_EQ(of(head + "l1 = [true]\n"),
             "4: prefix.l1: must be a string, a whole number or a boolean");
-  for (const char* key : {"content_type", "lanes"}) {
-    EXPECT_EQ(of(head + key + " = 1\n"),
-              "4: prefix." + std::string(key) + ": does nothing yet, so it is not accepted");
+  EXPECT_EQ(of(head + "lanes = 1\n"), "4: prefix.lanes: does nothing yet, so it is not accepted");
+  for (const char* text :
+       {"json", "/json", "text/", "text/x\\r\\nSet-Cookie: a=b", "text/\u00e9"}) {
+    EXPECT_THAT(of(head + "content_type = \"" + text + "\"\n"),
+                testing::StartsWith("4: prefix.content_type: \""))
+        << text;
   }
   EXPECT_EQ(of(head + "precompress = \"yes\"\n"),
             "4: prefix.precompress: \"yes\" is none of http, always, off");
@@ -228,7 +232,7 @@ TEST_F(ConfigTest, HelpAndVersionAreAnswers) {
   const std::string help = read({"--help"})->answer;
   EXPECT_NE(help.find("--l1-bytes"), std::string::npos);
   EXPECT_NE(help.find("[[prefix]]"), std::string::npos);
-  EXPECT_EQ(help.find("content_type"), std::string::npos) << "it does nothing yet";
+  EXPECT_EQ(help.find("  lanes "), std::string::npos) << "it does nothing yet";
   EXPECT_TRUE(read({"--version"})->answer.starts_with("nearlane "));
 }
 

@@ -124,6 +124,17 @@ Problem set_one_of(Value& value, std::string_view text,
   return fmt::format("\"{}\" is none of {}", text, names);
 }
 
+/// A header's value, which ends with its line.
+Problem set_media_type(std::string& target, std::string_view text) {
+  const auto may_stand = [](char c) { return c >= ' ' && c <= '~'; };
+  const std::size_t slash = text.find('/');
+  const bool whole = slash != std::string_view::npos && slash > 0 && slash + 1 < text.size();
+  if (!whole || !std::ranges::all_of(text, may_stand))
+    return fmt::format("\"{}\" is not a media type such as application/json", text);
+  target = text;
+  return {};
+}
+
 Problem set_http(Config& config, std::string_view text) {
   Problem problem = set_address(config.http, text);
   if (problem) return problem;
@@ -300,7 +311,9 @@ constexpr std::array kPrefixSettings = {
                   [](PrefixConfig& p, std::string_view t) { return set_switch(p.refresh, t); }},
     PrefixSetting{"prefetch", "true: who makes a key tells the others, which read it unasked",
                   [](PrefixConfig& p, std::string_view t) { return set_switch(p.prefetch, t); }},
-    PrefixSetting{"content_type", "", nullptr},
+    PrefixSetting{
+        "content_type", "Content-Type of their values over HTTP, such as application/json",
+        [](PrefixConfig& p, std::string_view t) { return set_media_type(p.content_type, t); }},
     PrefixSetting{"lanes", "", nullptr},
     PrefixSetting{"precompress", "as --precompress",
                   [](PrefixConfig& p, std::string_view t) {

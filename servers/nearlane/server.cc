@@ -123,7 +123,8 @@ tier::TierConfig tier_config(const Config& config) {
                    .refresh = prefix.refresh,
                    .prefetch = prefix.prefetch,
                    .precompress = prefix.precompress.value_or(tier.precompress),
-                   .secret = prefix.secret}});
+                   .secret = prefix.secret,
+                   .content_type = prefix.content_type}});
   }
   return tier;
 }

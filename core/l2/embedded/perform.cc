@@ -31,6 +31,17 @@ std::int64_t pttl(Keyspace& keyspace, const Key& key, WallTime now) {
   return reply.type == protocol::Type::integer ? reply.integer : -2;
 }
 
+/// Commands come one at a time, so nobody's write comes in between.
+void compare(Keyspace& keyspace, const Command& command, WallTime now, Answer& answer) {
+  answer.reply = ask(keyspace, "GET", command.key, now);
+  if (answer.reply.is_error()) return;
+  const bool there = answer.reply.type == protocol::Type::bulk_string;
+  answer.existed = there;
+  answer.held =
+      command.holds(there ? std::optional<std::string_view>(answer.reply.text) : std::nullopt);
+  answer.reply = answer.held ? execute(keyspace, command, now) : Reply();
+}
+
 }  // namespace
 
 void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& answer) {
@@ -48,6 +59,9 @@ void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& a
       break;
     case Op::raw:
       answer.reply = execute(keyspace, command, now);
+      break;
+    case Op::compare:
+      compare(keyspace, command, now, answer);
       break;
     case Op::confirm:
     case Op::announce:  // there is nobody to tell

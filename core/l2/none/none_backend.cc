@@ -54,6 +54,11 @@ class NoneBackend final : public L2Backend {
         }
         if (command.ask_existed) answer.existed = false;
         break;
+      case Op::compare:
+        answer.existed = false;
+        answer.held = command.holds(std::nullopt);
+        if (answer.held) answer.reply = command.value ? Reply::ok() : Reply::number(0);
+        break;
       case Op::confirm:
       case Op::announce:
         break;

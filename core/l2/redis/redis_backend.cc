@@ -27,6 +27,10 @@ namespace asio = boost::asio;
 /// each.
 constexpr unsigned kWidePerLoop = 2;
 
+/// And connections a loop that compare before they write: each for one caller at a time, while it waits for two
+/// replies.
+constexpr unsigned kComparingPerLoop = 2;
+
 /// For the connection to be made, and two commands.
 constexpr Duration kTableTimeout = std::chrono::seconds(5);
 
@@ -78,7 +82,8 @@ class RedisBackend final : public L2Backend {
         config_(config),
         loops_(loops.begin(), loops.end()),
         views_(std::max(config.pool, 1U)),
-        wide_views_(kWidePerLoop * loops.size()) {
+        wide_views_(kWidePerLoop * loops.size()),
+        comparing_views_(kComparingPerLoop * loops.size()) {
     std::random_device random;
     announcements_.origin = std::uint64_t{random()} << 32U | random();
     announcements_.l1_ttl = config.unannounced_ttl;
@@ -136,6 +141,9 @@ class RedisBackend final : public L2Backend {
     lane.client_name = "nearlane-wide";
     for (std::size_t i = 0; i < wide_views_.size(); ++i)
       wide_.push_back(connect(i, lane, wide_views_[i], listener, [] {}));
+    lane.client_name = "nearlane-comparing";
+    for (std::size_t i = 0; i < comparing_views_.size(); ++i)
+      comparing_.push_back(connect(i, lane, comparing_views_[i], listener, [] {}));
     start_aside(lane, listener);
     for (const auto& share : shares_) share->start();
     spdlog::info("l2: {} lanes to redis at {}:{}, lease {} ms", views_.size(), url_.host, url_.port,
@@ -151,6 +159,9 @@ class RedisBackend final : public L2Backend {
     const Command& command = call->command;
     if (command.op == Op::announce && aside_) {
       aside_->submit(std::move(call));
+    } else if (command.op == Op::compare) {
+      // Those of one key by one connection, so that they do not overtake each other in vain.
+      comparing_[cohere::lane_of(command.key.hash, comparing_.size())]->submit(std::move(call));
     } else if (command.wide || command.op == Op::announce) {
       wide_[next_wide_.fetch_add(1, std::memory_order_relaxed) % wide_.size()]->submit(
           std::move(call));
@@ -275,11 +286,13 @@ class RedisBackend final : public L2Backend {
   const std::vector<asio::io_context*> loops_;
   std::vector<cohere::LaneView> views_;
   std::vector<cohere::LaneView> wide_views_;
+  std::vector<cohere::LaneView> comparing_views_;
   cohere::LaneView aside_view_;
   cohere::Announcements announcements_;
   std::vector<std::shared_ptr<LoopShare>> shares_;
   std::vector<std::shared_ptr<LaneConnection>> lanes_;
   std::vector<std::shared_ptr<LaneConnection>> wide_;
+  std::vector<std::shared_ptr<LaneConnection>> comparing_;
   std::shared_ptr<LaneConnection> aside_;  // null: nobody needs it
   std::shared_ptr<Connection> channel_;    // null: nobody announces anything
   cohere::Channel* heard_ = nullptr;       // the channel's own

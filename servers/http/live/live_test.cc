@@ -76,5 +76,59 @@ TEST(HttpForms, AreReadByCurl) {
   }
 }
 
+TEST(HttpRanges, AreOfTheValueAsItIs) {
+  const Nearlane server("memory:");
+  EXPECT_EQ(run("/usr/bin/python3 " LIVE_FOLDER "/ranges.py " + std::to_string(server.http)), "");
+  const std::string at = url(server, "/cache/c");
+  ASSERT_EQ(run("curl -s -X PUT -d 0123456789 " + at), "");
+  EXPECT_EQ(run("curl -s -m 10 -r 2-4 " + at), "234");
+  EXPECT_EQ(run("curl -s -m 10 -C 7 -o - " + at), "789");
+}
+
+TEST(HttpContentType, IsThatOfThePrefix) {
+  const ConfigFile file("[[prefix]]\nmatch = \"json:\"\ncontent_type = \"application/json\"\n");
+  const Nearlane server("memory:", {"--config", file.path()});
+  for (const char* key : {"json:k", "k"}) {
+    const std::string at = url(server, std::string("/cache/") + key);
+    ASSERT_EQ(run("curl -s -X PUT -d '{\"a\": 1}' -H 'Content-Type: text/plain' " + at), "");
+    const std::string type = *key == 'j' ? "application/json" : "application/octet-stream";
+    for (const char* how : {"", "-I ", "-r 0-3 "}) {
+      EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{content_type}' " + std::string(how) + at),
+                type)
+          << how;
+    }
+  }
+}
+
+std::string check_conditions(std::initializer_list<const Nearlane*> servers) {
+  std::string line = "/usr/bin/python3 " LIVE_FOLDER "/conditions.py";
+  for (const Nearlane* server : servers) line += " " + std::to_string(server->http);
+  return run(line);
+}
+
+TEST(HttpConditions, NoUpdateIsLostBetweenTwoInstances) {
+  const Redis redis;
+  const std::string url = "redis://127.0.0.1:" + std::to_string(redis.port);
+  const Nearlane one(url);
+  const Nearlane other(url);
+  EXPECT_EQ(check_conditions({&one, &other}), "");
+}
+
+TEST(HttpConditions, NoUpdateIsLostWhereInstancesTellEachOther) {
+  const Redis redis;
+  const std::string url = "redis://127.0.0.1:" + std::to_string(redis.port);
+  const Nearlane one(url, {"--coherence", "pubsub"});
+  const Nearlane other(url, {"--coherence", "pubsub"});
+  EXPECT_EQ(check_conditions({&one, &other}), "");
+}
+
+TEST(HttpConditions, NoUpdateIsLostInTheEmbeddedStores) {
+  const Nearlane memory("memory:", {"--threads", "2"});
+  EXPECT_EQ(check_conditions({&memory}), "");
+  const Directory directory;
+  const Nearlane disk(directory.url(), {"--threads", "2"});
+  EXPECT_EQ(check_conditions({&disk}), "");
+}
+
 }  // namespace
 }  // namespace nearlane::live
