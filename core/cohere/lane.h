@@ -140,6 +140,7 @@ class Lane final : public Conversation {
     bool has_pttl = false;  // exec: behind the command's own reply
     Phase phase = Phase::none;
     std::uint8_t attempts = 0;  // looks that this comparison has had
+    bool announces = false;     // exec: with the latest number
     bool overtaken = false;     // exec: somebody has written the key since it was watched
     Answer answer = {};
     std::string queue_error =

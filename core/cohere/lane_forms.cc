@@ -159,6 +159,7 @@ void Lane::write_transaction(Pending& pending, const Command& command) {
   } else if (announces(command)) {
     append_announcement(command);
     expect(Step::queued);
+    pending.announces = true;
   }
   protocol::append_command(output_, {"EXEC"});
   expect(Step::exec);

@@ -124,6 +124,8 @@ void Lane::take_look(Pending look, TimePoint now) {
 }
 
 void Lane::take_act(Pending act, TimePoint now) {
+  // What was not executed has not been announced, and a number that is missing would cost the others their copies.
+  if (act.overtaken && act.announces) --sequence_;
   if (!act.overtaken || !act.call) return end_comparison(std::move(act), now);
   if (act.attempts == kMostLooks) {
     act.answer = Answer::failed(Errc::busy, "the key changes faster than it can be compared");

@@ -963,5 +963,30 @@ TEST_F(OutsideLane, WritesNothingBeforeItKnowsWhetherToAnnounceIt) {
   EXPECT_TRUE(journal.answers["t2"].reply.is_ok());
 }
 
+// To the others, a number that is missing is an announcement that was lost.
+TEST_F(OutsideLane, AComparisonThatWasOvertakenUsesNoNumberUp) {
+  announcements.need = Announcements::Need::yes;
+  lane.connect();
+  lane.connected(now);
+  lane.received(std::string(kHello) + std::string(kMaster), now);
+  (void)sent();
+  submit("c", {.op = Op::compare,
+               .key = Key(0, "k"),
+               .args = {"DEL", "k"},
+               .changed = {"k"},
+               .holds = [](std::optional<std::string_view>) { return true; }});
+  (void)sent();
+  lane.received("+OK\r\n$3\r\nold\r\n", now);
+  EXPECT_EQ(sent(), (Words{"MULTI", "DEL k", announced(1, "1\n1:k"), "EXEC"}));
+  lane.received("+OK\r\n+QUEUED\r\n+QUEUED\r\n_\r\n", now);
+  EXPECT_EQ(sent(), (Words{"WATCH k", "GET k"}));
+  lane.received("+OK\r\n$3\r\nold\r\n", now);
+  EXPECT_EQ(sent(), (Words{"MULTI", "DEL k", announced(1, "1\n1:k"), "EXEC"}));
+  lane.received("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:1\r\n", now);
+  EXPECT_TRUE(journal.answers["c"].held);
+  write_both();
+  EXPECT_EQ(sent(), (Words{"MULTI", "MSET a 1 b 2", announced(2, "2\n1:a1:b"), "EXEC"}));
+}
+
 }  // namespace
 }  // namespace nearlane::cohere

@@ -9,8 +9,8 @@ PrefixTable::PrefixTable(const KeyRules& otherwise, std::vector<Prefix> prefixes
     : otherwise_(otherwise), prefixes_(std::move(prefixes)), around_(prefixes_.size(), kNone) {
   std::sort(prefixes_.begin(), prefixes_.end(),
             [](const Prefix& a, const Prefix& b) { return a.match < b.match; });
-  has_content_types_ = std::any_of(prefixes_.begin(), prefixes_.end(), [](const Prefix& prefix) {
-    return !prefix.rules.content_type.empty();
+  has_content_types_ = std::any_of(prefixes_.begin(), prefixes_.end(), [&](const Prefix& prefix) {
+    return prefix.rules.content_type != otherwise_.content_type;
   });
   for (std::size_t i = 1; i < prefixes_.size(); ++i) {
     std::size_t at = i - 1;

@@ -51,8 +51,8 @@ struct KeyRules {
   Precompress precompress = Precompress::off;
   /// Never compressed: beside bytes that a stranger can choose, the size of a compressed secret tells what it is.
   bool secret = false;
-  /// What the values are, for protocols that say so: an Internet media type. Empty: bytes.
-  std::string content_type = {};
+  /// What the values are, for protocols that say so: an Internet media type.
+  std::string content_type = "application/octet-stream";
 };
 
 struct Prefix {
@@ -65,8 +65,10 @@ class PrefixTable {
   /// `otherwise`: of keys that no prefix matches. No two prefixes are the same.
   PrefixTable(const KeyRules& otherwise, std::vector<Prefix> prefixes);
 
-  /// Whether keys differ in it.
-  [[nodiscard]] bool has_content_types() const noexcept { return has_content_types_; }
+  /// KeyRules::content_type of the key: one branch where no prefix has another one.
+  [[nodiscard]] std::string_view content_type(std::string_view name) const noexcept {
+    return has_content_types_ ? of(name).content_type : otherwise_.content_type;
+  }
 
   [[nodiscard]] const KeyRules& of(std::string_view name) const noexcept {
     return prefixes_.empty() ? otherwise_ : longest_match(name);

@@ -94,8 +94,7 @@ bool TieredCache::may_compress(std::string_view name) const noexcept {
 }
 
 std::string_view TieredCache::content_type(std::string_view name) const noexcept {
-  if (!impl_->prefixes_.has_content_types()) return {};
-  return impl_->prefixes_.of(name).content_type;
+  return impl_->prefixes_.content_type(name);
 }
 
 void TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {

@@ -133,7 +133,7 @@ TEST_F(OverMemory, ForgetsTheNameInEveryOtherDatabaseAfterARawCommand) {
 }
 
 TEST_F(OverMemory, ComparesBeforeItWrites) {
-  const auto is = [](std::optional<std::string> wanted) {
+  const auto is = [](const std::optional<std::string>& wanted) {
     return [wanted](std::optional<std::string_view> value) { return value == wanted; };
   };
   const auto set_if = [&](std::optional<std::string> wanted, std::string_view value,

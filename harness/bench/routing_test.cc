@@ -49,7 +49,7 @@ class RoutingFleetTest : public testing::Test {
   const SessionLog log_ = busy_log();
 };
 
-constexpr tier::KeyRules kAll{.touch_coalescing = true, .refresh = true, .prefetch = true};
+const tier::KeyRules kAll{.touch_coalescing = true, .refresh = true, .prefetch = true};
 
 TEST_F(RoutingFleetTest, OneInstanceMissesNothingButTheFirst) {
   const RoutingCounts counts = run(1);

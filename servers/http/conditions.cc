@@ -26,6 +26,13 @@ bool lists_form(std::string_view list, std::uint64_t digest, Comparison comparis
 
 }  // namespace
 
+bool Preconditions::hold(std::optional<std::string_view> value) const {
+  if (!value) return !if_match;
+  const std::uint64_t digest = Entry::digest_of(*value);
+  if (if_match && !lists_form(*if_match, digest, Comparison::strong)) return false;
+  return !if_none_match || !lists_form(*if_none_match, digest, Comparison::weak);
+}
+
 EntityTag::EntityTag(std::uint64_t digest, std::string_view encoding) noexcept {
   static constexpr std::string_view kHex = "0123456789abcdef";
   char* end = text_.data();
@@ -38,13 +45,6 @@ EntityTag::EntityTag(std::uint64_t digest, std::string_view encoding) noexcept {
   }
   *end++ = '"';
   size_ = static_cast<std::size_t>(end - text_.data());
-}
-
-bool Preconditions::hold(std::optional<std::string_view> value) const {
-  if (!value) return !if_match;
-  const std::uint64_t digest = Entry::digest_of(*value);
-  if (if_match && !lists_form(*if_match, digest, Comparison::strong)) return false;
-  return !if_none_match || !lists_form(*if_none_match, digest, Comparison::weak);
 }
 
 bool is_star(std::string_view list) { return trim(list) == "*"; }

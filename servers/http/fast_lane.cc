@@ -38,9 +38,9 @@ class ReadyHead {
 
 /// Of one coding; the fields in the order in which the Beast lane has them.
 struct HeadsOfForm {
-  ReadyHead ok = {};             // up to the type of Content-Type
-  std::string behind_type = {};  // up to the number of Content-Length
-  ReadyHead not_modified = {};   // all of it
+  ReadyHead to_type = {};       // of a 200, up to the value of Content-Type
+  std::string from_type = {};   // what is behind that, up to the number of Content-Length
+  ReadyHead not_modified = {};  // all of it
 };
 
 HeadsOfForm heads_of(Coding coding, const std::string& date) {
@@ -50,8 +50,8 @@ HeadsOfForm heads_of(Coding coding, const std::string& date) {
   const std::string coded = coding == Coding::identity
                                 ? ""
                                 : "Content-Encoding: " + std::string(name_of(coding)) + "\r\n";
-  return {.ok = ReadyHead("HTTP/1.1 200 OK" + validators + "Content-Type: "),
-          .behind_type = "\r\n" + coded + "Date: " + date + "\r\nContent-Length: ",
+  return {.to_type = ReadyHead("HTTP/1.1 200 OK" + validators + "Content-Type: "),
+          .from_type = "\r\n" + coded + "Date: " + date + "\r\nContent-Length: ",
           .not_modified =
               ReadyHead("HTTP/1.1 304 Not Modified" + validators + "Date: " + date + "\r\n\r\n")};
 }
@@ -74,7 +74,7 @@ const HeadsOfForm& ready_heads(Coding coding) {
 
 /// Appends the answer; its body, where that is too large to be copied.
 PinnedBody append_hit(std::string& out, const FastRequest& request, const Entry& entry,
-                      const Representation& chosen, std::string_view content_type) {
+                      const Representation& chosen, std::string_view type) {
   const EntityTag tag(entry.digest(), "");
   const HeadsOfForm& heads = ready_heads(chosen.coding);
   if (chosen.unchanged) {
@@ -85,9 +85,8 @@ PinnedBody append_hit(std::string& out, const FastRequest& request, const Entry&
   std::array<char, 24> length;
   char* end = std::to_chars(length.data(), length.data() + length.size(), body.size()).ptr;
   end = std::copy_n("\r\n\r\n", 4, end);
-  heads.ok.append_to(out, tag);
-  out.append(content_type.empty() ? kDefaultContentType : content_type);
-  out.append(heads.behind_type);
+  heads.to_type.append_to(out, tag);
+  out.append(type).append(heads.from_type);
   out.append(length.data(), end);
   if (request.head) return {};
   if (body.size() > kGatherBytes) return {EntryPtr::pin(&entry), chosen.coding};

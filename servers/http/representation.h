@@ -18,9 +18,6 @@
 
 namespace nearlane::http {
 
-/// Of values whose key's prefix says nothing else.
-inline constexpr std::string_view kDefaultContentType = "application/octet-stream";
-
 struct Representation {
   Coding coding = Coding::identity;
   bool unchanged = false;  // the client has it: 304

@@ -1,6 +1,8 @@
 #include "servers/http/routes.h"
 
+#include <atomic>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -9,6 +11,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/epoch.h"
 #include "core/entry/precompress.h"
@@ -120,12 +123,60 @@ void send(Response& response, const Entry& entry, std::string_view body) {
   }
 }
 
+/// What an operation has come to; of a get, its entry, if there is one.
+struct BatchResult {
+  EntryPtr entry = {};
+  bool existed = false;  // of the others: before
+  std::optional<Response> failure = {};
+};
+
+nlohmann::json result_of(const BatchOperation& operation, const BatchResult& result) {
+  if (result.failure) return nlohmann::json::parse(result.failure->text, nullptr, false);
+  switch (operation.kind) {
+    case BatchOperation::Kind::set:
+      return {{"status", result.existed ? 204 : 201},
+              {"etag", EntityTag(Entry::digest_of(operation.value), "").text()}};
+    case BatchOperation::Kind::del:
+      return {{"status", result.existed ? 204 : 404}};
+    case BatchOperation::Kind::get:
+      break;
+  }
+  if (!result.entry) return {{"status", 404}};
+  const std::string_view value = result.entry->value();
+  nlohmann::json out = {{"status", 200}, {"etag", EntityTag(result.entry->digest(), "").text()}};
+  if (is_utf8(value)) {
+    out["value"] = value;
+  } else {
+    out["value_base64"] = to_base64(value);
+  }
+  return out;
+}
+
+/// What does not fit any more says so instead of its value.
+std::string batch_page(std::span<const BatchOperation> operations,
+                       std::span<const BatchResult> results, const BatchLimits& limits) {
+  nlohmann::json out = nlohmann::json::array();
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const std::size_t size = results[i].entry ? results[i].entry->value().size() : 0;
+    if (size > limits.bytes - bytes) {
+      out.push_back(
+          {{"status", 413}, {"detail", "the values together are too long for one answer"}});
+      continue;
+    }
+    bytes += size;
+    out.push_back(result_of(operations[i], results[i]));
+  }
+  return nlohmann::json{{"results", std::move(out)}}.dump() + "\n";
+}
+
 /// What a resource takes.
 std::string_view methods_of(Route route) {
   switch (route) {
     case Route::entry:
       return "GET, HEAD, PUT, DELETE, OPTIONS";
     case Route::touch:
+    case Route::batch:
       return "POST, OPTIONS";
     default:
       return "GET, HEAD, OPTIONS";
@@ -206,6 +257,9 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
       default:
         plan_write(request, plan);
     }
+  } else if (route == Route::batch) {
+    plan.command = Command::batch;
+    if (request.method() != beast_http::verb::post) plan.response = not_allowed(route);
   } else if (route == Route::why) {
     if (!reads(request)) plan.response = not_allowed(route);
   } else {
@@ -300,8 +354,7 @@ Offer Routes::offer(const Entry& entry) const {
 }
 
 void Routes::set_content_type(Response& response, const Entry& entry) const {
-  std::string_view type = tier_.content_type(entry.key_with(0).name);
-  if (type.empty()) type = kDefaultContentType;
+  const std::string_view type = tier_.content_type(entry.key_with(0).name);
   response.head.set(Field::content_type, boost::core::string_view(type.data(), type.size()));
 }
 
@@ -373,6 +426,9 @@ net::awaitable<void> Routes::finish(const Request& request, Plan& plan) const {
       break;
     case Command::touch:
       co_await touch(plan);
+      break;
+    case Command::batch:
+      co_await batch(request, plan);
       break;
     case Command::other:
       co_await why(plan);
@@ -513,6 +569,93 @@ net::awaitable<void> Routes::why(Plan& plan) const {
                   std::move(done));
   });
   plan.response = page(config_.why(KeyRef(plan.target.db.value_or(db_), plan.target.key), *seen));
+  plan.outcome = Outcome::ok;
+}
+
+/// Operations of one kind, which run side by side.
+struct Routes::BatchRun {
+  std::span<const BatchOperation> operations;
+  std::span<BatchResult> results;
+  TimePoint deadline;
+};
+
+void Routes::start(const BatchRun& run, std::size_t index, std::function<void()> done) const {
+  const BatchOperation& operation = run.operations[index];
+  BatchResult& result = run.results[index];
+  const KeyRef key(db_, operation.key);
+  switch (operation.kind) {
+    case BatchOperation::Kind::get: {
+      {
+        const epoch::Guard guard;
+        result.entry = EntryPtr::pin(tier_.find(key, Clock::now()));
+      }
+      if (result.entry) return done();
+      return tier_.get(Key(key), tier::ReadFrom::l1_first, run.deadline,
+                       [this, &result, done = std::move(done)](Result<tier::Lookup> looked) {
+                         if (looked.has_error()) {
+                           result.failure = problem(looked.error(), false, config_.l2_timeout);
+                         } else {
+                           result.entry = std::move(looked->entry);
+                         }
+                         done();
+                       });
+    }
+    case BatchOperation::Kind::set: {
+      tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
+      if (operation.ttl) options.expiry = tier::Expiry::in(*operation.ttl);
+      return tier_.set(key, operation.value, options, run.deadline,
+                       [this, &result, done = std::move(done)](Result<tier::StoreOutcome> stored) {
+                         if (stored.has_error()) {
+                           result.failure = problem(stored.error(), true, config_.l2_timeout);
+                         } else {
+                           result.existed = stored->existed.value_or(false);
+                         }
+                         done();
+                       });
+    }
+    case BatchOperation::Kind::del:
+      return tier_.remove(key, run.deadline,
+                          [this, &result, done = std::move(done)](Result<bool> removed) {
+                            if (removed.has_error()) {
+                              result.failure = problem(removed.error(), true, config_.l2_timeout);
+                            } else {
+                              result.existed = *removed;
+                            }
+                            done();
+                          });
+  }
+}
+
+/// In the order written, but what is next to each other and of one kind side by side: that of one key comes in order
+/// all the same.
+net::awaitable<void> Routes::batch(const Request& request, Plan& plan) const {
+  const auto operations = parse_batch(request.body(), config_.batch);
+  if (operations.has_error()) {
+    fail(plan, operations.error(), true);
+    co_return;
+  }
+  std::vector<BatchResult> results(operations->size());
+  const TimePoint until = deadline();
+  for (std::size_t from = 0; from < results.size();) {
+    std::size_t to = from + 1;
+    while (to < results.size() && operations->at(to).kind == operations->at(from).kind) ++to;
+    const BatchRun run{.operations = std::span(*operations).subspan(from, to - from),
+                       .results = std::span(results).subspan(from, to - from),
+                       .deadline = until};
+    const auto ended =
+        co_await answer_of<bool>([this, run](std::function<void(Result<bool>)> done) {
+          const auto left = std::make_shared<std::atomic<std::size_t>>(run.operations.size());
+          for (std::size_t i = 0; i < run.operations.size(); ++i) {
+            start(run, i, [left, done] {
+              if (left->fetch_sub(1) == 1) done(true);
+            });
+          }
+        });
+    static_cast<void>(ended);
+    from = to;
+  }
+  plan.response = page({.content_type = "application/json",
+                        .body = batch_page(*operations, results, config_.batch)});
   plan.outcome = Outcome::ok;
 }
 

@@ -15,6 +15,7 @@
 
 #include "core/tier/tiered_cache.h"
 #include "servers/http/api_keys.h"
+#include "servers/http/batch.h"
 #include "servers/http/conditions.h"
 #include "servers/http/fast_lane.h"
 #include "servers/http/messages.h"
@@ -27,9 +28,9 @@
 namespace nearlane::http {
 
 /// What DoorStats counts; the order of kCommandNames.
-enum class Command : std::uint8_t { get, head, put, del, touch, other, count };
-inline constexpr std::string_view kCommandNames[] = {"get",    "head",  "put",
-                                                     "delete", "touch", "other"};
+enum class Command : std::uint8_t { get, head, put, del, touch, batch, other, count };
+inline constexpr std::string_view kCommandNames[] = {"get",   "head",  "put",  "delete",
+                                                     "touch", "batch", "other"};
 
 struct AdminPage {
   unsigned status = 200;
@@ -40,6 +41,7 @@ struct AdminPage {
 struct RoutesConfig {
   std::vector<std::string> api_keys = {};  // any of them; empty: none is asked for
   std::chrono::milliseconds l2_timeout{500};
+  BatchLimits batch = {};
   bool compress = false;  // per request, by Accept-Encoding
   bool cors = false;      // answer preflights
   std::vector<Stage> stages = {};
@@ -94,6 +96,9 @@ class Routes {
   boost::asio::awaitable<void> remove_if(Plan& plan) const;
   boost::asio::awaitable<void> touch(Plan& plan) const;
   boost::asio::awaitable<void> why(Plan& plan) const;
+  boost::asio::awaitable<void> batch(const Request& request, Plan& plan) const;
+  struct BatchRun;
+  void start(const BatchRun& run, std::size_t index, std::function<void()> done) const;
   void set_content_type(Response& response, const Entry& entry) const;
   [[nodiscard]] Response send_part(Response response, const Entry& entry,
                                    const RangeSpec& spec) const;

@@ -125,7 +125,8 @@ Result<Target> parse_target(std::string_view text) {
   std::string_view path = text.substr(0, question);
   const std::string_view query = text.substr(std::min(question + 1, text.size()));
 
-  static constexpr std::pair<std::string_view, Route> kFixed[] = {{"/healthz", Route::healthz},
+  static constexpr std::pair<std::string_view, Route> kFixed[] = {{"/cache:batch", Route::batch},
+                                                                  {"/healthz", Route::healthz},
                                                                   {"/readyz", Route::readyz},
                                                                   {"/metrics", Route::metrics},
                                                                   {"/stats", Route::stats}};

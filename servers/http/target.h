@@ -16,7 +16,17 @@
 
 namespace nearlane::http {
 
-enum class Route : std::uint8_t { entry, touch, why, healthz, readyz, metrics, stats, unknown };
+enum class Route : std::uint8_t {
+  entry,
+  touch,
+  batch,
+  why,
+  healthz,
+  readyz,
+  metrics,
+  stats,
+  unknown
+};
 
 struct Target {
   Route route = Route::unknown;

@@ -10,6 +10,8 @@ TEST(Target, FindsEachRoute) {
   EXPECT_EQ(parse_target("/readyz")->route, Route::readyz);
   EXPECT_EQ(parse_target("/metrics?name=x")->route, Route::metrics);
   EXPECT_EQ(parse_target("/stats")->route, Route::stats);
+  EXPECT_EQ(parse_target("/cache:batch")->route, Route::batch);
+  EXPECT_EQ(parse_target("/cache/:batch")->key, ":batch");
   EXPECT_EQ(parse_target("/cache/a")->route, Route::entry);
   EXPECT_EQ(parse_target("/cache/a/touch?ttl=1")->route, Route::touch);
   EXPECT_EQ(parse_target("http://host:1/cache/a")->key, "a");

@@ -26,16 +26,14 @@ namespace nearlane::http {
 /// Keys that begin so are never in L1.
 inline constexpr std::string_view kNeverInL1 = "raw:";
 
-/// And what begins so is JSON.
-inline constexpr std::string_view kJson = "json:";
-
 class TestServer {
  public:
   explicit TestServer(RoutesConfig routes)
       : tier_({.precompress = tier::Precompress::asked,
                .prefixes = {{.match = std::string(kNeverInL1), .rules = {.l1 = false}},
-                            {.match = std::string(kJson),
-                             .rules = {.content_type = "application/json"}}},
+                            {.match = "b:",
+                             .rules = {.precompress = tier::Precompress::asked,
+                                       .content_type = "application/json"}}},
                .precompression = {.threads = 0}},
               *l1::make_l1({.map = "native", .policy = "lru", .bytes = std::uint64_t{8} << 20U}),
               l2::make_memory_backend(std::uint64_t{64} << 20U)),

@@ -38,7 +38,7 @@ struct PrefixConfig {
   bool prefetch = false;
   std::optional<tier::Precompress> precompress = {};
   bool secret = false;
-  std::string content_type = {};
+  std::optional<std::string> content_type = {};
   std::string where = {};  // of touch_coalescing, for what is wrong with it and something else
 };
 

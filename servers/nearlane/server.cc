@@ -124,7 +124,7 @@ tier::TierConfig tier_config(const Config& config) {
                    .prefetch = prefix.prefetch,
                    .precompress = prefix.precompress.value_or(tier.precompress),
                    .secret = prefix.secret,
-                   .content_type = prefix.content_type}});
+                   .content_type = prefix.content_type.value_or(tier::KeyRules{}.content_type)}});
   }
   return tier;
 }

@@ -100,6 +100,14 @@ TEST(HttpContentType, IsThatOfThePrefix) {
   }
 }
 
+TEST(HttpBatch, IsManyOperationsInOneRequest) {
+  const Nearlane memory("memory:");
+  EXPECT_EQ(run("/usr/bin/python3 " LIVE_FOLDER "/batch.py " + std::to_string(memory.http)), "");
+  const Redis redis;
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port));
+  EXPECT_EQ(run("/usr/bin/python3 " LIVE_FOLDER "/batch.py " + std::to_string(server.http)), "");
+}
+
 std::string check_conditions(std::initializer_list<const Nearlane*> servers) {
   std::string line = "/usr/bin/python3 " LIVE_FOLDER "/conditions.py";
   for (const Nearlane* server : servers) line += " " + std::to_string(server->http);
