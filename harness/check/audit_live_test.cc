@@ -152,10 +152,14 @@ TEST_F(Audit, OfALargeValueMovesLittleAndFindsOneByte) {
   value[700'000] = 'y';
   in_other_db({"SET", "k", value});
   ASSERT_TRUE(cache->node.get("k"));
+  const auto fills = tier::Counts::sum(tier::Count::fills);
   const long long before = number("stats", "total_net_output_bytes");
   direct({"SWAPDB", "0", "1"});
   EXPECT_EQ(expect_found("k").verdict, Verdict::stale);
   const long long moved = number("stats", "total_net_output_bytes") - before;
+  // Where the lease lapsed meanwhile, since other processes had the machine, the value was read again.
+  const auto read_again =
+      static_cast<long long>((tier::Counts::sum(tier::Count::fills) - fills) * value.size());
   // Counted afterwards: audits go on meanwhile.
   const auto count = [&](Outcome outcome) {
     return static_cast<long long>(cache->auditor().ended(outcome));
@@ -165,7 +169,8 @@ TEST_F(Audit, OfALargeValueMovesLittleAndFindsOneByte) {
                            static_cast<long long>(cache->auditor().under_way());
   EXPECT_GT(audits, 0);
   // An audit has two questions; the rest is heartbeats and INFO.
-  EXPECT_LT(moved, (audits + 8) * 2 * static_cast<long long>(audit::kWindow + 200) + 500'000);
+  EXPECT_LT(moved - read_again,
+            (audits + 8) * 2 * static_cast<long long>(audit::kWindow + 200) + 500'000);
 }
 
 TEST_F(Audit, RegistersNothingAndUnregistersNothing) {

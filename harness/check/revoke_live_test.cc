@@ -223,7 +223,7 @@ TEST_F(Revoke, WaitsLongerThanL2MayTakeAndHoldsNobodyUp) {
   ASSERT_EQ(revoker.exchange("SET s:1 v"), "+OK\r\n");
   const auto asked = Clock::now();
   revoker.send("NEARLANE.REVOKE s:1\r\nSET a 1\r\nGET s:1\r\nPING\r\n");
-  web.send(http_request("DELETE", "/cache/s:none?strict") + http_request("GET", "/cache/a"));
+  web.send(http_request("DELETE", "/cache/s:none?strict") + http_request("GET", "/cache/b"));
   EXPECT_EQ(other.exchange("PING"), "+PONG\r\n");
   EXPECT_EQ(other.exchange("SET b 1"), "+OK\r\n");
   EXPECT_TRUE(revoker.is_silent_for(5ms)) << "the loop went on meanwhile";
