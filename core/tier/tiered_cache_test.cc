@@ -136,10 +136,10 @@ TEST_F(OverMemory, ComparesBeforeItWrites) {
   const auto is = [](const std::optional<std::string>& wanted) {
     return [wanted](std::optional<std::string_view> value) { return value == wanted; };
   };
-  const auto set_if = [&](std::optional<std::string> wanted, std::string_view value,
+  const auto set_if = [&](const std::optional<std::string>& wanted, std::string_view value,
                           StoreOptions options = {}) {
     Result<CompareOutcome> result = Error{Errc::timeout};
-    cache.tier.set_if(KeyRef(0, "k"), value, options, is(std::move(wanted)), kForever,
+    cache.tier.set_if(KeyRef(0, "k"), value, options, is(wanted), kForever,
                       [&](Result<CompareOutcome> answer) { result = std::move(answer); });
     return result;
   };
