@@ -93,33 +93,33 @@ class Cache {
     tier->start();
   }
 
-  void set(std::string_view key, std::string_view value, StoreOptions options = {}) {
+  void set(std::string_view key, std::string_view value, StoreOptions options = {}) const {
     tier->set(KeyRef(0, key), value, options, kForever,
               [](const Result<StoreOutcome>& stored) { ASSERT_TRUE(stored && stored->stored); });
   }
-  void execute(std::vector<std::string> args, std::vector<std::string> keys) {
+  void execute(std::vector<std::string> args, std::vector<std::string> keys) const {
     tier->execute({.args = std::move(args), .keys = std::move(keys)}, kForever,
                   [](const Result<protocol::Reply>& reply) { ASSERT_TRUE(reply); });
   }
-  void touch(std::string_view key, milliseconds ttl) {
+  void touch(std::string_view key, milliseconds ttl) const {
     tier->touch(KeyRef(0, key), ttl, kForever, [](const Result<bool>&) {});
   }
-  EntryPtr get(std::string_view key) {
+  EntryPtr get(std::string_view key) const {
     EntryPtr entry;
     tier->get(Key(KeyRef(0, key)), ReadFrom::l1_first, kForever,
               [&](const Result<Lookup>& found) { entry = found->entry; });
     return entry;
   }
   /// What L1 serves.
-  EntryPtr find(std::string_view key) {
+  [[nodiscard]] EntryPtr find(std::string_view key) const {
     const epoch::Guard guard;
     return EntryPtr::pin(tier->find(KeyRef(0, key), Clock::now()));
   }
-  void want(std::string_view key) {
+  void want(std::string_view key) const {
     const epoch::Guard guard;
     if (const Entry* entry = tier->find(KeyRef(0, key), Clock::now())) tier->want_forms(*entry);
   }
-  bool has_forms(std::string_view key) {
+  [[nodiscard]] bool has_forms(std::string_view key) const {
     const EntryPtr entry = find(key);
     return entry && entry->has_variants();
   }
@@ -212,23 +212,25 @@ TEST(Precompression, IsDroppedWhereItDoesNotFitAndWantedAgainByALaterRead) {
 }
 
 TEST(Precompression, LateWorkLosesToWhateverHappenedMeanwhile) {
-  const std::map<std::string, std::function<void(Cache&)>> happenings = {
-      {"another value", [](Cache& cache) { cache.set("k", value_of(3)); }},
-      {"the same value again", [](Cache& cache) { cache.set("k", kValue); }},
+  const std::map<std::string, std::function<void(const Cache&)>> happenings = {
+      {"another value", [](const Cache& cache) { cache.set("k", value_of(3)); }},
+      {"the same value again", [](const Cache& cache) { cache.set("k", kValue); }},
       {"a raw write",
-       [](Cache& cache) {
+       [](const Cache& cache) {
          cache.execute({"SET", "k", value_of(3)}, {"k"});
        }},
       {"a raw write and a read",
-       [](Cache& cache) {
+       [](const Cache& cache) {
          cache.execute({"SET", "k", value_of(3)}, {"k"});
          cache.get("k");
        }},
-      {"a delete", [](Cache& cache) {
+      {"a delete", [](const Cache& cache) {
          cache.execute({"DEL", "k"}, {"k"});
        }}};
   for (const bool before : {true, false}) {
-    for (const auto& [what, happens] : happenings) {
+    for (const auto& happening : happenings) {
+      const auto& what = happening.first;
+      const auto& happens = happening.second;
       Cache cache;
       cache.set("k", kValue);
       const auto late = Counts::sum(Count::precompress_late);

@@ -45,7 +45,7 @@ TEST(Conditions, OfAWriteAreThoseOfItsFields) {
   constexpr auto kNo = std::nullopt;
   for (const char* form : {"", "gzip", "br"}) {
     const std::string tag(EntityTag(Entry::digest_of(value), form).text());
-    EXPECT_TRUE(hold(other + "," + tag, kNo, value)) << form;
+    EXPECT_TRUE(hold(std::string(other).append(",").append(tag), kNo, value)) << form;
     EXPECT_FALSE(hold(kNo, tag, value)) << form;
   }
   EXPECT_FALSE(hold(other, kNo, value));

@@ -462,7 +462,10 @@ net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
 
 net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
   const auto condition = condition_of(plan.preconditions);
-  if (!condition) co_return co_await put_if(request, plan);
+  if (!condition) {
+    co_await put_if(request, plan);
+    co_return;
+  }
   tier::StoreOptions options{.condition = *condition, .ask_existed = true, .asks_forms = true};
   if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
   const auto stored = co_await answer_of<tier::StoreOutcome>(
@@ -503,7 +506,10 @@ net::awaitable<void> Routes::put_if(const Request& request, Plan& plan) const {
 }
 
 net::awaitable<void> Routes::remove(Plan& plan) const {
-  if (plan.preconditions.any()) co_return co_await remove_if(plan);
+  if (plan.preconditions.any()) {
+    co_await remove_if(plan);
+    co_return;
+  }
   const auto removed = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
     const KeyRef key(db_, plan.target.key);
     if (plan.target.strict) {
@@ -643,7 +649,7 @@ net::awaitable<void> Routes::batch(const Request& request, Plan& plan) const {
                        .results = std::span(results).subspan(from, to - from),
                        .deadline = until};
     const auto ended =
-        co_await answer_of<bool>([this, run](std::function<void(Result<bool>)> done) {
+        co_await answer_of<bool>([this, run](const std::function<void(Result<bool>)>& done) {
           const auto left = std::make_shared<std::atomic<std::size_t>>(run.operations.size());
           for (std::size_t i = 0; i < run.operations.size(); ++i) {
             start(run, i, [left, done] {

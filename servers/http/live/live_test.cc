@@ -69,10 +69,12 @@ TEST(HttpForms, AreReadByCurl) {
   const std::string value(5000, 'v');
   ASSERT_EQ(run("curl -s -X PUT -d " + value + " " + at), "");
   for (const char* coding : {"br", "gzip"}) {
-    const std::string ask = "curl -s -m 10 -H 'Accept-Encoding: " + std::string(coding) + "' ";
-    EXPECT_EQ(run_until(ask + "-I " + at + " | grep -c 'Content-Encoding: " + coding + "'", "1\n"),
-              "1\n");
-    EXPECT_EQ(run(ask + "--compressed " + at), value);
+    std::string ask = "curl -s -m 10 -H 'Accept-Encoding: ";
+    ask.append(coding).append("' ").append(at);
+    std::string head = ask;
+    head.append(" -I | grep -c 'Content-Encoding: ").append(coding).append("'");
+    EXPECT_EQ(run_until(head, "1\n"), "1\n");
+    EXPECT_EQ(run(ask.append(" --compressed")), value);
   }
 }
 
