@@ -90,6 +90,7 @@ struct Put : Command {
   int deadline = *rc::gen::inRange(1, 100);
   void apply(Model& model) const override { model.possible[value.key] = {value.text()}; }
   void run(const Model&, Tested& tested) const override {
+    const epoch::Guard guard;
     const bool was_there = find(tested, value.key) != nullptr;
     const auto outcome = tested.map->put(entry(value.key, value.text(), at(deadline)));
     const Entry* found = find(tested, value.key);
@@ -107,6 +108,7 @@ struct PutNegative : Command {
   int key = *rc::gen::inRange(0, kKeys);
   void apply(Model& model) const override { model.possible[key] = {""}; }
   void run(const Model&, Tested& tested) const override {
+    const epoch::Guard guard;
     const auto outcome = tested.map->put(Entry::build_negative(KeyRef(0, name_of(key)), at(50), 0));
     const Entry* found = find(tested, key);
     RC_ASSERT((outcome == PutOutcome::rejected) == (found == nullptr));
@@ -149,6 +151,7 @@ struct Find : Command {
 
 struct FindAll : Command {
   void run(const Model& model, Tested& tested) const override {
+    const epoch::Guard guard;
     std::vector<std::string> names;
     names.reserve(kKeys);
     for (int key = 0; key < kKeys; ++key) names.push_back(name_of(key));
@@ -169,6 +172,7 @@ struct Erase : Command {
   int key = *rc::gen::inRange(0, kKeys);
   void apply(Model& model) const override { model.possible.erase(key); }
   void run(const Model&, Tested& tested) const override {
+    const epoch::Guard guard;
     const bool was_there = find(tested, key) != nullptr;
     RC_ASSERT(tested.map->erase(KeyRef(0, name_of(key))) == was_there);
     RC_ASSERT(find(tested, key) == nullptr);

@@ -57,7 +57,7 @@ class NativeTable {
   static constexpr std::string_view kName = "native";
   static constexpr bool kFindsUnlocked = true;
   static constexpr bool kShards = true;
-  static constexpr std::size_t kBytesPerEntry = 16;
+  static constexpr std::size_t kBytesPerEntry = 15;
   /// Buckets that an insert moves.
   static constexpr std::uint64_t kMoved = 2;
 
