@@ -159,7 +159,6 @@ struct FindAll : Command {
     keys.reserve(kKeys);
     for (const auto& name : names) keys.emplace_back(0, name);
     std::vector<const Entry*> found(keys.size());
-    const epoch::Guard guard;
     tested.map->find_batch(keys, found);
     for (int key = 0; key < kKeys; ++key) {
       check_hit(model, tested, key, found[static_cast<std::size_t>(key)]);
