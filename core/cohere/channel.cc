@@ -39,11 +39,8 @@ void Channel::connected(TimePoint now) {
   confirmed_ = 0;
   if (config_.password.empty()) return subscribe();
   state_ = State::authenticating;
-  if (config_.user.empty()) {
-    protocol::append_command(output_, {"AUTH", config_.password});
-  } else {
-    protocol::append_command(output_, {"AUTH", config_.user, config_.password});
-  }
+  protocol::append_command(
+      output_, std::span<const std::string_view>(auth_of(config_.user, config_.password)));
 }
 
 void Channel::subscribe() {

@@ -14,7 +14,7 @@
 // Threads:   the channel: one owner (an event loop), which alone writes the view. Announcements: any.
 // Errors:    a peer that breaks the protocol makes broken() say why.
 // Lifetime:  announcements and listener outlive it.
-// Cost:      a message is one look-up and an invalidation a key; a heartbeat five small commands.
+// Cost:      a message is one look-up and an invalidation a key; a heartbeat five small commands, and its message.
 // Source:    docs/coherence.md; docs/decisions/0014-announcements.md.
 #pragma once
 

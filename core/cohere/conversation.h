@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -24,6 +25,13 @@ namespace nearlane::cohere {
 [[nodiscard]] constexpr Duration tick_period(Duration lease) noexcept {
   return std::clamp<Duration>(lease / 5, std::chrono::milliseconds(1),
                               std::chrono::milliseconds(10));
+}
+
+/// AUTH, with a user where one is named. Precondition: there is a password.
+[[nodiscard]] inline std::vector<std::string_view> auth_of(const std::string& user,
+                                                           const std::string& password) {
+  if (user.empty()) return {"AUTH", password};
+  return {"AUTH", user, password};
 }
 
 class Conversation {

@@ -35,6 +35,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -156,7 +157,10 @@ class Lane final : public Conversation {
   void end_comparison(Pending over, TimePoint now);
   void write_select(std::uint32_t db, Step step, TimePoint now);
   void write_first_announcement(TimePoint now);
-  void write_own(std::initializer_list<std::string_view> args, Step step, TimePoint now);
+  void write_own(std::span<const std::string_view> args, Step step, TimePoint now);
+  void write_own(std::initializer_list<std::string_view> args, Step step, TimePoint now) {
+    write_own(std::span(args.begin(), args.size()), step, now);
+  }
   Pending& push_pending(TimePoint now);
   void flush_waiting(TimePoint now);
   void greet(TimePoint now);

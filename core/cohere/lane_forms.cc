@@ -47,7 +47,7 @@ Lane::Pending& Lane::push_pending(TimePoint now) {
   return pending;
 }
 
-void Lane::write_own(std::initializer_list<std::string_view> args, Step step, TimePoint now) {
+void Lane::write_own(std::span<const std::string_view> args, Step step, TimePoint now) {
   Pending& pending = push_pending(now);
   pending.steps[0] = step;
   pending.count = 1;
@@ -202,20 +202,13 @@ void Lane::connected(TimePoint now) {
                   config_.password});
   }
   hello.insert(hello.end(), {"SETNAME", config_.client_name});
-  Pending& pending = push_pending(now);
-  pending.steps[pending.count++] = Step::hello;
-  protocol::append_command(output_, std::span<const std::string_view>(hello));
+  write_own(hello, Step::hello, now);
 }
 
 /// What follows HELLO, or its refusal.
 void Lane::greet(TimePoint now) {
-  if (resp2_ && !config_.password.empty()) {
-    if (config_.user.empty()) {
-      write_own({"AUTH", config_.password}, Step::auth, now);
-    } else {
-      write_own({"AUTH", config_.user, config_.password}, Step::auth, now);
-    }
-  }
+  if (resp2_ && !config_.password.empty())
+    write_own(auth_of(config_.user, config_.password), Step::auth, now);
   if (resp2_) write_own({"CLIENT", "SETNAME", config_.client_name}, Step::indifferent, now);
   if (config_.tracked && config_.coherence == Coherence::lanes && !resp2_) {
     // With NOLOOP, what our own command throws out of a full table of tracked keys is not announced to

@@ -474,7 +474,7 @@ TEST_P(L1Contract, RetiredBytesCountAgainstTheBudget) {
   EXPECT_GE(map.stats().bytes, kMiB / 2) << "but not without end";
 }
 
-// Where each eviction asked for the next, a guard of some milliseconds cost a third of a map.
+// Where each eviction asked for the next, these puts evicted three times as many.
 TEST_P(L1Contract, WhatWaitsToBeFreedCostsAPutNoMoreThanItsOwnRoom) {
   if (!evicts()) return;
   auto& map = make(4 * kMiB);

@@ -273,7 +273,7 @@ class alignas(128) Shard {
     if (needed > largest()) return false;
     const std::uint64_t limit = room_.bytes - std::min(room_.bytes / kIdlePart, idle());
     // What is evicted waits to be freed itself. So a put makes the shard smaller for what waits by no more than it
-    // needs: else each eviction would ask for the next, and a guard of a few milliseconds would empty the shard.
+    // needs: else each eviction would ask for the next.
     const std::uint64_t wanted = std::max(limit - std::min(room_.bytes / kRetiredPart, retired),
                                           bytes_ - std::min(bytes_, needed));
     std::uint64_t freed = 0;  // once the old one has gone

@@ -68,6 +68,7 @@ class L2Backend {
 
   /// Starts connecting; `listener` outlives the backend. Called once, before the first submit.
   virtual void start(Listener& listener) = 0;
+  /// Op::announce: only where capabilities() say "pubsub".
   virtual void submit(std::unique_ptr<Call> call) noexcept = 0;
   /// Tells all instances, this one among them, by Listener::hinted. Best effort: lost without notice.
   virtual void hint(std::string_view /*what*/) noexcept {}

@@ -17,6 +17,7 @@
 
 #include "core/base/epoch.h"
 #include "core/entry/test_decoding.h"
+#include "core/l1/forwarding_map.h"
 #include "core/l2/memory/memory_backend.h"
 #include "core/tier/tiered_cache.h"
 
@@ -26,10 +27,10 @@ namespace {
 using std::chrono::milliseconds;
 
 /// A map in which something happens once, right after somebody has peeked: between a worker's look and its work.
-class Interrupted final : public l1::L1Map {
+class Interrupted final : public l1::ForwardingMap {
  public:
   explicit Interrupted(std::uint64_t bytes)
-      : behind_(*l1::make_l1({.map = "native", .policy = "lru", .bytes = bytes})) {}
+      : ForwardingMap(*l1::make_l1({.map = "native", .policy = "lru", .bytes = bytes})) {}
 
   std::function<void()> meanwhile = {};
   std::function<void()> before_replacing = {};
@@ -39,33 +40,10 @@ class Interrupted final : public l1::L1Map {
     if (auto happens = std::exchange(const_cast<Interrupted*>(this)->meanwhile, {})) happens();
     return entry;
   }
-  [[nodiscard]] std::string_view name() const noexcept override { return behind_->name(); }
-  [[nodiscard]] std::string_view policy() const noexcept override { return behind_->policy(); }
-  [[nodiscard]] const Entry* find(const KeyRef& key) noexcept override {
-    return behind_->find(key);
-  }
-  void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept override {
-    behind_->find_batch(keys, out);
-  }
-  l1::PutOutcome put(EntryPtr entry) override { return behind_->put(std::move(entry)); }
   bool replace_if(const Entry* expected, EntryPtr next) override {
     if (before_replacing) before_replacing();
     return behind_->replace_if(expected, std::move(next));
   }
-  bool erase(const KeyRef& key) noexcept override { return behind_->erase(key); }
-  void reschedule(const Entry& entry) noexcept override { behind_->reschedule(entry); }
-  std::size_t sweep(TimePoint now, std::size_t max) noexcept override {
-    return behind_->sweep(now, max);
-  }
-  void clear() noexcept override { behind_->clear(); }
-  bool walk_on(l1::WalkPlace& from, std::size_t max,
-               const std::function<void(const Entry&, float)>& visit) const override {
-    return behind_->walk_on(from, max, visit);
-  }
-  [[nodiscard]] l1::L1Stats stats() const noexcept override { return behind_->stats(); }
-
- private:
-  std::unique_ptr<l1::L1Map> behind_;
 };
 
 /// Of each seed another one: small ones, some that compress and some that do not.

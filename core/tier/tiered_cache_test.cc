@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/epoch.h"
+#include "core/l1/forwarding_map.h"
 #include "core/l2/forwarding_backend.h"
 #include "core/l2/memory/memory_backend.h"
 #include "core/l2/none/none_backend.h"
@@ -468,43 +469,20 @@ TEST(TieredCache, InstallsNothingThatNobodyVouchesFor) {
 }
 
 /// An L1 in which something happens between the moment when an entry is found and the moment when its finder has it.
-class Interrupted final : public l1::L1Map {
+class Interrupted final : public l1::ForwardingMap {
  public:
-  explicit Interrupted(std::unique_ptr<l1::L1Map> behind) : behind_(std::move(behind)) {}
+  using ForwardingMap::ForwardingMap;
   std::function<void()> meanwhile = [] {};
 
-  [[nodiscard]] std::string_view name() const noexcept override { return behind_->name(); }
-  [[nodiscard]] std::string_view policy() const noexcept override { return behind_->policy(); }
   [[nodiscard]] const Entry* find(const KeyRef& key) noexcept override {
     const Entry* found = behind_->find(key);
     meanwhile();
     return found;
   }
-  [[nodiscard]] const Entry* peek(const KeyRef& key) const noexcept override {
-    return behind_->peek(key);
-  }
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept override {
     behind_->find_batch(keys, out);
     meanwhile();
   }
-  l1::PutOutcome put(EntryPtr entry) override { return behind_->put(std::move(entry)); }
-  bool replace_if(const Entry* expected, EntryPtr next) override {
-    return behind_->replace_if(expected, std::move(next));
-  }
-  bool erase(const KeyRef& key) noexcept override { return behind_->erase(key); }
-  void reschedule(const Entry& entry) noexcept override { behind_->reschedule(entry); }
-  std::size_t sweep(TimePoint now, std::size_t max) noexcept override {
-    return behind_->sweep(now, max);
-  }
-  void clear() noexcept override { behind_->clear(); }
-  bool walk_on(l1::WalkPlace& from, std::size_t max,
-               const std::function<void(const Entry&, float)>& visit) const override {
-    return behind_->walk_on(from, max, visit);
-  }
-  [[nodiscard]] l1::L1Stats stats() const noexcept override { return behind_->stats(); }
-
- private:
-  std::unique_ptr<l1::L1Map> behind_;
 };
 
 class Leased final : public l2::ForwardingBackend {

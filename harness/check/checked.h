@@ -54,6 +54,45 @@ class Checked : public testing::Test {
     ASSERT_FALSE(reply->is_error()) << reply->text;
   }
 
+  // What goes wrong, whatever tells instances of changes.
+
+  void lose_connections() {
+    for (int round = 0; round < 5; ++round) {
+      direct({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+      run_for(std::chrono::milliseconds(200));
+      fleet->proxies[0].cut();
+      run_for(std::chrono::milliseconds(200));
+    }
+  }
+  /// Nothing comes from Redis to the first instance for longer than a lease, and then what was held does.
+  void hold_and_heal() {
+    for (int round = 0; round < 3; ++round) {
+      fleet->proxies[0].hold(Way::to_client, true);
+      run_for(std::chrono::milliseconds(350));
+      fleet->proxies[0].heal();
+      run_for(std::chrono::milliseconds(100));
+    }
+  }
+  void kill_and_restart(std::size_t victim) {
+    fleet->instances[victim].kill();
+    run_for(std::chrono::milliseconds(200));
+    ASSERT_TRUE(fleet->instances[victim].restart());
+    run_for(std::chrono::milliseconds(300));
+  }
+  void hang_redis() {
+    ASSERT_TRUE(fleet->redis.stall());
+    run_for(std::chrono::milliseconds(700));
+    ASSERT_TRUE(fleet->redis.resume());
+    run_for(std::chrono::milliseconds(300));
+  }
+  void kill_redis() {
+    history.begin_flush(Clock::now());
+    fleet->redis.kill();
+    run_for(std::chrono::milliseconds(200));
+    ASSERT_TRUE(fleet->redis.restart());
+    history.end_flush(Clock::now());
+  }
+
   /// What such a test is about: nothing was wrong, and nothing stays different.
   void expect_coherent() {
     const auto ready = fleet->ready_within(kPatience);

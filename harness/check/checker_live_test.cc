@@ -223,47 +223,29 @@ TEST_F(Checked, SomebodyElsesFlushIsFollowed) {
 TEST_F(Checked, NothingOldSurvivesLostConnections) {
   start({.instances = 2});
   if (!traffic) return;
-  for (int round = 0; round < 5; ++round) {
-    direct({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
-    run_for(200ms);
-    fleet->proxies[0].cut();
-    run_for(200ms);
-  }
+  lose_connections();
   expect_coherent();
 }
 
 TEST_F(Checked, NothingOldIsServedWhileRedisHangs) {
   start({.instances = 2});
   if (!traffic) return;
-  for (int round = 0; round < 2; ++round) {
-    ASSERT_TRUE(fleet->redis.stall());
-    run_for(700ms);
-    ASSERT_TRUE(fleet->redis.resume());
-    run_for(300ms);
-  }
+  for (int round = 0; round < 2; ++round) ASSERT_NO_FATAL_FAILURE(hang_redis());
   expect_coherent();
 }
 
 TEST_F(Checked, AnInstanceThatIsKilledComesBackClean) {
   start({.instances = 3});
   if (!traffic) return;
-  for (std::size_t victim = 0; victim < 3; ++victim) {
-    fleet->instances[victim].kill();
-    run_for(200ms);
-    ASSERT_TRUE(fleet->instances[victim].restart());
-    run_for(300ms);
-  }
+  for (std::size_t victim = 0; victim < 3; ++victim)
+    ASSERT_NO_FATAL_FAILURE(kill_and_restart(victim));
   expect_coherent();
 }
 
 TEST_F(Checked, ARedisThatForgetsEverythingIsFollowed) {
   start({.instances = 2});
   if (!traffic) return;
-  history.begin_flush(Clock::now());
-  fleet->redis.kill();
-  run_for(200ms);
-  ASSERT_TRUE(fleet->redis.restart());
-  history.end_flush(Clock::now());
+  ASSERT_NO_FATAL_FAILURE(kill_redis());
   expect_coherent();
 }
 
@@ -310,12 +292,7 @@ TEST_F(CheckedNetwork, HalfOpenIsNoticedByTheInstanceItself) {
 TEST_F(CheckedNetwork, BlackholedAndThenHealedWithoutALostConnection) {
   start({.instances = 2});
   if (!traffic) return;
-  for (int round = 0; round < 3; ++round) {
-    fleet->proxies[0].hold(Way::to_client, true);
-    run_for(350ms);
-    fleet->proxies[0].heal();
-    run_for(100ms);
-  }
+  hold_and_heal();
   expect_coherent();
 }
 

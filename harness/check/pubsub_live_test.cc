@@ -60,24 +60,14 @@ TEST_F(Announced, NothingOldSurvivesALostChannel) {
 TEST_F(Announced, NothingOldSurvivesLostConnections) {
   start_announced({.instances = 2});
   if (!traffic) return;
-  for (int round = 0; round < 5; ++round) {
-    direct({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
-    run_for(200ms);
-    fleet->proxies[0].cut();
-    run_for(200ms);
-  }
+  lose_connections();
   expect_coherent();
 }
 
 TEST_F(Announced, BlackholedFromRedis) {
   start_announced({.instances = 2});
   if (!traffic) return;
-  for (int round = 0; round < 3; ++round) {
-    fleet->proxies[0].hold(Way::to_client, true);
-    run_for(350ms);
-    fleet->proxies[0].heal();
-    run_for(100ms);
-  }
+  hold_and_heal();
   expect_coherent();
 }
 
@@ -94,25 +84,15 @@ TEST_F(Announced, SlowFromRedis) {
 TEST_F(Announced, AnInstanceThatIsKilledComesBackClean) {
   start_announced({.instances = 2});
   if (!traffic) return;
-  fleet->instances[0].kill();
-  run_for(200ms);
-  ASSERT_TRUE(fleet->instances[0].restart());
-  run_for(300ms);
+  ASSERT_NO_FATAL_FAILURE(kill_and_restart(0));
   expect_coherent();
 }
 
 TEST_F(Announced, ARedisThatHangsOrForgetsEverythingIsFollowed) {
   start_announced({.instances = 2});
   if (!traffic) return;
-  ASSERT_TRUE(fleet->redis.stall());
-  run_for(700ms);
-  ASSERT_TRUE(fleet->redis.resume());
-  run_for(300ms);
-  history.begin_flush(Clock::now());
-  fleet->redis.kill();
-  run_for(200ms);
-  ASSERT_TRUE(fleet->redis.restart());
-  history.end_flush(Clock::now());
+  ASSERT_NO_FATAL_FAILURE(hang_redis());
+  ASSERT_NO_FATAL_FAILURE(kill_redis());
   expect_coherent();
 }
 

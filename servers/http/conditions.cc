@@ -5,16 +5,11 @@
 
 #include "core/entry/entry.h"
 #include "servers/http/encoding.h"
+#include "servers/http/text.h"
 
 namespace nearlane::http {
 
 namespace {
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 /// Whether the list holds a tag of the value with this digest, in whichever form.
 bool lists_form(std::string_view list, std::uint64_t digest, Comparison comparison) {

@@ -2,27 +2,14 @@
 
 #include <algorithm>
 
+#include "servers/http/text.h"
+
 namespace nearlane::http {
 
 namespace {
 
 constexpr int kUnsaid = -1;
 constexpr int kLeastWeight = 1;  // q=0.001
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool is_word(std::string_view text, std::string_view lower) {
-  if (text.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + 32) : text[i];
-    if (c != lower[i]) return false;
-  }
-  return true;
-}
 
 /// A qvalue in thousandths; what cannot be read counts as 0, so that nothing is sent that was not
 /// asked for.

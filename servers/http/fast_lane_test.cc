@@ -1,32 +1,12 @@
 #include "servers/http/fast_lane.h"
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include "core/base/counted_new.h"
 #include "servers/http/messages.h"
 #include "servers/http/test_server.h"
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};  // by anybody in this program
-
-// Not inlined: g++ would take new and delete apart and warn that malloc's memory is deleted.
-[[gnu::noinline]] void* take(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void give_back(void* memory) noexcept { std::free(memory); }
-
-}  // namespace
-
-void* operator new(std::size_t size) { return take(size); }
-void operator delete(void* memory) noexcept { give_back(memory); }
-void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
 
 namespace nearlane::http {
 namespace {

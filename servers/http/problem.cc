@@ -9,14 +9,18 @@ namespace {
 
 constexpr const char* kRetryAfter = "1";  // seconds: about how long a reconnect takes
 
-Response make(Status status, nlohmann::json body) {
+nlohmann::json described(Status status, nlohmann::json body) {
+  body["title"] = std::string(beast_http::obsolete_reason(status));
+  body["status"] = static_cast<unsigned>(status);
+  return body;
+}
+
+Response make(Status status, const nlohmann::json& body) {
   Response response;
   response.head.result(status);
   response.head.set(Field::content_type, "application/problem+json");
   response.head.set(Field::cache_control, "no-store");
   if (status == Status::service_unavailable) response.head.set(Field::retry_after, kRetryAfter);
-  body["title"] = std::string(beast_http::obsolete_reason(status));
-  body["status"] = static_cast<unsigned>(status);
   // An L2's own words may be any bytes.
   response.text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   response.text += '\n';
@@ -62,10 +66,10 @@ Meaning meaning_of(const Error& error) {
 }  // namespace
 
 Response problem(Status status, std::string_view detail) {
-  return make(status, {{"detail", detail}});
+  return make(status, described(status, {{"detail", detail}}));
 }
 
-Response problem(const Error& error, bool writes, std::chrono::milliseconds l2_timeout) {
+nlohmann::json problem_body(const Error& error, bool writes, std::chrono::milliseconds l2_timeout) {
   const Meaning meaning = meaning_of(error);
   std::string detail(meaning.detail);
   if (error.code == Errc::timeout) detail += fmt::format(" ({} ms)", l2_timeout.count());
@@ -73,7 +77,11 @@ Response problem(const Error& error, bool writes, std::chrono::milliseconds l2_t
   nlohmann::json body = {{"detail", std::move(detail)},
                          {"code", std::string(to_string(error.code))}};
   if (writes) body["outcome"] = meaning.outcome_unknown ? "unknown" : "not written";
-  return make(meaning.status, std::move(body));
+  return described(meaning.status, std::move(body));
+}
+
+Response problem(const Error& error, bool writes, std::chrono::milliseconds l2_timeout) {
+  return make(meaning_of(error).status, problem_body(error, writes, l2_timeout));
 }
 
 }  // namespace nearlane::http

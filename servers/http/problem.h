@@ -7,6 +7,8 @@
 #include <chrono>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "core/base/result.h"
 #include "servers/http/messages.h"
 
@@ -17,5 +19,8 @@ namespace nearlane::http {
 /// `writes`: the request may have changed something; the problem then says whether it did.
 [[nodiscard]] Response problem(const Error& error, bool writes,
                                std::chrono::milliseconds l2_timeout);
+/// The body of that one.
+[[nodiscard]] nlohmann::json problem_body(const Error& error, bool writes,
+                                          std::chrono::milliseconds l2_timeout);
 
 }  // namespace nearlane::http

@@ -1,25 +1,13 @@
 #include "servers/http/range.h"
 
-#include <algorithm>
 #include <charconv>
+
+#include "servers/http/text.h"
 
 namespace nearlane::http {
 namespace {
 
 constexpr std::string_view kUnit = "bytes=";
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool begins_with_unit(std::string_view text) {
-  return text.size() >= kUnit.size() &&
-         std::equal(kUnit.begin(), kUnit.end(), text.begin(), [](char unit, char c) {
-           return unit == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c);
-         });
-}
 
 /// Digits and nothing else. More of them than fit are as good as the end of every body.
 bool parse_position(std::string_view text, std::optional<std::uint64_t>& position) {
@@ -34,7 +22,7 @@ bool parse_position(std::string_view text, std::optional<std::uint64_t>& positio
 
 std::optional<RangeSpec> parse_range(std::string_view field) {
   field = trim(field);
-  if (!begins_with_unit(field)) return std::nullopt;
+  if (!is_word(field.substr(0, kUnit.size()), kUnit)) return std::nullopt;
   const std::string_view range = trim(field.substr(kUnit.size()));
   const std::size_t dash = range.find('-');
   if (dash == std::string_view::npos) return std::nullopt;

@@ -1,20 +1,13 @@
 #include "servers/http/routes.h"
 
-#include <atomic>
-#include <memory>
-#include <span>
-#include <type_traits>
 #include <utility>
 
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "core/base/epoch.h"
 #include "core/entry/precompress.h"
+#include "servers/http/answer_of.h"
+#include "servers/http/batch_run.h"
 #include "servers/http/conditions.h"
 #include "servers/http/http_date.h"
 #include "servers/http/problem.h"
@@ -26,26 +19,6 @@ using loop::Outcome;
 namespace net = boost::asio;
 
 namespace {
-
-/// Waits for a call of TieredCache on the coroutine's own executor, whichever thread answers.
-/// `start` must capture nothing that has a destructor: g++ 12 destroys a co_await's temporaries
-/// twice.
-template <class T, class Start>
-net::awaitable<Result<T>> answer_of(Start start) {
-  static_assert(std::is_trivially_destructible_v<Start>);
-  const auto executor = co_await net::this_coro::executor;
-  auto initiate = [executor](auto handler, Start begin) {
-    // std::function must be copyable, a coroutine's handler is not.
-    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    begin([executor, shared](Result<T> answer) {
-      net::post(executor, [shared, answer = std::move(answer)]() mutable {
-        std::move (*shared)(std::move(answer));
-      });
-    });
-  };
-  co_return co_await net::async_initiate<const net::use_awaitable_t<>, void(Result<T>)>(
-      std::move(initiate), net::use_awaitable, std::move(start));
-}
 
 std::optional<std::string_view> field(const Request& request, Field name) {
   const auto found = request.find(name);
@@ -121,53 +94,6 @@ void send(Response& response, const Entry& entry, std::string_view body) {
     response.entry = EntryPtr::pin(&entry);
     response.part = body;
   }
-}
-
-/// What an operation has come to; of a get, its entry, if there is one.
-struct BatchResult {
-  EntryPtr entry = {};
-  bool existed = false;  // of the others: before
-  std::optional<Response> failure = {};
-};
-
-nlohmann::json result_of(const BatchOperation& operation, const BatchResult& result) {
-  if (result.failure) return nlohmann::json::parse(result.failure->text, nullptr, false);
-  switch (operation.kind) {
-    case BatchOperation::Kind::set:
-      return {{"status", result.existed ? 204 : 201},
-              {"etag", EntityTag(Entry::digest_of(operation.value), "").text()}};
-    case BatchOperation::Kind::del:
-      return {{"status", result.existed ? 204 : 404}};
-    case BatchOperation::Kind::get:
-      break;
-  }
-  if (!result.entry) return {{"status", 404}};
-  const std::string_view value = result.entry->value();
-  nlohmann::json out = {{"status", 200}, {"etag", EntityTag(result.entry->digest(), "").text()}};
-  if (is_utf8(value)) {
-    out["value"] = value;
-  } else {
-    out["value_base64"] = to_base64(value);
-  }
-  return out;
-}
-
-/// What does not fit any more says so instead of its value.
-std::string batch_page(std::span<const BatchOperation> operations,
-                       std::span<const BatchResult> results, const BatchLimits& limits) {
-  nlohmann::json out = nlohmann::json::array();
-  std::size_t bytes = 0;
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    const std::size_t size = results[i].entry ? results[i].entry->value().size() : 0;
-    if (size > limits.bytes - bytes) {
-      out.push_back(
-          {{"status", 413}, {"detail", "the values together are too long for one answer"}});
-      continue;
-    }
-    bytes += size;
-    out.push_back(result_of(operations[i], results[i]));
-  }
-  return nlohmann::json{{"results", std::move(out)}}.dump() + "\n";
 }
 
 /// What a resource takes.
@@ -578,90 +504,15 @@ net::awaitable<void> Routes::why(Plan& plan) const {
   plan.outcome = Outcome::ok;
 }
 
-/// Operations of one kind, which run side by side.
-struct Routes::BatchRun {
-  std::span<const BatchOperation> operations;
-  std::span<BatchResult> results;
-  TimePoint deadline;
-};
-
-void Routes::start(const BatchRun& run, std::size_t index, std::function<void()> done) const {
-  const BatchOperation& operation = run.operations[index];
-  BatchResult& result = run.results[index];
-  const KeyRef key(db_, operation.key);
-  switch (operation.kind) {
-    case BatchOperation::Kind::get: {
-      {
-        const epoch::Guard guard;
-        result.entry = EntryPtr::pin(tier_.find(key, Clock::now()));
-      }
-      if (result.entry) return done();
-      return tier_.get(Key(key), tier::ReadFrom::l1_first, run.deadline,
-                       [this, &result, done = std::move(done)](Result<tier::Lookup> looked) {
-                         if (looked.has_error()) {
-                           result.failure = problem(looked.error(), false, config_.l2_timeout);
-                         } else {
-                           result.entry = std::move(looked->entry);
-                         }
-                         done();
-                       });
-    }
-    case BatchOperation::Kind::set: {
-      tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
-      if (operation.ttl) options.expiry = tier::Expiry::in(*operation.ttl);
-      return tier_.set(key, operation.value, options, run.deadline,
-                       [this, &result, done = std::move(done)](Result<tier::StoreOutcome> stored) {
-                         if (stored.has_error()) {
-                           result.failure = problem(stored.error(), true, config_.l2_timeout);
-                         } else {
-                           result.existed = stored->existed.value_or(false);
-                         }
-                         done();
-                       });
-    }
-    case BatchOperation::Kind::del:
-      return tier_.remove(key, run.deadline,
-                          [this, &result, done = std::move(done)](Result<bool> removed) {
-                            if (removed.has_error()) {
-                              result.failure = problem(removed.error(), true, config_.l2_timeout);
-                            } else {
-                              result.existed = *removed;
-                            }
-                            done();
-                          });
-  }
-}
-
-/// In the order written, but what is next to each other and of one kind side by side: that of one key comes in order
-/// all the same.
 net::awaitable<void> Routes::batch(const Request& request, Plan& plan) const {
-  const auto operations = parse_batch(request.body(), config_.batch);
+  auto operations = parse_batch(request.body(), config_.batch);
   if (operations.has_error()) {
     fail(plan, operations.error(), true);
     co_return;
   }
-  std::vector<BatchResult> results(operations->size());
-  const TimePoint until = deadline();
-  for (std::size_t from = 0; from < results.size();) {
-    std::size_t to = from + 1;
-    while (to < results.size() && operations->at(to).kind == operations->at(from).kind) ++to;
-    const BatchRun run{.operations = std::span(*operations).subspan(from, to - from),
-                       .results = std::span(results).subspan(from, to - from),
-                       .deadline = until};
-    const auto ended =
-        co_await answer_of<bool>([this, run](const std::function<void(Result<bool>)>& done) {
-          const auto left = std::make_shared<std::atomic<std::size_t>>(run.operations.size());
-          for (std::size_t i = 0; i < run.operations.size(); ++i) {
-            start(run, i, [left, done] {
-              if (left->fetch_sub(1) == 1) done(true);
-            });
-          }
-        });
-    static_cast<void>(ended);
-    from = to;
-  }
-  plan.response = page({.content_type = "application/json",
-                        .body = batch_page(*operations, results, config_.batch)});
+  BatchRun run(tier_, db_, std::move(*operations), config_.l2_timeout);
+  co_await run.work();
+  plan.response = page({.content_type = "application/json", .body = run.page(config_.batch.bytes)});
   plan.outcome = Outcome::ok;
 }
 

@@ -97,8 +97,6 @@ class Routes {
   boost::asio::awaitable<void> touch(Plan& plan) const;
   boost::asio::awaitable<void> why(Plan& plan) const;
   boost::asio::awaitable<void> batch(const Request& request, Plan& plan) const;
-  struct BatchRun;
-  void start(const BatchRun& run, std::size_t index, std::function<void()> done) const;
   void set_content_type(Response& response, const Entry& entry) const;
   [[nodiscard]] Response send_part(Response response, const Entry& entry,
                                    const RangeSpec& spec) const;

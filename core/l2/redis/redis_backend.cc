@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <mutex>
 #include <random>
 #include <string>
@@ -81,9 +82,7 @@ class RedisBackend final : public L2Backend {
       : url_(url),
         config_(config),
         loops_(loops.begin(), loops.end()),
-        views_(std::max(config.pool, 1U)),
-        wide_views_(kWidePerLoop * loops.size()),
-        comparing_views_(kComparingPerLoop * loops.size()) {
+        views_(std::max(config.pool, 1U)) {
     std::random_device random;
     announcements_.origin = std::uint64_t{random()} << 32U | random();
     announcements_.l1_ttl = config.unannounced_ttl;
@@ -139,11 +138,11 @@ class RedisBackend final : public L2Backend {
     lane.probe_key.clear();
     lane.tracked = false;
     lane.client_name = "nearlane-wide";
-    for (std::size_t i = 0; i < wide_views_.size(); ++i)
-      wide_.push_back(connect(i, lane, wide_views_[i], listener, [] {}));
+    for (std::size_t i = 0; i < kWidePerLoop * loops_.size(); ++i)
+      wide_.push_back(connect_outside(i, lane, listener));
     lane.client_name = "nearlane-comparing";
-    for (std::size_t i = 0; i < comparing_views_.size(); ++i)
-      comparing_.push_back(connect(i, lane, comparing_views_[i], listener, [] {}));
+    for (std::size_t i = 0; i < kComparingPerLoop * loops_.size(); ++i)
+      comparing_.push_back(connect_outside(i, lane, listener));
     start_aside(lane, listener);
     for (const auto& share : shares_) share->start();
     spdlog::info("l2: {} lanes to redis at {}:{}, lease {} ms", views_.size(), url_.host, url_.port,
@@ -157,12 +156,12 @@ class RedisBackend final : public L2Backend {
       return call->complete(answer);
     }
     const Command& command = call->command;
-    if (command.op == Op::announce && aside_) {
+    if (command.op == Op::announce) {
       aside_->submit(std::move(call));
     } else if (command.op == Op::compare) {
       // Those of one key by one connection, so that they do not overtake each other in vain.
       comparing_[cohere::lane_of(command.key.hash, comparing_.size())]->submit(std::move(call));
-    } else if (command.wide || command.op == Op::announce) {
+    } else if (command.wide) {
       wide_[next_wide_.fetch_add(1, std::memory_order_relaxed) % wide_.size()]->submit(
           std::move(call));
     } else {
@@ -211,13 +210,19 @@ class RedisBackend final : public L2Backend {
     return connection;
   }
 
+  /// One whose view nobody looks at.
+  std::shared_ptr<LaneConnection> connect_outside(std::size_t i, const cohere::LaneConfig& lane,
+                                                  Listener& listener) {
+    return connect(i, lane, outside_views_.emplace_back(), listener, [] {});
+  }
+
   /// Alone on its connection: hints, heartbeats and announcements are small, and must not stand behind commands
   /// of many keys. And the channel, which connects only where writers announce.
   void start_aside(cohere::LaneConfig lane, Listener& listener) {
     if (alone() && !config_.hints) return;
     lane.client_name = "nearlane-aside";
     if (config_.hints) lane.subscribe = cohere::kHintChannel;
-    aside_ = connect(0, lane, aside_view_, listener, [] {});
+    aside_ = connect_outside(0, lane, listener);
     if (alone()) return;
     auto channel =
         std::make_unique<cohere::Channel>(cohere::ChannelConfig{.lease = config_.lease,
@@ -285,9 +290,7 @@ class RedisBackend final : public L2Backend {
   const L2Config config_;
   const std::vector<asio::io_context*> loops_;
   std::vector<cohere::LaneView> views_;
-  std::vector<cohere::LaneView> wide_views_;
-  std::vector<cohere::LaneView> comparing_views_;
-  cohere::LaneView aside_view_;
+  std::deque<cohere::LaneView> outside_views_;
   cohere::Announcements announcements_;
   std::vector<std::shared_ptr<LoopShare>> shares_;
   std::vector<std::shared_ptr<LaneConnection>> lanes_;

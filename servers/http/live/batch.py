@@ -1,29 +1,16 @@
 """Many operations in one request: batch.py PORT. Prints what is wrong."""
 import base64
-import http.client
 import json
 import sys
 
-connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=10)
-failures = 0
+from client import Client, expect, leave
 
-
-def ask(method, path, body=None):
-    connection.request(method, path, body=body)
-    answer = connection.getresponse()
-    return answer, answer.read()
+ask = Client(sys.argv[1]).ask
 
 
 def batch(*operations):
     answer, body = ask("POST", "/cache:batch", json.dumps({"operations": operations}))
     return answer.status, [dict(result) for result in json.loads(body).get("results", [])]
-
-
-def expect(what, got, wanted):
-    global failures
-    if got != wanted:
-        failures += 1
-        print(f"{what}: {got!r} instead of {wanted!r}")
 
 
 status, results = batch({"set": "a", "value": "one", "ttl": 60}, {"set": "b/\u00e9", "value": "zw\u00f6lf"},
@@ -59,4 +46,4 @@ expect("405", (answer.status, answer.getheader("Allow")), (405, "POST, OPTIONS")
 expect("counted", b'cmd="batch"' in ask("GET", "/metrics")[1], True)
 for key in ("k", "large", "b%2F%C3%A9"):
     ask("DELETE", "/cache/" + key)
-sys.exit(1 if failures else 0)
+leave()

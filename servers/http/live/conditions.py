@@ -1,78 +1,61 @@
 """Writes that depend on an entity tag: conditions.py PORT PORT… of instances over one store. Prints what is wrong."""
-import http.client
 import itertools
 import sys
 import threading
 
+from client import Client, expect, failures, leave
+
 ports = [int(port) for port in sys.argv[1:]]
-failures = []
 PADDING = b"," * 400  # so that it has compressed forms, too
 
 
-def connect(port):
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-
-
-def ask(connection, method, path, body=None, **headers):
-    connection.request(method, path, body=body,
-                       headers={name.replace("_", "-"): text for name, text in headers.items()})
-    answer = connection.getresponse()
-    return answer, answer.read()
-
-
-def expect(what, got, wanted):
-    if got != wanted:
-        failures.append(f"{what}: {got!r} instead of {wanted!r}")
-
-
 def check_alone(port):
-    one = connect(port)
+    one = Client(port)
     path = "/cache/alone"
-    status = lambda *args, **headers: ask(one, *args, **headers)[0].status
+    status = lambda *args, **headers: one.ask(*args, **headers)[0].status
     expect("If-Match of nothing", status("PUT", path, b"x", If_Match='"1"'), 412)
     expect("If-None-Match of nothing", status("PUT", path, b"one", If_None_Match='"1"'), 201)
-    tag = ask(one, "GET", path)[0].getheader("ETag")
+    tag = one.ask("GET", path)[0].getheader("ETag")
     expect("another tag", status("PUT", path, b"two", If_Match='"1", "2"'), 412)
     expect("a weak tag", status("PUT", path, b"two", If_Match="W/" + tag), 412)
     expect("not its own", status("PUT", path, b"two", If_None_Match=tag), 412)
-    expect("unchanged so far", ask(one, "GET", path)[1], b"one")
-    answer, _ = ask(one, "PUT", path + "?ttl=60", b"two", If_Match='"1", ' + tag)
+    expect("unchanged so far", one.ask("GET", path)[1], b"one")
+    answer, _ = one.ask("PUT", path + "?ttl=60", b"two", If_Match='"1", ' + tag)
     expect("its own", answer.status, 204)
-    got, body = ask(one, "GET", path)
+    got, body = one.ask("GET", path)
     expect("what was written", (body, got.getheader("ETag")), (b"two", answer.getheader("ETag")))
     expect("an old tag", status("PUT", path, b"three", If_Match=tag), 412)
     expect("either", status("PUT", path, b"three", If_Match="*", If_None_Match=tag), 204)
     expect("or", status("PUT", path, b"four", If_Match="*", If_None_Match="*"), 412)
     expect("DELETE of another", status("DELETE", path, If_Match=tag), 412)
     expect("DELETE unless", status("DELETE", path, If_None_Match="*"), 412)
-    tag = ask(one, "GET", path)[0].getheader("ETag")
+    tag = one.ask("GET", path)[0].getheader("ETag")
     expect("DELETE", status("DELETE", path, If_Match=tag), 204)
     expect("DELETE again", status("DELETE", path, If_Match=tag), 412)
     expect("DELETE of nothing", status("DELETE", path, If_None_Match='"x"'), 404)
     # Two lines are one list.
-    one.putrequest("PUT", path)
+    one.connection.putrequest("PUT", path)
     for name, text in (("If-None-Match", '"x"'), ("If-None-Match", '"y"'), ("Content-Length", "1")):
-        one.putheader(name, text)
-    one.endheaders(b"v")
-    answer = one.getresponse()
-    answer.read()
+        one.connection.putheader(name, text)
+    one.connection.endheaders(b"v")
+    answer, _ = one.answer()
     expect("two lines", answer.status, 201)
     expect("touch", status("POST", path + "/touch?ttl=5", If_Match='"x"'), 501)
 
 
 def add(port, times, lost_races, accept):
     """Adds to the counter so often, each time from what it has read."""
-    one = connect(port)
+    one = Client(port)
     done = 0
     while done < times:
-        answer, body = ask(one, "GET", "/cache/counter", Accept_Encoding="identity")
+        answer, body = one.ask("GET", "/cache/counter", Accept_Encoding="identity")
         # Any form's tag is one of the value.
-        head, _ = ask(one, "HEAD", "/cache/counter", Accept_Encoding=accept)
+        head, _ = one.ask("HEAD", "/cache/counter", Accept_Encoding=accept)
         tag = answer.getheader("ETag")
         if head.getheader("ETag")[:17] == tag[:17]:
             tag = head.getheader("ETag")
         number = int(body.split(b",")[0]) + 1
-        written, _ = ask(one, "PUT", "/cache/counter", b"%d" % number + PADDING, If_Match=tag)
+        written, _ = one.ask("PUT", "/cache/counter", b"%d" % number + PADDING, If_Match=tag)
         if written.status == 204:
             done += 1
         elif written.status == 412:
@@ -83,8 +66,8 @@ def add(port, times, lost_races, accept):
 
 
 def check_races():
-    first = connect(ports[0])
-    expect("begin", ask(first, "PUT", "/cache/counter", b"0" + PADDING)[0].status, 201)
+    first = Client(ports[0])
+    expect("begin", first.ask("PUT", "/cache/counter", b"0" + PADDING)[0].status, 201)
     lost_races = itertools.count()
     each = 60
     threads = [threading.Thread(target=add, args=(port, each, lost_races, accept))
@@ -95,7 +78,7 @@ def check_races():
         thread.join()
     expect("lost races", next(lost_races) > 0, True)
     for port in ports:
-        answer, body = ask(connect(port), "GET", "/cache/counter")
+        answer, body = Client(port).ask("GET", "/cache/counter")
         expect("updates", int(body.split(b",")[0]), each * len(threads))
 
 
@@ -105,7 +88,7 @@ def check_first_come():
         seen = []
 
         def make(port, path=f"/cache/made:{number}"):
-            seen.append(ask(connect(port), "PUT", path, b"v", If_None_Match="*")[0].status)
+            seen.append(Client(port).ask("PUT", path, b"v", If_None_Match="*")[0].status)
 
         threads = [threading.Thread(target=make, args=(port,)) for port in ports * 3]
         for thread in threads:
@@ -117,9 +100,7 @@ def check_first_come():
 
 for port in ports:
     check_alone(port)
-    ask(connect(port), "DELETE", "/cache/alone")
+    Client(port).ask("DELETE", "/cache/alone")
 check_races()
 check_first_come()
-for failure in failures:
-    print(failure)
-sys.exit(1 if failures else 0)
+leave()

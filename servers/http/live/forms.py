@@ -1,27 +1,13 @@
 """A client of Python's standard library reads compressed forms: forms.py PORT WHICH. Prints what is wrong."""
 import gzip
-import http.client
 import sys
 import time
 
-port, which = int(sys.argv[1]), sys.argv[2]
-connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+from client import Client, expect, leave
+
+which = sys.argv[2]
+ask = Client(sys.argv[1]).ask
 value = b"".join(b'{"sku":"%d","count":%d},' % (i * 7919, i % 9) for i in range(400))
-failures = 0
-
-
-def ask(method, path, body=None, **headers):
-    fields = {name.replace("_", "-"): text for name, text in headers.items()}
-    connection.request(method, path, body=body, headers=fields)
-    answer = connection.getresponse()
-    return answer, answer.read()
-
-
-def expect(what, got, wanted):
-    global failures
-    if got != wanted:
-        failures += 1
-        print(f"{what}: {got!r} instead of {wanted!r}")
 
 
 def metric(name):
@@ -119,4 +105,4 @@ def check_per_request():
 
 {"default": check_default, "first_read": check_first_read, "never": check_never,
  "per_request": check_per_request}[which]()
-sys.exit(1 if failures else 0)
+leave()

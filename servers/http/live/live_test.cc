@@ -11,7 +11,7 @@ namespace nearlane::live {
 namespace {
 
 std::string check(const Nearlane& server, const std::string& which) {
-  return run("/usr/bin/python3 " LIVE_FOLDER "/forms.py " + std::to_string(server.http) + " " +
+  return run("/usr/bin/python3 -B " LIVE_FOLDER "/forms.py " + std::to_string(server.http) + " " +
              which);
 }
 
@@ -80,7 +80,8 @@ TEST(HttpForms, AreReadByCurl) {
 
 TEST(HttpRanges, AreOfTheValueAsItIs) {
   const Nearlane server("memory:");
-  EXPECT_EQ(run("/usr/bin/python3 " LIVE_FOLDER "/ranges.py " + std::to_string(server.http)), "");
+  EXPECT_EQ(run("/usr/bin/python3 -B " LIVE_FOLDER "/ranges.py " + std::to_string(server.http)),
+            "");
   const std::string at = url(server, "/cache/c");
   ASSERT_EQ(run("curl -s -X PUT -d 0123456789 " + at), "");
   EXPECT_EQ(run("curl -s -m 10 -r 2-4 " + at), "234");
@@ -104,14 +105,14 @@ TEST(HttpContentType, IsThatOfThePrefix) {
 
 TEST(HttpBatch, IsManyOperationsInOneRequest) {
   const Nearlane memory("memory:");
-  EXPECT_EQ(run("/usr/bin/python3 " LIVE_FOLDER "/batch.py " + std::to_string(memory.http)), "");
+  EXPECT_EQ(run("/usr/bin/python3 -B " LIVE_FOLDER "/batch.py " + std::to_string(memory.http)), "");
   const Redis redis;
   const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port));
-  EXPECT_EQ(run("/usr/bin/python3 " LIVE_FOLDER "/batch.py " + std::to_string(server.http)), "");
+  EXPECT_EQ(run("/usr/bin/python3 -B " LIVE_FOLDER "/batch.py " + std::to_string(server.http)), "");
 }
 
 std::string check_conditions(std::initializer_list<const Nearlane*> servers) {
-  std::string line = "/usr/bin/python3 " LIVE_FOLDER "/conditions.py";
+  std::string line = "/usr/bin/python3 -B " LIVE_FOLDER "/conditions.py";
   for (const Nearlane* server : servers) line += " " + std::to_string(server->http);
   return run(line);
 }

@@ -1,27 +1,12 @@
 """Ranges, OPTIONS and Expect, over http.client and a plain socket: ranges.py PORT. Prints what is wrong."""
-import http.client
 import socket
 import sys
 import time
 
-port = int(sys.argv[1])
-connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-failures = 0
+from client import Client, expect, leave
+
+ask = Client(sys.argv[1]).ask
 value = bytes(range(256)) * 200
-
-
-def ask(method, path, body=None, **headers):
-    connection.request(method, path, body=body,
-                       headers={name.replace("_", "-"): text for name, text in headers.items()})
-    answer = connection.getresponse()
-    return answer, answer.read()
-
-
-def expect(what, got, wanted):
-    global failures
-    if got != wanted:
-        failures += 1
-        print(f"{what}: {got!r} instead of {wanted!r}")
 
 
 def expect_part(field, first, last, **headers):
@@ -81,10 +66,10 @@ expect("405", (answer.status, answer.getheader("Allow")), (405, "GET, HEAD, PUT,
 expect("404", ask("OPTIONS", "/nothing")[0].status, 404)
 
 # A body that is announced comes after it was asked for.
-with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) as plain:
     plain.sendall(b"PUT /cache/e HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     expect("continue", plain.recv(1000), b"HTTP/1.1 100 Continue\r\n\r\n")
     plain.sendall(b"hello")
     expect("created", plain.recv(1000).split(b"\r\n")[0], b"HTTP/1.1 201 Created")
 expect("stored", ask("GET", "/cache/e")[1], b"hello")
-sys.exit(1 if failures else 0)
+leave()

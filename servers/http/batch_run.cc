@@ -1,0 +1,138 @@
+#include "servers/http/batch_run.h"
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/epoch.h"
+#include "servers/http/answer_of.h"
+#include "servers/http/conditions.h"
+#include "servers/http/problem.h"
+
+namespace nearlane::http {
+namespace {
+
+using nlohmann::json;
+using Kind = BatchOperation::Kind;
+
+json found(const Entry& entry) {
+  json out = {{"status", 200}, {"etag", EntityTag(entry.digest(), "").text()}};
+  const std::string_view value = entry.value();
+  if (is_utf8(value)) {
+    out["value"] = value;
+  } else {
+    out["value_base64"] = to_base64(value);
+  }
+  return out;
+}
+
+json written(const BatchOperation& operation, bool existed) {
+  if (operation.kind == Kind::del) return {{"status", existed ? 204 : 404}};
+  return {{"status", existed ? 204 : 201},
+          {"etag", EntityTag(Entry::digest_of(operation.value), "").text()}};
+}
+
+}  // namespace
+
+BatchRun::BatchRun(tier::TieredCache& tier, std::uint32_t db,
+                   std::vector<BatchOperation> operations, std::chrono::milliseconds l2_timeout)
+    : tier_(tier),
+      db_(db),
+      operations_(std::move(operations)),
+      l2_timeout_(l2_timeout),
+      deadline_(Clock::now() + l2_timeout),
+      outcomes_(operations_.size()) {}
+
+boost::asio::awaitable<void> BatchRun::work() {
+  for (std::size_t from = 0; from < operations_.size();) {
+    std::size_t to = from + 1;
+    while (to < operations_.size() && operations_[to].kind == operations_[from].kind) ++to;
+    const auto ended =
+        co_await answer_of<bool>([this, from, to](const std::function<void(Result<bool>)>& done) {
+          const auto left = std::make_shared<std::atomic<std::size_t>>(to - from);
+          for (std::size_t i = from; i < to; ++i) {
+            start(i, [left, done] {
+              if (left->fetch_sub(1) == 1) done(true);
+            });
+          }
+        });
+    static_cast<void>(ended);
+    from = to;
+  }
+}
+
+void BatchRun::start(std::size_t index, std::function<void()> done) {
+  const BatchOperation& operation = operations_[index];
+  Outcome& outcome = outcomes_[index];
+  const KeyRef key(db_, operation.key);
+  switch (operation.kind) {
+    case Kind::get: {
+      {
+        const epoch::Guard guard;
+        outcome.entry = EntryPtr::pin(tier_.find(key, Clock::now()));
+      }
+      if (outcome.entry) return done();
+      return tier_.get(Key(key), tier::ReadFrom::l1_first, deadline_,
+                       [&outcome, done = std::move(done)](Result<tier::Lookup> looked) {
+                         if (looked.has_error()) {
+                           outcome.failure = looked.error();
+                         } else {
+                           outcome.entry = std::move(looked->entry);
+                         }
+                         done();
+                       });
+    }
+    case Kind::set: {
+      tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
+      if (operation.ttl) options.expiry = tier::Expiry::in(*operation.ttl);
+      return tier_.set(key, operation.value, options, deadline_,
+                       [&outcome, done = std::move(done)](Result<tier::StoreOutcome> stored) {
+                         if (stored.has_error()) {
+                           outcome.failure = stored.error();
+                         } else {
+                           outcome.existed = stored->existed.value_or(false);
+                         }
+                         done();
+                       });
+    }
+    case Kind::del:
+      return tier_.remove(key, deadline_, [&outcome, done = std::move(done)](Result<bool> removed) {
+        if (removed.has_error()) {
+          outcome.failure = removed.error();
+        } else {
+          outcome.existed = *removed;
+        }
+        done();
+      });
+  }
+}
+
+std::string BatchRun::page(std::size_t most_bytes) const {
+  json out = json::array();
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < operations_.size(); ++i) {
+    const BatchOperation& operation = operations_[i];
+    const Outcome& outcome = outcomes_[i];
+    const std::size_t size = outcome.entry ? outcome.entry->value().size() : 0;
+    if (size > most_bytes - bytes) {
+      out.push_back(
+          {{"status", 413}, {"detail", "the values together are too long for one answer"}});
+      continue;
+    }
+    bytes += size;
+    if (outcome.failure) {
+      out.push_back(problem_body(*outcome.failure, operation.kind != Kind::get, l2_timeout_));
+    } else if (operation.kind != Kind::get) {
+      out.push_back(written(operation, outcome.existed));
+    } else {
+      out.push_back(outcome.entry ? found(*outcome.entry) : json{{"status", 404}});
+    }
+  }
+  // An L2's own words may be any bytes; values are text here.
+  return json{{"results", std::move(out)}}.dump(-1, ' ', false, json::error_handler_t::replace) +
+         "\n";
+}
+
+}  // namespace nearlane::http
