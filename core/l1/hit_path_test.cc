@@ -1,5 +1,5 @@
-// What a hit and an entry cost in memory, counted at operator new itself, and at calloc (core/l1/zeroed.h), which the
-// linker leads here (--wrap).
+// What a hit and an entry cost in memory, counted at operator new itself, and at malloc and calloc (core/l1/zeroed.h),
+// which the linker leads here (--wrap).
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -21,6 +21,7 @@
 
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker's names.
 extern "C" {
+void* __real_malloc(std::size_t size);
 void* __real_calloc(std::size_t count, std::size_t size);
 void __real_free(void* memory);
 }
@@ -56,7 +57,12 @@ void give_back(void* memory) noexcept {
 }  // namespace
 
 extern "C" {
+void* __wrap_malloc(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __real_malloc(size);
+}
 void* __wrap_calloc(std::size_t count, std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
   void* memory = __real_calloc(count, size);
   const std::lock_guard lock(zeros_mutex);
   const auto free = std::ranges::find(zeros, nullptr, &Zeros::memory);
@@ -79,7 +85,7 @@ void __wrap_free(void* memory) {
 }
 // NOLINTEND(bugprone-reserved-identifier)
 
-void* operator new(std::size_t size) { return counted(std::malloc(size)); }
+void* operator new(std::size_t size) { return counted(__real_malloc(size)); }
 void* operator new(std::size_t size, std::align_val_t align) {
   const auto unit = static_cast<std::size_t>(align);
   return counted(std::aligned_alloc(unit, (size + unit - 1) / unit * unit));

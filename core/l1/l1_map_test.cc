@@ -342,6 +342,25 @@ TEST_P(L1Contract, PeekFindsAndIsNoUse) {
   EXPECT_EQ(found->mark(), mark);
 }
 
+TEST(L1Map, PeekingSavesNobodyFromLeaving) {
+  for (const auto name_of_map : map_names()) {
+    if (name_of_map == "none") continue;
+    const auto map = make_l1({.map = name_of_map, .policy = "lru", .entries = 3}).value();
+    const auto put = [&](std::string_view key) {
+      map->put(Entry::build(KeyRef(0, key), "v", kForever, 1));
+    };
+    const epoch::Guard guard;
+    for (const auto* key : {"oldest", "used", "newest"}) put(key);
+    EXPECT_NE(map->peek(KeyRef(0, "oldest")), nullptr);
+    EXPECT_NE(map->find(KeyRef(0, "used")), nullptr);
+    put("one more");
+    EXPECT_EQ(map->peek(KeyRef(0, "oldest")), nullptr) << name_of_map;
+    put("and another");
+    EXPECT_NE(map->peek(KeyRef(0, "used")), nullptr) << name_of_map;
+    EXPECT_EQ(map->peek(KeyRef(0, "newest")), nullptr) << name_of_map;
+  }
+}
+
 TEST_P(L1Contract, AWalkInStepsSeesWhatIsThereAllTheWhileOnce) {
   auto& map = make();
   for (unsigned i = 0; i < 100; ++i) map.put(entry(name(i), "v"));

@@ -42,6 +42,44 @@ const Entry* find(const Tested& tested, int key) {
   return tested.map->find(KeyRef(0, name_of(key)));
 }
 
+/// How many entries the map has thrown out by itself.
+std::uint64_t thrown_out(const L1Map& map) {
+  const auto stats = map.stats();
+  return stats.evictions + stats.expirations;
+}
+
+/// What the map did to an entry, and whatever it threw out meanwhile, is all that has happened to it.
+class Account {
+ public:
+  explicit Account(const Tested& tested)
+      : map_(*tested.map), entries_(map_.stats().entries), thrown_out_(thrown_out(map_)) {}
+  /// `change`: of the number of entries, by what was asked for. `replaced`: a predecessor, which may have been among
+  /// what had to go to make room.
+  void close(std::int64_t change, bool replaced = false) const {
+    const auto thrown = static_cast<std::int64_t>(thrown_out(map_) - thrown_out_);
+    const auto left = static_cast<std::int64_t>(map_.stats().entries);
+    const auto expected = static_cast<std::int64_t>(entries_) + change - thrown;
+    RC_ASSERT(left == expected || (replaced && thrown > 0 && left == expected + 1));
+  }
+
+ private:
+  const L1Map& map_;
+  std::uint64_t entries_;
+  std::uint64_t thrown_out_;
+};
+
+std::int64_t change_of(PutOutcome outcome, bool was_there) {
+  switch (outcome) {
+    case PutOutcome::inserted:
+      return 1;
+    case PutOutcome::replaced:
+      return 0;
+    case PutOutcome::rejected:
+      break;
+  }
+  return was_there ? -1 : 0;  // what is out of date does not stay
+}
+
 /// A hit is a value that the key may have; a miss has a reason.
 void check_hit(const Model& model, const Tested& tested, int key, const Entry* found) {
   const auto possible = model.possible.find(key);
@@ -78,7 +116,7 @@ using Command = rc::state::Command<Model, Tested>;
 struct Value {
   int key = *rc::gen::inRange(0, kKeys);
   int stamp = *rc::gen::inRange(0, 1 << 30);
-  int size = *rc::gen::element(0, 10, 200, 1000, 3000, 5000, 20000);
+  int size = *rc::gen::element(0, 10, 200, 600, 1000, 1500, 2000, 3000, 20000);
   [[nodiscard]] std::string text() const { return fmt::format("{}:{:v<{}}", stamp, "", size); }
   void show(std::ostream& os, const char* what) const {
     os << what << "(" << key << ", " << stamp << ", " << size << " bytes)";
@@ -92,7 +130,9 @@ struct Put : Command {
   void run(const Model&, Tested& tested) const override {
     const epoch::Guard guard;
     const bool was_there = find(tested, value.key) != nullptr;
+    const Account account(tested);
     const auto outcome = tested.map->put(entry(value.key, value.text(), at(deadline)));
+    account.close(change_of(outcome, was_there), was_there);
     const Entry* found = find(tested, value.key);
     RC_ASSERT((outcome == PutOutcome::rejected) == (found == nullptr));
     if (found != nullptr) {
@@ -109,7 +149,10 @@ struct PutNegative : Command {
   void apply(Model& model) const override { model.possible[key] = {""}; }
   void run(const Model&, Tested& tested) const override {
     const epoch::Guard guard;
+    const bool was_there = find(tested, key) != nullptr;
+    const Account account(tested);
     const auto outcome = tested.map->put(Entry::build_negative(KeyRef(0, name_of(key)), at(50), 0));
+    account.close(change_of(outcome, was_there), was_there);
     const Entry* found = find(tested, key);
     RC_ASSERT((outcome == PutOutcome::rejected) == (found == nullptr));
     if (found != nullptr) RC_ASSERT(found->negative());
@@ -131,7 +174,9 @@ struct ReplaceIf : Command {
     const Entry* before = find(tested, value.key);
     const auto other = entry(value.key, "other");
     const Entry* expected = right ? before : other.get();
+    const Account account(tested);
     const bool done = tested.map->replace_if(expected, entry(value.key, value.text()));
+    account.close(0);
     RC_ASSERT(!done || (right && before != nullptr));
     const Entry* after = find(tested, value.key);
     RC_ASSERT((done ? after->value() == value.text() : after == before || after == nullptr));
@@ -160,9 +205,16 @@ struct FindAll : Command {
     for (const auto& name : names) keys.emplace_back(0, name);
     std::vector<const Entry*> found(keys.size());
     tested.map->find_batch(keys, found);
+    std::set<const Entry*> seen;
     for (int key = 0; key < kKeys; ++key) {
-      check_hit(model, tested, key, found[static_cast<std::size_t>(key)]);
+      const Entry* one = found[static_cast<std::size_t>(key)];
+      check_hit(model, tested, key, one);
+      if (one != nullptr) seen.insert(one);
     }
+    // Nothing that is there is missed.
+    std::set<const Entry*> walked;
+    tested.map->walk([&](const Entry& each) { walked.insert(&each); });
+    RC_ASSERT(seen == walked);
   }
   void show(std::ostream& os) const override { os << "FindAll"; }
 };
@@ -173,7 +225,9 @@ struct Erase : Command {
   void run(const Model&, Tested& tested) const override {
     const epoch::Guard guard;
     const bool was_there = find(tested, key) != nullptr;
+    const Account account(tested);
     RC_ASSERT(tested.map->erase(KeyRef(0, name_of(key))) == was_there);
+    account.close(was_there ? -1 : 0);
     RC_ASSERT(find(tested, key) == nullptr);
     check_bounds(tested);
   }
@@ -206,6 +260,15 @@ struct Clear : Command {
   void show(std::ostream& os) const override { os << "Clear"; }
 };
 
+/// The sequences are too short to fill a map that must then evict, so it is full when they begin.
+void fill(Model& model, Tested& tested) {
+  for (int key = 0; key < static_cast<int>(kMostEntries); ++key) {
+    const Value value{.key = key, .stamp = -1, .size = 600};
+    tested.map->put(entry(key, value.text()));
+    model.possible[key] = {value.text()};
+  }
+}
+
 TEST(L1Model, AHitIsTheLastPutAndTheBudgetHolds) {
   for (const auto map : map_names()) {
     for (const auto policy : policy_names()) {
@@ -214,9 +277,14 @@ TEST(L1Model, AHitIsTheLastPutAndTheBudgetHolds) {
         Tested tested{
             make_l1({.map = map, .policy = policy, .bytes = kBudget, .entries = kMostEntries})
                 .value()};
-        rc::state::check(Model{}, tested,
-                         rc::state::gen::execOneOfWithArgs<Put, Put, Put, PutNegative, ReplaceIf,
-                                                           Find, FindAll, Erase, Sweep, Clear>());
+        Model model;
+        fill(model, tested);
+        rc::state::check(model, tested,
+                         rc::state::gen::execOneOfWithArgs<Put, Put, Put, Put, Put, Put, Put, Put,
+                                                           PutNegative, ReplaceIf, Find, FindAll,
+                                                           FindAll, Erase, Sweep, Clear>());
+        const auto stats = tested.map->stats();
+        RC_CLASSIFY(stats.evictions > 0, "evicted");
       });
       EXPECT_TRUE(held) << map << " + " << policy;
     }

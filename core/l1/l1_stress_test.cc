@@ -1,6 +1,5 @@
 // Many threads on one map. Each key has one writer that numbers what it puts, so that every reader can say
 // whether what it saw was possible: numbers never go back, and never behind an erase that was acknowledged.
-#include <array>
 #include <atomic>
 #include <charconv>
 #include <random>
@@ -18,20 +17,24 @@
 namespace nearlane::l1 {
 namespace {
 
-constexpr unsigned kKeys = 64;
+/// Few keys, that threads meet at; and many, that tables grow under again and again, since they are cleared.
+constexpr unsigned kFew = 64;
+constexpr unsigned kMany = 8192;
 constexpr unsigned kWriters = 2;
 constexpr int kWrites = 4000;
+constexpr int kWritesOfMany = 40'000;
 
 class Scene {
  public:
-  explicit Scene(std::unique_ptr<L1Map> map) : map_(std::move(map)) {
-    for (unsigned i = 0; i < kKeys; ++i) names_.push_back(fmt::format("key{}", i));
+  explicit Scene(std::unique_ptr<L1Map> map, unsigned keys = kFew, int writes = kWrites)
+      : map_(std::move(map)), keys_(keys), writes_(writes), erased_(keys) {
+    for (unsigned i = 0; i < keys; ++i) names_.push_back(fmt::format("key{}", i));
   }
 
   void write(unsigned writer) {
     std::mt19937_64 random(writer);
-    for (int number = 1; number <= kWrites; ++number) {
-      const unsigned key = static_cast<unsigned>(random() % (kKeys / kWriters)) * kWriters + writer;
+    for (int number = 1; number <= writes_; ++number) {
+      const unsigned key = static_cast<unsigned>(random() % (keys_ / kWriters)) * kWriters + writer;
       map_->put(build(key, number, random() % 8 == 0 ? 3000 : random() % 300));
       if (random() % 4 != 0) continue;
       map_->erase(ref(key));
@@ -42,14 +45,14 @@ class Scene {
 
   void read(unsigned seed) {
     std::mt19937_64 random(seed);
-    std::array<int, kKeys> newest{};
+    std::vector<int> newest(keys_);
     while (writing_ > 0) {
       const epoch::Guard guard;
       std::vector<unsigned> keys;
       std::vector<KeyRef> refs;
       std::vector<int> floor;
       for (int i = 0; i < 8; ++i) {
-        keys.push_back(static_cast<unsigned>(random() % kKeys));
+        keys.push_back(static_cast<unsigned>(random() % keys_));
         refs.push_back(ref(keys.back()));
         floor.push_back(erased_[keys.back()].load(std::memory_order_acquire) + 1);
       }
@@ -69,7 +72,7 @@ class Scene {
   void improve(unsigned seed) {
     std::mt19937_64 random(seed);
     while (writing_ > 0) {
-      const unsigned key = static_cast<unsigned>(random() % kKeys);
+      const unsigned key = static_cast<unsigned>(random() % keys_);
       EntryPtr found;
       {
         const epoch::Guard guard;
@@ -140,7 +143,9 @@ class Scene {
 
   std::unique_ptr<L1Map> map_;
   std::vector<std::string> names_;
-  std::array<std::atomic<int>, kKeys> erased_{};
+  const unsigned keys_;
+  const int writes_;
+  std::vector<std::atomic<int>> erased_;
   std::atomic<int> writing_{kWriters};
   std::atomic<int> impossible_{0};
   std::atomic<std::uint64_t> hits_{0};
@@ -175,6 +180,21 @@ std::string test_name(const testing::TestParamInfo<MapAndPolicy>& info) {
 INSTANTIATE_TEST_SUITE_P(Every, L1Stress,
                          testing::Combine(testing::ValuesIn(map_names()),
                                           testing::ValuesIn(policy_names())),
+                         test_name);
+
+// One shard, so that many keys are many in its table: it grows, is cleared and grows again beside readers. To a table
+// policies differ only in whether a hit takes the lock.
+class L1Growth : public L1Stress {};
+
+TEST_P(L1Growth, EveryAnswerWasPossible) {
+  const auto [map, policy] = GetParam();
+  Scene scene(make_l1({.map = map, .policy = policy, .bytes = std::uint64_t{8} << 20U}).value(),
+              kMany, kWritesOfMany);
+  scene.run();
+}
+INSTANTIATE_TEST_SUITE_P(Every, L1Growth,
+                         testing::Combine(testing::ValuesIn(map_names()),
+                                          testing::Values("adaptive", "lru")),
                          test_name);
 
 }  // namespace

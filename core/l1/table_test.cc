@@ -129,6 +129,7 @@ TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
   entries.reserve(40000);
   for (int i = 0; i < 40000; ++i) entries.push_back(entry(fmt::format("key{}", i)));
   std::uint64_t missed = 0;
+  std::uint64_t found = 0;
   for (int round = 0; round < kGrowths; ++round) {
     NativeTable table;
     for (std::uint64_t i = 0; i < kSteady; ++i) {
@@ -136,6 +137,7 @@ TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
     }
     std::atomic<bool> growing{true};
     std::atomic<std::uint64_t> misses{0};
+    std::atomic<std::uint64_t> hits{0};
     std::vector<std::thread> readers;
     for (unsigned reader = 0; reader < 2; ++reader) {
       readers.emplace_back([&, reader] {
@@ -144,7 +146,7 @@ TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
           const epoch::Guard guard;
           for (int i = 0; i < 32; ++i) {
             const auto& wanted = entries[random() % kSteady];
-            if (table.find(wanted->key()) != wanted.get()) misses.fetch_add(1);
+            (table.find(wanted->key()) == wanted.get() ? hits : misses).fetch_add(1);
           }
         }
       });
@@ -155,9 +157,11 @@ TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
     growing.store(false, std::memory_order_release);
     for (auto& reader : readers) reader.join();
     missed += misses;
+    found += hits;
   }
   epoch::drain();
   EXPECT_EQ(missed, 0U);
+  EXPECT_GT(found, 0U) << "nobody read while it grew";
 }
 
 // A small table grows in so little time that a whole growth can lie between two steps of a find. How the steps
@@ -176,12 +180,14 @@ TEST(NativeTable, AFindBesideWholeGrowthsMissesNothingThatIsThere) {
   }
   std::atomic<NativeTable*> growing{tables.data()};
   std::uint64_t misses = 0;
+  std::uint64_t reads = 0;
   std::thread reader([&] {
     std::mt19937_64 random(1);
     while (const NativeTable* table = growing.load(std::memory_order_acquire)) {
       const epoch::Guard guard;
       for (int i = 0; i < 8; ++i) {
         const auto& wanted = entries[random() % kSteady];
+        ++reads;
         misses += table->find(wanted->key()) == wanted.get() ? 0 : 1;
       }
     }
@@ -196,6 +202,7 @@ TEST(NativeTable, AFindBesideWholeGrowthsMissesNothingThatIsThere) {
   reader.join();
   epoch::drain();
   EXPECT_EQ(misses, 0U);
+  EXPECT_GT(reads, 0U) << "nobody read while they grew";
 }
 
 TEST(NativeTable, AnInsertMovesNoMoreThanItsBuckets) {

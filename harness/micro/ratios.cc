@@ -21,6 +21,7 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -129,6 +130,12 @@ class Foreign {
   double own_ = own();
 };
 
+/// What malloc has given and not got back, with its own words and rounding. Unit: bytes.
+std::size_t allocated() {
+  const auto info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> parts;
   while (!text.empty()) {
@@ -163,15 +170,20 @@ class Run {
   }
 
  private:
-  bool add(std::vector<Filled>& filled, const std::string& name, const Fill& fill) const {
+  bool add(std::vector<Filled>& filled, const std::string& name, const Fill& fill) {
     std::fprintf(stderr, "nearlane-micro: filling %s with %llu keys of %zu B\n", name.c_str(),
                  static_cast<unsigned long long>(fill.keys), fill.value_bytes);
+    const std::size_t before = allocated();
     auto target = name == kNoPolicy ? make_target(table_.options.map, "none", fill)
                                     : make_target(name, table_.options.policy, fill);
     if (!target) {
       std::fprintf(stderr, "nearlane-micro: %s does not hold what was put\n", name.c_str());
       return false;
     }
+    const double bytes =
+        static_cast<double>(allocated() - before) / static_cast<double>(fill.keys) -
+        static_cast<double>(kNameBytes + fill.value_bytes);
+    table_.overheads.push_back({name, fill, bytes});
     filled.push_back({name, std::move(target)});
     return true;
   }

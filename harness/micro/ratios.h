@@ -55,6 +55,13 @@ struct CaseResult {
 /// difference.
 inline constexpr std::string_view kNoPolicy = "no policy";
 
+/// What a filled map has taken from malloc beside the bytes of its keys and values.
+struct Overhead {
+  std::string map;
+  Fill fill;
+  double bytes_per_entry = 0;
+};
+
 struct RatioTable {
   RatioOptions options;
   harness::Provenance provenance;
@@ -62,6 +69,7 @@ struct RatioTable {
   double clock_ns = 0;
   std::vector<std::string> others = {};  // maps of the registry that it is compared with
   std::vector<CaseResult> cases = {};
+  std::vector<Overhead> overheads = {};  // one for each time that a map was filled
   std::vector<Pauses> pauses = {};
 };
 

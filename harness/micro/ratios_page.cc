@@ -160,6 +160,19 @@ std::string pauses_markdown(const std::vector<Pauses>& all) {
   return page;
 }
 
+std::string overheads_markdown(const RatioTable& table) {
+  std::string page =
+      "\n## What an entry takes\n\nBytes that malloc has given, its own words and rounding "
+      "included, "
+      "beside those of key and value; nothing has had to leave yet.\n\n"
+      "| map | keys | value | bytes an entry |\n|---|---|---|---|\n";
+  for (const Overhead& one : table.overheads) {
+    page += fmt::format("| {} | {} | {} B | {:.1f} |\n", one.map, one.fill.keys,
+                        one.fill.value_bytes, one.bytes_per_entry);
+  }
+  return page;
+}
+
 Json provenance_json(const RatioTable& table) {
   const harness::Provenance& from = table.provenance;
   return {{"revision", from.revision},
@@ -231,6 +244,13 @@ std::string ratios_json(const RatioTable& table) {
                       {"find", pause_json(one.finds)},
                       {"nothing", pause_json(one.nothing)}});
   }
+  Json overheads = Json::array();
+  for (const Overhead& one : table.overheads) {
+    overheads.push_back({{"map", one.map},
+                         {"keys", one.fill.keys},
+                         {"value_bytes", one.fill.value_bytes},
+                         {"bytes_per_entry", one.bytes_per_entry}});
+  }
   const Json document = {{"schema", "nearlane-ratios/1"},
                          {"quick", table.options.quick},
                          {"map", table.options.map},
@@ -242,6 +262,7 @@ std::string ratios_json(const RatioTable& table) {
                          {"clock_ns", table.clock_ns},
                          {"provenance", provenance_json(table)},
                          {"cases", cases},
+                         {"overheads", overheads},
                          {"pauses", pauses}};
   return document.dump(1) + "\n";
 }
@@ -299,6 +320,7 @@ std::string ratios_markdown(const RatioTable& table) {
     page += fmt::format("| {} | {:.1f} ± {:.1f} ns |\n", title(table, result.asked), cost->median,
                         cost->mad);
   }
+  if (!table.overheads.empty()) page += overheads_markdown(table);
   if (!table.pauses.empty()) page += pauses_markdown(table.pauses);
   page +=
       "\n## Rounds in which others took more than a tenth of the machine\n\n"

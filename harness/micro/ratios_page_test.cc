@@ -62,6 +62,14 @@ TEST(RatiosPage, ShowsPausesBesideThoseOfTheMachine) {
             250000);
 }
 
+TEST(RatiosPage, SaysWhatAnEntryTakes) {
+  RatioTable table = two_groups(Metric::ns_per_op);
+  EXPECT_THAT(ratios_markdown(table), Not(HasSubstr("an entry takes")));
+  table.overheads.push_back({"ours", {10'000'000, 64}, 90.25});
+  EXPECT_THAT(ratios_markdown(table), HasSubstr("| ours | 10000000 | 64 B | 90.2 |"));
+  EXPECT_EQ(nlohmann::json::parse(ratios_json(table))["overheads"][0]["bytes_per_entry"], 90.25);
+}
+
 TEST(RatiosPage, MoreOperationsASecondAreFaster) {
   const auto document = nlohmann::json::parse(ratios_json(two_groups(Metric::ops_per_s)));
   EXPECT_EQ(document["cases"][0]["rows"][2]["times_as_fast"]["median"], 0.2);

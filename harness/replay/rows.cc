@@ -1,6 +1,7 @@
 #include "harness/replay/rows.h"
 
 #include <cmath>
+#include <stdexcept>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -35,9 +36,16 @@ Json to_object(const ReplayRow& row) {
   return object;
 }
 
+struct NotOurs : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 ReplayRow to_row(const Json& object) {
   const auto text = [&](const char* key) { return object.at(key).get<std::string>(); };
-  const auto count = [&](const char* key) { return object.at(key).get<std::uint64_t>(); };
+  const auto count = [&](const char* key) {
+    if (!object.at(key).is_number_unsigned()) throw NotOurs(fmt::format("{} is no count", key));
+    return object.at(key).get<std::uint64_t>();
+  };
   ReplayRow row{.trace = text("trace"),
                 .policy = text("policy"),
                 .capacity = count("capacity"),
@@ -80,7 +88,7 @@ Result<std::vector<ReplayRow>> rows_from_json(const std::string& text) {
     if (!array.is_array()) return Error{Errc::protocol, "not an array of replay rows"};
     for (const auto& object : array) rows.push_back(to_row(object));
     return rows;
-  } catch (const Json::exception& wrong) {
+  } catch (const std::exception& wrong) {
     return Error{Errc::protocol, fmt::format("not an array of replay rows: {}", wrong.what())};
   }
 }
