@@ -83,8 +83,15 @@ TEST(ReplayJson, ComesBackAsItWas) {
   EXPECT_EQ(to_json(*again), text);
 }
 
+TEST(ReplayJson, HasSecondsThatAReplayCanTake) {
+  auto rows = compared();
+  rows[0].seconds = 1e300;
+  EXPECT_FALSE(rows_from_json(to_json(rows)).has_value());
+}
+
 TEST(ReplayJson, SaysThatItIsNone) {
-  for (const auto* text : {"", "{}", "[{}]", "[1]", "[{\"trace\": 7}]"}) {
+  for (const auto* text : {"", "{}", "[{}]", "[1]", "[{\"trace\": 7}]",
+                           R"([{"trace": "t", "policy": "lru", "capacity": -1}])"}) {
     const auto rows = rows_from_json(text);
     ASSERT_FALSE(rows.has_value()) << text;
     EXPECT_EQ(rows.error().code, Errc::protocol);

@@ -36,6 +36,9 @@ Json to_object(const ReplayRow& row) {
   return object;
 }
 
+/// No replay has taken a century.
+constexpr double kMostSeconds = 3.2e9;
+
 struct NotOurs : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -61,6 +64,7 @@ ReplayRow to_row(const Json& object) {
                 .revision = text("revision"),
                 .seconds = object.at("seconds").get<double>(),
                 .reference = {}};
+  if (!(row.seconds >= 0 && row.seconds < kMostSeconds)) throw NotOurs("seconds are out of range");
   if (const auto found = object.find("reference"); found != object.end()) {
     row.reference = Comparison{.best = found->at("best").get<double>(),
                                .best_policy = found->at("best_policy").get<std::string>(),
