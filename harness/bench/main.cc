@@ -21,6 +21,7 @@
 #include "harness/bench/progress.h"
 #include "harness/bench/replay_command.h"
 #include "harness/bench/scenario.h"
+#include "harness/report/claims.h"
 #include "harness/report/tables.h"
 
 namespace nearlane::harness {
@@ -88,6 +89,16 @@ Result<std::vector<Scenario>> chosen(const RunFlags& flags) {
   return picked;
 }
 
+/// What is made of a folder's documents; the tables are printed too.
+int write_pages(const std::string& directory) {
+  if (const auto written = write_tables(directory); !written) return misused(written.error());
+  if (const auto written = write_claims(directory); !written) return misused(written.error());
+  const auto page = render_tables(directory, false);
+  if (!page) return misused(page.error());
+  fmt::print("{}", *page);
+  return kFine;
+}
+
 int run(const RunFlags& flags) {
   const auto scenarios = chosen(flags);
   if (!scenarios) return misused(scenarios.error());
@@ -106,19 +117,15 @@ int run(const RunFlags& flags) {
     for (const auto& failure : result.failures) fmt::print(stderr, "  {}\n", failure);
     all_passed = all_passed && result.failures.empty();
   }
-  if (const auto tables = write_tables(directory); !tables) return misused(tables.error());
-  const auto page = render_tables(directory, false);
-  if (!page) return misused(page.error());
-  fmt::print("{}\nWritten to {}/TABLES.md\n", *page, directory);
+  if (const int wrong = write_pages(directory); wrong != kFine) return wrong;
+  fmt::print("\nWritten to {0}/TABLES.md; a verdict for each published claim is in {0}/CLAIMS.md\n",
+             directory);
   return all_passed ? kFine : kFailed;
 }
 
 int tables(const std::vector<std::string>& directories) {
   for (const auto& directory : directories) {
-    if (const auto written = write_tables(directory); !written) return misused(written.error());
-    const auto page = render_tables(directory, false);
-    if (!page) return misused(page.error());
-    fmt::print("{}", *page);
+    if (const int wrong = write_pages(directory); wrong != kFine) return wrong;
   }
   return kFine;
 }
@@ -147,7 +154,8 @@ int command_line(int argc, char** argv) {
   run_command->add_option("--scenarios", flags.scenarios, "folder of scenarios");
 
   std::vector<std::string> directories;
-  auto* tables_command = app.add_subcommand("tables", "make TABLES.md again from the JSON files");
+  auto* tables_command =
+      app.add_subcommand("tables", "make TABLES.md and CLAIMS.md again from the JSON files");
   tables_command->add_option("directory", directories, "results/<label>")->required();
 
   const auto load = add_load_command(app);

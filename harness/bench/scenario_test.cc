@@ -2,9 +2,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "harness/report/claims.h"
 
 namespace nearlane::harness {
 namespace {
@@ -90,6 +94,23 @@ TEST_F(ScenarioFiles, OfTheSourceTreeAllLoad) {
   const auto scenarios = load_scenarios(NEARLANE_SCENARIOS);
   ASSERT_TRUE(scenarios.has_value()) << scenarios.error().detail;
   EXPECT_GE(scenarios->size(), 1U);
+}
+
+TEST_F(ScenarioFiles, NameTheClaimsWhoseFiguresTheyMeasure) {
+  const auto scenarios = load_scenarios(NEARLANE_SCENARIOS);
+  ASSERT_TRUE(scenarios);
+  std::map<std::string, std::set<std::string>> named;
+  for (const auto& scenario : *scenarios)
+    named[scenario.name] = {scenario.claims.begin(), scenario.claims.end()};
+  for (const Claim& claim : claims()) {
+    for (const ClaimFigure& figure : claim.figures) {
+      for (const Place* place : {&figure.at, &figure.over}) {
+        if (place->scenario.empty()) continue;
+        EXPECT_TRUE(named[std::string(place->scenario)].contains(std::string(claim.id)))
+            << claim.id << " is not among the claims of " << place->scenario;
+      }
+    }
+  }
 }
 
 TEST_F(ScenarioFiles, RunAndLeaveFiguresInTheResult) {

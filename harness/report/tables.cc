@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/histogram.h"
+#include "harness/report/document.h"
 #include "harness/report/plot.h"
 #include "harness/report/result.h"
 
@@ -24,31 +24,6 @@ namespace fs = std::filesystem;
 
 // Fewer repetitions than this show their number in the cell.
 constexpr std::size_t kEnoughRepetitions = 5;
-
-Result<std::string> read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (!in.is_open() || in.bad()) {
-    return Error{Errc::invalid_argument, fmt::format("{}: cannot be read", path.string())};
-  }
-  return text;
-}
-
-// Json turns into anything, so as a bare value it would make Result's constructors ambiguous.
-struct Document {
-  Json json;
-};
-
-Result<Document> parse_document(const std::string& text, const std::string& name) {
-  auto document = Json::parse(text, nullptr, false);
-  if (document.is_discarded() || !document.is_object() || document.empty() ||
-      document.begin().key() != "schema" || document.begin().value() != kResultSchema) {
-    return Error{Errc::protocol,
-                 fmt::format("{}: not a result (its first key must be \"schema\": \"{}\")", name,
-                             kResultSchema)};
-  }
-  return Document{std::move(document)};
-}
 
 // A table cell must not end its own table.
 std::string escaped(const std::string& text) {
@@ -197,18 +172,6 @@ class Page {
   std::map<std::string, const Json*> measures_;
 };
 
-std::string heading(const Json& provenance) {
-  const auto& machine = provenance.at("machine");
-  return fmt::format("{}{}, {} build ({}), {} on {} cores, {}, huge pages {}",
-                     provenance.at("revision").get<std::string>().substr(0, 12),
-                     provenance.at("dirty").get<bool>() ? " with uncommitted changes" : "",
-                     provenance.at("build_type").get<std::string>(),
-                     provenance.at("compiler").get<std::string>(),
-                     machine.at("cpu").get<std::string>(), machine.at("cores").get<int>(),
-                     machine.at("kernel").get<std::string>(),
-                     machine.at("transparent_huge_pages").get<std::string>());
-}
-
 std::string limits(const std::string& label, const std::set<std::string>& builds, bool quick) {
   std::string out = fmt::format("# Results: {}\n\n", label);
   for (const auto& build : builds) out += fmt::format("Built from {}.\n", build);
@@ -278,7 +241,7 @@ Result<std::string> render_tables(const std::string& directory, bool links) {
   std::string label;
   bool quick = false;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto text = read_file(fs::path(directory) / names[i]);
+    const auto text = read_text(directory, names[i]);
     if (!text) return text.error();
     auto document = parse_document(*text, names[i]);
     if (!document) return document.error();
@@ -359,7 +322,7 @@ Result<std::string> write_tables(const std::string& directory) {
   std::string plots;
   std::string drawings;
   for (const auto& name : find_results(directory)) {
-    const auto text = read_file(fs::path(directory) / name);
+    const auto text = read_text(directory, name);
     if (!text) return text.error();
     const auto curves = render_curves(*text, name);
     if (!curves) return curves.error();
@@ -378,12 +341,7 @@ Result<std::string> write_tables(const std::string& directory) {
   }
   if (!drawings.empty()) *page += "\n## Curves\n" + drawings;
   if (!plots.empty()) *page += "\n## Percentiles\n" + plots;
-  const auto path = fs::path(directory) / "TABLES.md";
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << *page;
-  out.close();
-  if (!out)
-    return Error{Errc::invalid_argument, fmt::format("{}: cannot be written", path.string())};
+  if (const auto done = write_page(directory, "TABLES.md", *page); !done) return done.error();
   return page;
 }
 

@@ -1,0 +1,246 @@
+#include "harness/report/claims.h"
+
+namespace nearlane::harness {
+namespace {
+
+// Scenarios.
+constexpr std::string_view kL1Get = "latency/l1_get";
+constexpr std::string_view kEngine = "engine/generations";
+constexpr std::string_view kSessions = "sessions/three_approaches";
+constexpr std::string_view kInvalidation = "coherence/invalidation";
+
+constexpr std::string_view kNotMeasured = "no scenario measures it yet";
+constexpr std::string_view kNotBuilt = "not built";
+
+constexpr double kMicro = 1e3;  // ns
+constexpr double kMilli = 1e6;
+/// What a request may cost where 64 cores serve 660,000 a second. Unit: ns.
+constexpr double kCorePerRequest = 64 * 1e9 / 660'000;
+
+std::vector<Claim> latency_and_throughput() {
+  return {
+      {"A1",
+       "L1 GET latency",
+       "1.5 µs (v3.0: 4.65 µs)",
+       {{"hot, p50", {kL1Get, "in_process/hot/native", "p50_ns"}, {}, Better::less, 1.5 * kMicro},
+        {"Zipf, p50", {kL1Get, "in_process/zipf/native", "p50_ns"}, {}, Better::less, 1.5 * kMicro},
+        {"uniform, p50",
+         {kL1Get, "in_process/uniform/native", "p50_ns"},
+         {},
+         Better::less,
+         1.5 * kMicro},
+        {"uniform, p99",
+         {kL1Get, "in_process/uniform/native", "p99_ns"},
+         {},
+         Better::less,
+         1.5 * kMicro}}},
+      {"A2",
+       "P99 latency",
+       "3.7 µs (v3.0 ~16 µs, v2.0 ~30 µs)",
+       {{"p99", {kL1Get, "server/http", "p99_ns"}, {}, Better::less, 3.7 * kMicro}}},
+      {"A3",
+       "HTTP response (L1)",
+       "1.5 µs (v3.0 14.5 µs, v2.0 8.5 µs)",
+       {{"p50", {kL1Get, "server/http", "p50_ns"}, {}, Better::less, 1.5 * kMicro}}},
+      {"A4",
+       "GET throughput",
+       "660K+/s on 64 vCPU: 97 µs of a core a request",
+       {{"HTTP, of a core",
+         {kEngine, "head/load/http", "cpu_ns_per_op"},
+         {},
+         Better::less,
+         kCorePerRequest},
+        {"RESP, of a core",
+         {kEngine, "head/load/resp", "cpu_ns_per_op"},
+         {},
+         Better::less,
+         kCorePerRequest}}},
+      {"A5",
+       "P99 against Redis",
+       "216× (v3.0 38×)",
+       {{"server's own p99 in what a client of Redis sees",
+         {kSessions, "hot_read/resp/redis", "p99_ns"},
+         {kL1Get, "server/http", "p99_ns"},
+         Better::more,
+         216},
+        {"both as a client sees them, RESP",
+         {kSessions, "hot_read/resp/redis", "p99_ns"},
+         {kSessions, "hot_read/resp/nearlane", "p99_ns"},
+         Better::more,
+         216}}},
+      {"A6",
+       "L1 hit rate",
+       "99.05 % production; 100 % warm set; v2.0 85 %; v1.0 0 %",
+       {{"warm set", {kEngine, "head/load/http", "l1_hit_share"}, {}, Better::more, 1},
+        {"generated sessions, two instances at random",
+         {kSessions, "scaling/generated/nearlane", "l1_share"},
+         {},
+         Better::more,
+         0.9905},
+        {"recorded sessions, two instances at random",
+         {kSessions, "scaling/nasa-sessions/nearlane", "l1_share"},
+         {},
+         Better::more,
+         0.9905}}},
+      {"A7",
+       "L2 hit latency",
+       "0.55 ms over a VPC",
+       {{"p50, loopback", {kEngine, "head/l2/http", "p50_ns"}, {}, Better::less, 0.55 * kMilli}}},
+      {"A8", "L1 capacity", "10M keys", {}, kNotMeasured},
+      {"A9",
+       "native against JS map, raw GET",
+       "1.8×",
+       {{"hot, against one lock",
+         {kL1Get, "in_process/hot/mutex", "batch_mean_ns"},
+         {kL1Get, "in_process/hot/native", "batch_mean_ns"},
+         Better::more,
+         1.8},
+        {"uniform, against one lock",
+         {kL1Get, "in_process/uniform/mutex", "batch_mean_ns"},
+         {kL1Get, "in_process/uniform/native", "batch_mean_ns"},
+         Better::more,
+         1.8}}},
+      {"A10", "inline auth", "constant time, ~1 µs", {}, kNotMeasured},
+  };
+}
+
+std::vector<Claim> optimisations_and_operation() {
+  return {
+      {"A11", "fast lane", "14.5 → 1.5 µs with precompression and inline auth", {}, kNotMeasured},
+      {"A12", "precompression", "br and gzip stored at write time", {}, kNotMeasured},
+      {"A13",
+       "coherent cluster",
+       "pub/sub invalidation",
+       {{"answers that were not allowed", {kInvalidation, "checked", "violations_count"}},
+        {"stale for ever", {kInvalidation, "settled", "different_count"}}}},
+      {"A14", "ETag / 304", "conditional requests", {}, kNotMeasured},
+      {"A15", "request coalescing", "concurrent identical GETs", {}, kNotMeasured},
+      {"A16", "live timeline", "1,007 ops, zero errors, 100 % warm hits", {}, kNotMeasured},
+      {"A17", "Redis memory analysis", "76.10 MB, nothing of it data", {}, kNotMeasured},
+      {"A18", "capacity planning", "3.5 KB a session, ~72M sessions in 317 GB", {}, kNotMeasured},
+      {"A19",
+       "engine evolution",
+       "v1.0 → v2.0 → v3.0 → v4.3, 7 rows",
+       {{"v4.3, p50", {kEngine, "v4.3/server/http", "p50_ns"}, {}, Better::less, 1.5 * kMicro},
+        {"v4.3, p99", {kEngine, "v4.3/server/http", "p99_ns"}, {}, Better::less, 3.7 * kMicro},
+        {"v3.0 in times v4.3, p50",
+         {kEngine, "v3.0/server/http", "p50_ns"},
+         {kEngine, "v4.3/server/http", "p50_ns"},
+         Better::more,
+         14.5 / 1.5},
+        {"v4.3, warm hits", {kEngine, "v4.3/load/http", "l1_hit_share"}, {}, Better::more, 0.9905},
+        {"v4.3, of a core a request",
+         {kEngine, "v4.3/load/http", "cpu_ns_per_op"},
+         {},
+         Better::less,
+         kCorePerRequest}}},
+      {"A20", "dashboard", "live, click-through, 10 s refresh, instances report in", {}, kNotBuilt},
+  };
+}
+
+std::vector<Claim> sessions_on_any_instance() {
+  return {
+      {"B1",
+       "hot session read",
+       "0.085 µs (local map ~0.1 µs, Redis 0.5–1 ms)",
+       {{"mean of 64 reads a clock",
+         {kSessions, "in_process/hot sessions/native", "batch_mean_ns"},
+         {},
+         Better::less,
+         85}}},
+      {"B2",
+       "cold session read",
+       "< 1 ms, L2 and promotion; second read is local",
+       {{"p99", {kSessions, "cold_read/resp/nearlane", "p99_ns"}, {}, Better::less, kMilli}}},
+      {"B3",
+       "any instance, any session",
+       "no affinity",
+       {{"found on any instance",
+         {kSessions, "scaling/generated/nearlane", "found_share"},
+         {},
+         Better::more,
+         1},
+        {"recorded ones",
+         {kSessions, "scaling/nasa-sessions/nearlane", "found_share"},
+         {},
+         Better::more,
+         1}}},
+      {"B4",
+       "instance failure",
+       "nothing lost, L1 rebuilds",
+       {{"acknowledged writes lost", {kSessions, "failure/nearlane", "lost_count"}},
+        {"failed after reconnecting", {kSessions, "failure/nearlane", "failed_count"}},
+        {"in L1 again one pass later",
+         {kSessions, "failure/nearlane", "rebuilt_l1_share"},
+         {},
+         Better::more,
+         0.95}}},
+      {"B5",
+       "rolling deploy",
+       "seamless, warm L1",
+       {{"sessions lost", {kSessions, "rolling/nearlane", "lost_count"}},
+        {"requests failed", {kSessions, "rolling/nearlane", "failed_count"}}}},
+      {"B6", "TTL", "gone from L1 and L2, no zombies", {}, kNotMeasured},
+      {"B7",
+       "connection pool",
+       "32, configurable",
+       {{"connections of two instances",
+         {kSessions, "connections", "nearlane_count"},
+         {},
+         Better::less,
+         64}}},
+      {"B8", "circuit breaker", "falls back to L1", {}, kNotMeasured},
+      {"B9",
+       "zero code changes",
+       "RESP",
+       {{"replies as Redis's, of all",
+         {kSessions, "same_code", "same_count"},
+         {kSessions, "same_code", "commands_count"},
+         Better::more,
+         1}}},
+      {"B10", "large sessions", "350 KB – 2 MB", {}, kNotMeasured},
+      {"B11", "TLS 1.3 everywhere", "rediss:// in and out", {}, kNotBuilt},
+      {"B12", "AES-256-GCM wrapping", "store sees opaque blobs", {}, kNotBuilt},
+      {"B13",
+       "three approaches",
+       "sticky, raw Redis, two-tier: 8 rows",
+       {{"hot read, mean",
+         {kSessions, "in_process/hot sessions/native", "batch_mean_ns"},
+         {},
+         Better::less,
+         85},
+        {"cold read, p99",
+         {kSessions, "cold_read/resp/nearlane", "p99_ns"},
+         {},
+         Better::less,
+         kMilli},
+        {"found on any instance",
+         {kSessions, "scaling/generated/nearlane", "found_share"},
+         {},
+         Better::more,
+         1},
+        {"lost with an instance", {kSessions, "failure/nearlane", "lost_count"}},
+        {"lost in a deploy", {kSessions, "rolling/nearlane", "lost_count"}}}},
+      {"B14",
+       "workloads",
+       "crypto keypairs, ML contexts, game, trading, health, IoT twins",
+       {},
+       kNotMeasured},
+      {"B15", "metered free tier", "first 10,000 operations", {}, kNotBuilt},
+  };
+}
+
+}  // namespace
+
+const std::vector<Claim>& claims() {
+  static const std::vector<Claim> kAll = [] {
+    std::vector<Claim> all;
+    for (auto&& part :
+         {latency_and_throughput(), optimisations_and_operation(), sessions_on_any_instance()})
+      all.insert(all.end(), part.begin(), part.end());
+    return all;
+  }();
+  return kAll;
+}
+
+}  // namespace nearlane::harness

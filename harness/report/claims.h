@@ -1,0 +1,60 @@
+// The published claims that we set out to reproduce, where each one's figures are in our results, and the page that
+// says what came of them.
+//
+// A verdict is made from the documents below one folder and from nothing else:
+//   beaten           better than published by more than a twentieth
+//   met              as published, within a twentieth
+//   missed           worse, or not measured: the page says which
+//   needs hardware   a time of more processes than there were cores, which is no measurement
+// A claim of several figures has the verdict of the worst.
+//
+// Errors:   invalid_argument for a folder without results or a page that cannot be written, protocol for a file that
+//           is no result document; detail names the file.
+// Threads:  any.
+// Source:   the publications' case study (A) and session page (B).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace nearlane::harness {
+
+enum class Better : std::uint8_t { less, more };
+
+/// A metric of a measure in a scenario's document.
+struct Place {
+  std::string_view scenario = {};
+  std::string_view measure = {};
+  std::string_view metric = {};
+};
+
+/// One figure of ours beside the published one. Where `over` is said the figure is `at` divided by it.
+struct ClaimFigure {
+  std::string_view what;
+  Place at;
+  Place over = {};
+  Better better = Better::less;
+  double published = 0;  // in the metric's unit, or times
+};
+
+struct Claim {
+  std::string_view id;
+  std::string_view what;
+  std::string_view published;
+  std::vector<ClaimFigure> figures = {};
+  /// Why there are no figures.
+  std::string_view otherwise = {};
+};
+
+/// Every claim, in the order of the publications.
+[[nodiscard]] const std::vector<Claim>& claims();
+
+/// The page for one folder of results.
+[[nodiscard]] Result<std::string> render_claims(const std::string& directory);
+/// Writes DIRECTORY/CLAIMS.md.
+[[nodiscard]] Result<void> write_claims(const std::string& directory);
+
+}  // namespace nearlane::harness

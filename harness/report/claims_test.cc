@@ -1,0 +1,150 @@
+#include "harness/report/claims.h"
+
+#include <filesystem>
+#include <set>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/report/result.h"
+
+namespace nearlane::harness {
+namespace {
+
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+class Claims : public testing::Test {
+ protected:
+  Claims()
+      : directory_(std::filesystem::path(testing::TempDir()) /
+                   ("nearlane_claims_" +
+                    std::string(testing::UnitTest::GetInstance()->current_test_info()->name()))) {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directories(directory_);
+  }
+  ~Claims() override { std::filesystem::remove_all(directory_); }
+
+  struct Figure {
+    const char* measure;
+    const char* metric;
+    std::vector<std::optional<double>> values;
+    int processes = 1;
+  };
+  void put(const char* scenario, const std::vector<Figure>& figures) const {
+    ScenarioResult result;
+    result.scenario = scenario;
+    result.label = "trial";
+    for (const auto& figure : figures) {
+      auto& measure = result.measure({.id = figure.measure,
+                                      .boundary = "server",
+                                      .clock_starts = "bytes are there",
+                                      .clock_stops = "the answer is",
+                                      .processes = figure.processes});
+      for (const auto& value : figure.values)
+        measure.repetitions.emplace_back().values[figure.metric] = value;
+    }
+    ASSERT_TRUE(write_result(result, directory_.string()));
+  }
+  [[nodiscard]] std::string page() const {
+    const auto page = render_claims(directory_.string());
+    EXPECT_TRUE(page.has_value()) << page.error().detail;
+    return page ? *page : "";
+  }
+  /// The row of a claim, its cells without padding.
+  [[nodiscard]] std::string row(const std::string& id) const {
+    const auto all = page();
+    const auto at = all.find("\n| " + id + " ");
+    if (at == std::string::npos) return "";
+    std::string squeezed;
+    for (const char c : all.substr(at + 1, all.find('\n', at + 1) - at - 1)) {
+      if (c != ' ' || !squeezed.ends_with(' ')) squeezed += c;
+    }
+    return squeezed;
+  }
+
+  std::filesystem::path directory_;
+};
+
+TEST_F(Claims, AreAllThatWerePublishedAndNoneIsBlank) {
+  std::set<std::string> wanted;
+  for (int i = 1; i <= 20; ++i) wanted.insert(fmt::format("A{}", i));
+  for (int i = 1; i <= 15; ++i) wanted.insert(fmt::format("B{}", i));
+  std::set<std::string> found;
+  for (const auto& claim : claims()) {
+    found.insert(std::string(claim.id));
+    EXPECT_NE(claim.figures.empty(), claim.otherwise.empty()) << claim.id;
+  }
+  EXPECT_EQ(found, wanted);
+  EXPECT_EQ(claims().size(), wanted.size());
+  put("other/scenario", {});
+  for (const auto& id : wanted) EXPECT_THAT(row(id), HasSubstr("| missed: ")) << id;
+  EXPECT_THAT(page(), HasSubstr("0 beaten, 0 met, 35 missed, 0 in need of hardware"));
+}
+
+TEST_F(Claims, AreBeatenMetOrMissedByTheMedian) {
+  put("latency/l1_get", {{"server/http", "p50_ns", {900, 1000, 9000}}});
+  EXPECT_THAT(row("A3"), HasSubstr("| p50: 1.00 µs | server, from bytes are there to the answer "
+                                   "is, latency/l1_get | beaten |"));
+  put("latency/l1_get", {{"server/http", "p50_ns", {1550}}});
+  EXPECT_THAT(row("A3"), HasSubstr("| met |"));
+  put("latency/l1_get", {{"server/http", "p50_ns", {1600}}});
+  EXPECT_THAT(row("A3"), HasSubstr("| missed |"));
+}
+
+TEST_F(Claims, WithSeveralFiguresHaveTheWorstVerdict) {
+  put("sessions/three_approaches", {{"failure/nearlane", "lost_count", {0}}});
+  EXPECT_THAT(row("B4"),
+              HasSubstr("| missed: failed_count of failure/nearlane was not measured |"));
+  EXPECT_THAT(row("B4"),
+              HasSubstr("acknowledged writes lost: 0 (met); failed after reconnecting: –"));
+  put("coherence/invalidation",
+      {{"checked", "violations_count", {0}}, {"settled", "different_count", {0}}});
+  EXPECT_THAT(row("A13"), HasSubstr("| met |"));
+  put("coherence/invalidation",
+      {{"checked", "violations_count", {0}}, {"settled", "different_count", {1}}});
+  EXPECT_THAT(row("A13"), HasSubstr("stale for ever: 1 (missed)"));
+  EXPECT_THAT(row("A13"), HasSubstr("| missed |"));
+}
+
+TEST_F(Claims, MayBeRatios) {
+  put("sessions/three_approaches", {{"same_code", "same_count", {23}}});
+  EXPECT_THAT(row("B9"), HasSubstr("missed: commands_count of same_code was not measured"));
+  ScenarioResult both;
+  both.scenario = "sessions/three_approaches";
+  both.measure({.id = "same_code"}).repetitions.emplace_back().values = {{"same_count", 23},
+                                                                         {"commands_count", 24}};
+  ASSERT_TRUE(write_result(both, directory_.string()));
+  EXPECT_THAT(row("B9"), HasSubstr("replies as Redis's, of all: 0.96× |"));
+}
+
+TEST_F(Claims, OfATimeThatIsNoMeasurementNeedHardware) {
+  put("engine/generations", {{"head/l2/http", "p50_ns", {100}, 1000}});
+  EXPECT_THAT(row("A7"), ContainsRegex("\\| needs hardware: 1000 processes on [0-9]+ cores \\|"));
+  // A count is one, however many worked.
+  put("coherence/invalidation",
+      {{"checked", "violations_count", {0}, 1000}, {"settled", "different_count", {0}, 1000}});
+  EXPECT_THAT(row("A13"), HasSubstr("| met |"));
+}
+
+TEST_F(Claims, SayWhatIsMissing) {
+  EXPECT_EQ(render_claims(directory_.string()).error().code, Errc::invalid_argument);
+  put("latency/l1_get", {{"server/http", "p50_ns", {std::nullopt}}});
+  EXPECT_THAT(row("A3"), HasSubstr("missed: server/http has too few samples that count"));
+  EXPECT_THAT(row("A1"), HasSubstr("missed: latency/l1_get has no in_process/hot/native"));
+  EXPECT_THAT(row("A13"), HasSubstr("missed: coherence/invalidation was not run"));
+  EXPECT_THAT(row("A20"), HasSubstr("missed: not built"));
+  EXPECT_THAT(page(), Not(HasSubstr("quick run")));
+}
+
+TEST_F(Claims, AreWrittenBesideTheTables) {
+  put("other/scenario", {});
+  ASSERT_TRUE(write_claims(directory_.string()));
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "CLAIMS.md"));
+  EXPECT_FALSE(write_claims((directory_ / "none").string()));
+}
+
+}  // namespace
+}  // namespace nearlane::harness
