@@ -176,6 +176,57 @@ each = 5
   EXPECT_EQ(last(result, "barrier/instance", "count"), 5);
 }
 
+TEST_F(ScenarioFiles, AskL2OnceForWhatManyMiss) {
+  write(R"(
+kind = "stampede"
+title = "small"
+[stampede]
+clients = 50
+road = "100ms"
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  for (const auto* id : {"stampede/http", "stampede/resp"}) {
+    EXPECT_EQ(last(result, id, "l2_reads_count"), 1) << id;
+    EXPECT_EQ(last(result, id, "clients_count"), 50) << id;
+  }
+  EXPECT_EQ(last(result, "stampede/http", "late_count"), 0);
+}
+
+TEST_F(ScenarioFiles, FindWhatOutlivesItsEnd) {
+  write(R"(
+kind = "expiry"
+title = "small"
+[sessions]
+keys = 300
+ttl = "1s"
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  const auto of = [&](const std::string& metric) { return last(result, "expiry", metric); };
+  EXPECT_GT(of("hits_count"), 600) << "each was found over both instances, and more than once";
+  EXPECT_EQ(of("zombies_count"), 0);
+  EXPECT_EQ(of("early_count"), 0);
+  EXPECT_EQ(of("left_in_l1_count"), 0);
+  EXPECT_EQ(of("left_in_l2_count"), 0);
+  EXPECT_GT(of("full_used_bytes"), of("before_used_bytes") + 300 * 3500);
+}
+
+TEST_F(ScenarioFiles, CountWhatTheServerCounts) {
+  write(R"(
+kind = "timeline"
+title = "small"
+[burst]
+keys = 20
+operations = 45
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_EQ(last(result, "timeline", "operations_count"), 5 + 45);
+  EXPECT_EQ(last(result, "timeline", "counted_count"), 5 + 45);
+  EXPECT_EQ(last(result, "timeline", "l1_share"), 1);
+}
+
 TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
   auto text = std::string(kSmall);
   text.replace(text.find("sharded"), 7, "nowhere");

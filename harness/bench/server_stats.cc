@@ -57,6 +57,8 @@ Result<ServerStats> parse_stats(std::string_view text) {
     ServerStats stats;
     stats.l1_hits = page.at("l1").at("hits").get<std::uint64_t>();
     stats.l1_misses = page.at("l1").at("misses").get<std::uint64_t>();
+    stats.l1_entries = page.at("l1").at("entries").get<std::uint64_t>();
+    stats.l1_bytes = page.at("l1").at("bytes").get<std::uint64_t>();
     stats.l2_hits = page.at("l2").at("hits").get<std::uint64_t>();
     stats.l2_misses = page.at("l2").at("misses").get<std::uint64_t>();
     stats.invalidations = page.at("l2").at("invalidations").get<std::uint64_t>();
@@ -65,6 +67,7 @@ Result<ServerStats> parse_stats(std::string_view text) {
       auto read = Histogram::from_text(about.at("l1_latency").at("histogram").get<std::string>());
       if (!read) return read.error();
       stats.l1_latency.emplace(door, std::move(*read));
+      stats.requests.emplace(door, about.at("requests").get<std::uint64_t>());
     }
     return stats;
   } catch (const nlohmann::json::exception& wrong) {

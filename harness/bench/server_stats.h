@@ -18,10 +18,13 @@ namespace nearlane::harness {
 struct ServerStats {
   std::uint64_t l1_hits = 0;
   std::uint64_t l1_misses = 0;
+  std::uint64_t l1_entries = 0;
+  std::uint64_t l1_bytes = 0;
   std::uint64_t l2_hits = 0;
   std::uint64_t l2_misses = 0;
   std::uint64_t invalidations = 0;
   std::uint64_t resident_bytes = 0;
+  std::map<std::string, std::uint64_t> requests;  // by door
   /// By door, for what L1 answered: from request bytes in user space to response bytes ready.
   std::map<std::string, Histogram> l1_latency;
 };
