@@ -22,6 +22,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"stampede", read_stampede},
     {"expiry", read_expiry},
     {"timeline", read_timeline},
+    {"http_ablation", read_http_ablation},
 };
 
 std::vector<std::string> kind_names() {

@@ -54,6 +54,7 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_stampede(Section& file);
 [[nodiscard]] Body read_expiry(Section& file);
 [[nodiscard]] Body read_timeline(Section& file);
+[[nodiscard]] Body read_http_ablation(Section& file);
 
 struct Scenario {
   std::string name;  // family/name, from its path

@@ -227,6 +227,27 @@ operations = 45
   EXPECT_EQ(last(result, "timeline", "l1_share"), 1);
 }
 
+TEST_F(ScenarioFiles, LeaveOutOneOptimisationAtATime) {
+  write(R"(
+kind = "http_ablation"
+title = "small"
+[work]
+keys = 20
+requests = 1000
+connections = 2
+load_for = "200ms"
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  const auto bytes = [&](const std::string& id) {
+    return last(result, id + "/load", "response_bytes");
+  };
+  EXPECT_GT(bytes("all"), 0);
+  EXPECT_LT(bytes("all"), bytes("no_precompression"));
+  EXPECT_EQ(last(result, "no_fast_lane/server", "count"), 1000);
+  EXPECT_GT(last(result, "none/load", "cpu_ns_per_op"), 0);
+}
+
 TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
   auto text = std::string(kSmall);
   text.replace(text.find("sharded"), 7, "nowhere");

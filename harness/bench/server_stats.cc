@@ -17,15 +17,16 @@ constexpr std::size_t kMaxPage = std::size_t{16} << 20U;
 
 }  // namespace
 
-Result<std::string> http_get(const Endpoint& peer, std::string_view path) {
+Result<std::string> http_get(const Endpoint& peer, std::string_view path,
+                             std::string_view headers) {
   const auto deadline = Clock::now() + kWithin;
   const auto failed = [&](Errc code, std::string_view what) {
     return Error{code, fmt::format("{}{}: {}", peer.to_string(), path, what)};
   };
   Socket socket;
   if (const auto open = socket.connect_by(peer, deadline); !open) return open.error();
-  const auto request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path,
-                                   peer.to_string());
+  const auto request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}\r\n",
+                                   path, peer.to_string(), headers);
   if (socket.send(request).bytes != request.size()) {
     return failed(Errc::unavailable, "the request was not taken");
   }
@@ -59,6 +60,7 @@ Result<ServerStats> parse_stats(std::string_view text) {
     stats.l1_misses = page.at("l1").at("misses").get<std::uint64_t>();
     stats.l1_entries = page.at("l1").at("entries").get<std::uint64_t>();
     stats.l1_bytes = page.at("l1").at("bytes").get<std::uint64_t>();
+    stats.precompressed = page.at("l1").at("precompressed").get<std::uint64_t>();
     stats.l2_hits = page.at("l2").at("hits").get<std::uint64_t>();
     stats.l2_misses = page.at("l2").at("misses").get<std::uint64_t>();
     stats.invalidations = page.at("l2").at("invalidations").get<std::uint64_t>();
@@ -75,8 +77,8 @@ Result<ServerStats> parse_stats(std::string_view text) {
   }
 }
 
-Result<ServerStats> read_stats(const Endpoint& http) {
-  const auto page = http_get(http, "/stats");
+Result<ServerStats> read_stats(const Endpoint& http, std::string_view headers) {
+  const auto page = http_get(http, "/stats", headers);
   if (!page) return page.error();
   return parse_stats(*page);
 }

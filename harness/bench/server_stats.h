@@ -20,6 +20,7 @@ struct ServerStats {
   std::uint64_t l1_misses = 0;
   std::uint64_t l1_entries = 0;
   std::uint64_t l1_bytes = 0;
+  std::uint64_t precompressed = 0;  // values for which forms were made
   std::uint64_t l2_hits = 0;
   std::uint64_t l2_misses = 0;
   std::uint64_t invalidations = 0;
@@ -29,11 +30,13 @@ struct ServerStats {
   std::map<std::string, Histogram> l1_latency;
 };
 
-[[nodiscard]] Result<ServerStats> read_stats(const Endpoint& http);
+/// `headers`: lines that the request carries besides Host, each ending in CRLF, such as an API key's.
+[[nodiscard]] Result<ServerStats> read_stats(const Endpoint& http, std::string_view headers = {});
 /// The same from the page's text.
 [[nodiscard]] Result<ServerStats> parse_stats(std::string_view page);
 
 /// The body of a 200 answer to one GET.
-[[nodiscard]] Result<std::string> http_get(const Endpoint& peer, std::string_view path);
+[[nodiscard]] Result<std::string> http_get(const Endpoint& peer, std::string_view path,
+                                           std::string_view headers = {});
 
 }  // namespace nearlane::harness
