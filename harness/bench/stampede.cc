@@ -121,9 +121,10 @@ class Stampede {
     repetition.values["clients_count"] = static_cast<double>(report->answered);
     repetition.values["l2_reads_count"] = static_cast<double>(*after - *before);
     // Who came when the fetch was over found the value in L1. Only HTTP says so.
-    if (door.protocol == Protocol::http)
+    if (door.protocol == Protocol::http) {
       repetition.values["late_count"] =
           static_cast<double>(report->count(Op::get, Outcome::hit_l1));
+    }
     if (wrong != 0 || report->answered != plan_.clients) {
       bench_.result.failures.push_back(
           fmt::format("over {}: of {} clients {} were answered, {} of them wrong", door.name,
