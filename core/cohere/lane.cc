@@ -87,6 +87,8 @@ void Lane::closed(Error why, TimePoint now) {
   const bool was_up = state_ == State::ready && !ending;
   state_ = State::down;
   patient_ = was_up;
+  // A lane that nobody else writes past vouches until its connection ends, and no longer.
+  if (form_ == Form::alone) view_.set_lease(now);
   view_.bump();
   lease_until_ = TimePoint::min();
   trouble_ = std::move(why.detail);

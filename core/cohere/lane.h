@@ -177,7 +177,7 @@ class Lane final : public Conversation {
   void note_error(std::string_view text);
   void take_probe(const protocol::Reply& reply);
   void extend_lease(TimePoint sent_at);
-  void disown();
+  void vouch();
   void follow_channel();
   void begin_probe(TimePoint now);
   [[nodiscard]] bool registers(const Command& command) const noexcept {

@@ -64,7 +64,10 @@ void Lane::take_push(const Reply& push) {
     return listener_.hinted(push.elements[2].text);
   if (push.elements.size() != 2 || push.elements[0].text != "invalidate") return;
   const Reply& names = push.elements[1];
-  if (names.is_null()) return disown();  // FLUSHALL, FLUSHDB, or L2 has forgotten what it tracked
+  if (names.is_null()) {  // FLUSHALL, FLUSHDB, or L2 has forgotten what it tracked
+    view_.bump_for_good();
+    return vouch();
+  }
   for (const Reply& name : names.elements) {
     if (!probe_.take_push(name.text)) listener_.invalidate(name.text);
   }
@@ -92,7 +95,10 @@ void Lane::take_reply(Reply reply, TimePoint now) {
   } else if (done.call) {
     const bool barrier = step == Step::pong && done.call->command.undeclared;
     // L2 tells nothing, and this instance does not know itself which keys it has written.
-    if (barrier && form_ != Form::tracked) disown();
+    if (barrier && form_ != Form::tracked) {
+      view_.bump_for_good();
+      vouch();
+    }
     finish(std::move(done.call), std::move(done.answer));
   }
   if (!lost_authority_.empty() && !broken_)
@@ -245,13 +251,13 @@ void Lane::become_ready(Form form, TimePoint now) {
   // Before anything is read on the new connection, what was read on the old one is disowned.
   state_ = State::ready;
   trouble_.clear();
-  disown();
+  view_.bump();
+  vouch();
   flush_waiting(now);
 }
 
-/// What was read is disowned, and what is read from now on is not.
-void Lane::disown() {
-  view_.bump();
+/// For what is read from now on, behind a bump.
+void Lane::vouch() {
   if (form_ == Form::tracked) view_.set_lease(lease_until_);
   if (form_ == Form::alone) view_.set_lease(kForever);
   if (form_ == Form::announced) follow_channel();

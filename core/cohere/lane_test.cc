@@ -123,9 +123,24 @@ TEST_F(LaneTest, ReadsRepliesThatArriveByteByByte) {
 TEST_F(LaneTest, BumpsItsEpochWhenL2ForgetsWhatItTracked) {
   make_ready();
   const auto before = view.epoch();
+  const auto entry = Entry::build(KeyRef(0, "k"), "v", kForever, before);
   lane.received(">2\r\n$10\r\ninvalidate\r\n_\r\n", now);
   EXPECT_EQ(view.epoch(), before + 1);
+  EXPECT_EQ(view.vouched_until(*entry, view.lease_until()), TimePoint::min())
+      << "what was flushed is not served stale";
   EXPECT_EQ(view.lease_until(), now + milliseconds(250)) << "the connection itself is sound";
+}
+
+TEST_F(LaneTest, RemembersUntilWhenItVouchedForWhatALostConnectionHadRead) {
+  make_ready();
+  const auto entry = Entry::build(KeyRef(0, "k"), "v", kForever, view.epoch());
+  const TimePoint lease = view.lease_until();
+  lane.closed({Errc::connection_lost, "lost"}, now);
+  for (int i = 0; i < 100; ++i) {  // attempts in vain
+    lane.connect();
+    lane.closed({Errc::unavailable, "refused"}, now);
+  }
+  EXPECT_EQ(view.vouched_until(*entry, view.lease_until()), lease);
 }
 
 TEST_F(LaneTest, CountsTheLeaseFromWhenTheCommandWasSent) {

@@ -14,7 +14,7 @@ std::int64_t Breaker::part_of(TimePoint now) noexcept {
 }
 
 bool Breaker::admits(TimePoint now, std::uint32_t chance) {
-  if (closed_.load(std::memory_order_relaxed)) return true;
+  if (closed()) return true;
   const std::lock_guard lock(mutex_);
   close_if_ramp_is_over(now);
   if (state_ != State::ramp) return state_ == State::closed;
@@ -57,7 +57,7 @@ void Breaker::trip(TimePoint now, std::uint32_t chance) {
 }
 
 unsigned Breaker::probes_due(TimePoint now) {
-  if (closed_.load(std::memory_order_relaxed)) return 0;
+  if (closed()) return 0;
   const std::lock_guard lock(mutex_);
   if (state_ != State::open || now < hold_until_) return 0;
   state_ = State::half_open;
@@ -82,7 +82,7 @@ void Breaker::probed(bool failed, TimePoint now, std::uint32_t chance) {
 
 Breaker::State Breaker::state(TimePoint now) const {
   const std::lock_guard lock(mutex_);
-  return ramp_is_over(now) ? State::closed : state_;
+  return ramp_is_over(now) ? State::closed : state_.load();
 }
 
 void Breaker::open(TimePoint now, std::uint32_t chance) {
@@ -97,7 +97,6 @@ void Breaker::open(TimePoint now, std::uint32_t chance) {
   state_ = State::open;
   hold_until_ = now + spread;
   probes_left_ = 0;
-  closed_.store(false, std::memory_order_relaxed);
 }
 
 void Breaker::close_if_ramp_is_over(TimePoint now) {
@@ -105,7 +104,6 @@ void Breaker::close_if_ramp_is_over(TimePoint now) {
   state_ = State::closed;
   closed_since_ = ramp_since_ + kRampSteps * ramp_step_;
   window_ = {};
-  closed_.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace nearlane::guard

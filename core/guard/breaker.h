@@ -14,7 +14,8 @@
 //
 // Time and chance are arguments, so a test owns them.
 //
-// Threads:   any. A closed breaker admits without a lock; every outcome takes one.
+// Threads:   any. A closed breaker admits without a lock, and whether anybody is asked is one load; every outcome
+//            takes a lock.
 // Cost:      an outcome, one lock. Not on the path of a hit.
 // Source:    Nygard, "Release It!", 2007, chapter 5; the ramp against the herd after it closes; hard failures and flap
 //            memory as mcrouter's TKO. docs/decisions/0017-when-l2-is-not-asked.md.
@@ -58,6 +59,11 @@ class Breaker {
   void probed(bool failed, TimePoint now, std::uint32_t chance);
 
   [[nodiscard]] State state(TimePoint now) const;
+  /// No call is admitted, whatever chance says.
+  [[nodiscard]] bool refuses_all() const noexcept {
+    const State state = state_.load(std::memory_order_relaxed);
+    return state == State::open || state == State::half_open;
+  }
 
  private:
   static constexpr std::size_t kParts = 10;  // of the window
@@ -67,6 +73,10 @@ class Breaker {
     std::uint32_t failures = 0;
   };
 
+  /// Or was, when somebody last asked: a ramp ends by itself.
+  [[nodiscard]] bool closed() const noexcept {
+    return state_.load(std::memory_order_relaxed) == State::closed;
+  }
   void open(TimePoint now, std::uint32_t chance);
   [[nodiscard]] bool ramp_is_over(TimePoint now) const noexcept {
     return state_ == State::ramp && now - ramp_since_ >= kRampSteps * ramp_step_;
@@ -74,9 +84,8 @@ class Breaker {
   void close_if_ramp_is_over(TimePoint now);
   [[nodiscard]] static std::int64_t part_of(TimePoint now) noexcept;
 
-  std::atomic<bool> closed_{true};
-  mutable std::mutex mutex_;  // of the rest
-  State state_ = State::closed;
+  mutable std::mutex mutex_;  // of the rest, and of changes of the state
+  std::atomic<State> state_ = State::closed;
   std::array<Part, kParts> window_{};
   TimePoint closed_since_ = TimePoint::min();
   TimePoint hold_until_{};

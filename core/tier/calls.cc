@@ -91,7 +91,8 @@ void Fetch::finish(Answer answer) noexcept {
   const Result<Lookup> result = lookup_of(answer, entry_);
   for (auto& waiter : waiters) {
     if (result) Counts::add(result->entry ? Count::l2_hits : Count::l2_misses);
-    waiter(result);
+    waiter(answer.error && may_be_stale ? tier_.stale_or(*answer.error, command.key.ref())
+                                        : result);
   }
   if (installed_) tier_.want_forms(*entry_, rules_, false);
 }
@@ -188,8 +189,12 @@ void Announce::complete(Answer answer) noexcept {
   done_(Error{error->code, "executed, but the other instances were not told: " + error->detail});
 }
 
-void Raw::settle(const Answer&) noexcept {
+void Raw::settle(const Answer& answer) noexcept {
   forget_all();
+  const bool may_have_written =
+      !answer.error ||
+      cohere::after_failed_write(answer.error->code).action == Decision::Action::erase;
+  if (command.undeclared && may_have_written) tier_.note_undeclared();
   if (!command.wide) tier_.forget_in_other_dbs(command.key.ref());
 }
 

@@ -1,4 +1,5 @@
-// Whether L2 is asked: what the breaker is told, and what becomes of a call that it refuses.
+// Whether L2 is asked: what the breaker is told, what becomes of a call that it refuses, and what L1 may serve
+// meanwhile.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -6,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/epoch.h"
 #include "core/tier/calls.h"
 #include "core/tier/tiered_cache_impl.h"
 
@@ -45,6 +47,32 @@ void TieredCache::Impl::send(std::unique_ptr<Guarded> call) noexcept {
   call->refuse(
       {Errc::unavailable,
        "most calls failed of late, so it is not asked; it is tried again within a second"});
+}
+
+const Entry* TieredCache::Impl::stale(const KeyRef& key, TimePoint now) noexcept {
+  const Duration max_stale = prefixes_.of(key.name).max_stale;
+  if (max_stale <= Duration::zero()) return nullptr;
+  const cohere::LaneView& view = lane(key.hash);
+  const TimePoint lease = view.lease_until();  // before the entry: LaneView::vouches
+  const Entry* entry = l1_->peek(key);
+  if (entry == nullptr || entry->negative() || now >= entry->deadline()) return nullptr;
+  const TimePoint until = view.vouched_until(*entry, lease);
+  if (until == TimePoint::min() || now >= saturating_add(until, max_stale)) return nullptr;
+  // A lease that was asked for since then proves that what the write changed was announced.
+  const TimePoint undeclared(Duration(undeclared_at_.load(std::memory_order_acquire)));
+  if (undeclared != TimePoint::min() && until < undeclared + l2_->capabilities().lease)
+    return nullptr;
+  Counts::add(Count::l1_stale);
+  return entry;
+}
+
+Result<Lookup> TieredCache::Impl::stale_or(const Error& error, const KeyRef& key) noexcept {
+  const TimePoint now = config_.now();
+  if (breaker_.state(now) == guard::Breaker::State::closed) return error;
+  const epoch::Guard guard;
+  const Entry* entry = stale(key, now);
+  if (entry == nullptr) return error;
+  return Lookup{EntryPtr::pin(entry), Source::stale};
 }
 
 void TieredCache::Impl::note_outcome(const Answer& answer) noexcept {

@@ -85,6 +85,10 @@ void TieredCache::find_batch(std::span<const KeyRef> keys, std::span<const Entry
   Counts::add(Count::l1_misses, count - hits);
 }
 
+const Entry* TieredCache::find_stale(const KeyRef& key, TimePoint now) noexcept {
+  return impl_->breaker_.refuses_all() ? impl_->stale(key, now) : nullptr;
+}
+
 void TieredCache::want_forms(const Entry& entry) noexcept {
   if (entry.considered()) return;
   impl_->want_forms(entry, impl_->prefixes_.of(entry.key_with(0).name), true);
@@ -231,6 +235,7 @@ void TieredCache::written_elsewhere(std::uint32_t db, std::vector<std::string> n
                                     bool undeclared, TimePoint deadline,
                                     std::function<void(std::optional<Error>)> done) {
   for (const std::string& name : names) impl_->forget(KeyRef(db, name));
+  if (undeclared) impl_->note_undeclared();
   if (names.empty() && !undeclared) return done(std::nullopt);
   auto announced = [impl = impl_.get(), undeclared, deadline,
                     done = std::move(done)](std::optional<Error> error) mutable {

@@ -1,7 +1,8 @@
 // TieredCache: L1 in front of L2, and the one place where the two meet.
 //
 // Reads: find() is the hit path, a plain call. What it does not answer goes to get(), which joins a
-// fill in flight, confirms a lapsed lease, or fetches from L2 and installs. Writes go through to L2
+// fill in flight, confirms a lapsed lease, or fetches from L2 and installs. While L2 is not asked (the breaker),
+// what L1 had may be answered all the same, and is said to be stale: at once by find_stale(), else by get(). Writes go through to L2
 // and are acknowledged by it; L1 takes a written value only when L2 said that it wrote it and will
 // announce the next change by others.
 //
@@ -46,7 +47,16 @@
 namespace nearlane::tier {
 
 /// Where an answer came from; HTTP's X-Cache.
-enum class Source : std::uint8_t { l1, l2, miss };
+enum class Source : std::uint8_t {
+  l1,
+  l2,
+  stale,  // L1, which nobody vouches for, while L2 is not asked (KeyRules::max_stale)
+  miss,
+};
+
+[[nodiscard]] constexpr bool is_from_l1(Source source) noexcept {
+  return source == Source::l1 || source == Source::stale;
+}
 
 struct Lookup {
   EntryPtr entry = {};  // null: there is no such key; never a negative entry
@@ -106,6 +116,7 @@ enum class Count : std::uint8_t {
   l1_hits,
   l1_misses,        // lookups that L1 could not answer with a fresh value
   l1_negatives,     // those of them that L1 answered all the same: there is no such key
+  l1_stale,         // those of them that L1 answered while L2 was not asked
   l2_hits,          // answered by L2 with a value
   l2_misses,        // L2 has no such key
   l2_errors,        // calls that ended in an error, L2's own error replies left out
@@ -196,6 +207,10 @@ class TieredCache {
   [[nodiscard]] const Entry* find(const KeyRef& key, TimePoint now) noexcept;
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out,
                   TimePoint now) noexcept;
+  /// After find() said null: the entry if the breaker keeps everybody from L2 and L1 may serve its value as stale, else
+  /// null. For a caller none of whose writes of the key's lane is unanswered. Under an epoch::Guard. Cost: a load
+  /// while L2 is asked.
+  [[nodiscard]] const Entry* find_stale(const KeyRef& key, TimePoint now) noexcept;
 
   /// An entry was served to somebody who may ask for a compressed form. Where the key's rules want such forms
   /// (KeyRules::precompress) and nobody has asked for this entry's before, they are made in the background and the
@@ -208,7 +223,8 @@ class TieredCache {
   /// KeyRules::content_type of the key.
   [[nodiscard]] std::string_view content_type(std::string_view name) const noexcept;
 
-  /// After find() said null, or instead of it. Does not count a hit or miss of L1 again.
+  /// After find() said null, or instead of it. Does not count a hit or miss of L1 again. What fails while the breaker
+  /// is not closed is answered stale where L1 may do so, unless it had to go through_l2.
   void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   void set(const KeyRef& key, std::string_view value, StoreOptions options, TimePoint deadline,
            SetHandler done);

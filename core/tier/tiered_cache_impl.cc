@@ -39,7 +39,7 @@ void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
                     done = std::move(done)](std::optional<Error> error) mutable {
         if (error) {
           Counts::add(Count::l2_errors);
-          return done(*std::move(error));
+          return done(stale_or(*error, key.ref()));
         }
         get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
       };
@@ -55,6 +55,7 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
     const KeyRules& rules = prefixes_.of(key.name);
     auto call = std::make_unique<Fetch>(*this, rules, std::move(key), deadline);
     call->waiters.push_back(std::move(done));
+    call->may_be_stale = false;
     flights_.begin(call->flight, now);
     Counts::add(Count::fills);
     return send(std::move(call));

@@ -78,6 +78,15 @@ class TieredCache::Impl final : public cohere::Listener {
     }
     return entry;
   }
+  /// The entry if it may be served though nobody vouches for it, and counts it; L2 is not asked. Never that there is no
+  /// such key: whoever is told so makes it anew.
+  [[nodiscard]] const Entry* stale(const KeyRef& key, TimePoint now) noexcept;
+  /// What a reader is told whose call has failed.
+  [[nodiscard]] Result<Lookup> stale_or(const Error& error, const KeyRef& key) noexcept;
+  /// A write was executed, or may have been, and nobody here knows of which keys.
+  void note_undeclared() noexcept {
+    undeclared_at_.store(config_.now().time_since_epoch().count(), std::memory_order_release);
+  }
   /// Of what was fetched in the background.
   [[gnu::noinline]] static void note_first_use(const Entry& entry) noexcept {
     Counts::add(Count::background_uses);
@@ -225,6 +234,8 @@ class TieredCache::Impl final : public cohere::Listener {
   Slides slides_;
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
+  /// When note_undeclared() was last called.
+  std::atomic<std::int64_t> undeclared_at_{TimePoint::min().time_since_epoch().count()};
   guard::Breaker breaker_;
   RefreshQueue queue_;
   std::atomic<bool> armed_{false};  // pump() will run

@@ -47,7 +47,7 @@ class MemoryBackend final : public L2Backend {
       (void)store_.sweep(now.time_since_epoch().count(), kExpireBeside);
       embedded::perform(keyspace_, call->command, now, answer);
       if (call->command.undeclared) {
-        lane_[0].bump();
+        lane_[0].bump_for_good();
         lane_[0].set_lease(kForever);
       }
       call->settle(answer);

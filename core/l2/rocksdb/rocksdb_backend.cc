@@ -259,7 +259,7 @@ void RocksdbBackend::answer(std::vector<Waiting>& group) noexcept {
       if (!answer.error) answer.epoch = lane_[0].epoch();
       call->settle(answer);
       if (call->command.undeclared) {
-        lane_[0].bump();
+        lane_[0].bump_for_good();
         lane_[0].set_lease(kForever);
       }
     }
