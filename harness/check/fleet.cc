@@ -19,13 +19,10 @@ Result<Fleet> Fleet::start(const FleetOptions& options) {
       fleet.proxies.push_back(std::move(*proxy));
     }
     std::vector<std::string> flags = {
-        "--threads",
-        std::to_string(options.threads),
-        "--pool",
-        std::to_string(options.lanes),
-        "--l1-bytes",
-        "256MiB",
-        "--lease",
+        "--threads", std::to_string(options.threads), "--pool", std::to_string(options.lanes),
+        "--l1-bytes", "256MiB",
+        // What they answer is judged by the lease, and RESP cannot say that an answer is stale.
+        "--max-stale", "0", "--lease",
         fmt::format("{}ms",
                     std::chrono::duration_cast<std::chrono::milliseconds>(options.lease).count())};
     flags.insert(flags.end(), options.flags.begin(), options.flags.end());

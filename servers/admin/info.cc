@@ -99,7 +99,8 @@ std::string nearlane(const Sources& sources) {
       "# "
       "Nearlane\r\nnearlane_version:{}\r\nprofile:{}\r\ncoherence_mode:{}\r\ncoherence_bound_ms:{}"
       "\r\n"
-      "l1_map:{}\r\nl1_policy:{}\r\nl1_entries:{}\r\nl1_hits:{}\r\nl1_misses:{}\r\nl2:{}\r\nl2_"
+      "l1_map:{}\r\nl1_policy:{}\r\nl1_entries:{}\r\nl1_hits:{}\r\nl1_misses:{}\r\nl1_stale_hits:{}"
+      "\r\nl2:{}\r\nl2_"
       "ready:{}\r\n"
       "l2_lanes_up:{}\r\nl2_hits:{}\r\nl2_misses:{}\r\nl2_errors:{}\r\nfills:{}\r\nfills_coalesced:"
       "{}\r\n"
@@ -108,13 +109,14 @@ std::string nearlane(const Sources& sources) {
       "precompress_useless:{}\r\nprecompress_late:{}\r\nprecompress_dropped:{}\r\n",
       sources.version, sources.profile, coherence.mode, coherence.bound.count(),
       sources.tier.l1_name(), sources.tier.l1_policy(), sources.tier.l1_stats().entries,
-      sum(Count::l1_hits), sum(Count::l1_misses), sources.tier.l2_name(), health.ready ? 1 : 0,
-      health.lanes_up, sum(Count::l2_hits), sum(Count::l2_misses), sum(Count::l2_errors),
-      sum(Count::fills), sum(Count::fills_coalesced), sum(Count::fills_revoked),
-      sum(Count::confirmations), sum(Count::invalidations), sum(Count::writes),
-      sum(Count::touches_coalesced), sum(Count::refreshes), sum(Count::prefetches),
-      sum(Count::refills), sum(Count::precompressed), sum(Count::precompress_useless),
-      sum(Count::precompress_late), sum(Count::precompress_dropped));
+      sum(Count::l1_hits), sum(Count::l1_misses), sum(Count::l1_stale), sources.tier.l2_name(),
+      health.ready ? 1 : 0, health.lanes_up, sum(Count::l2_hits), sum(Count::l2_misses),
+      sum(Count::l2_errors), sum(Count::fills), sum(Count::fills_coalesced),
+      sum(Count::fills_revoked), sum(Count::confirmations), sum(Count::invalidations),
+      sum(Count::writes), sum(Count::touches_coalesced), sum(Count::refreshes),
+      sum(Count::prefetches), sum(Count::refills), sum(Count::precompressed),
+      sum(Count::precompress_useless), sum(Count::precompress_late),
+      sum(Count::precompress_dropped));
 }
 
 struct Section {

@@ -149,7 +149,9 @@ void add_tiers(Page& page, const Sources& sources) {
   page.counter("nearlane_l1_lookups_total", "Lookups in L1")
       .add({{"outcome", "hit"}}, sum(Count::l1_hits))
       .add({{"outcome", "negative"}}, sum(Count::l1_negatives))
-      .add({{"outcome", "miss"}}, sum(Count::l1_misses) - sum(Count::l1_negatives));
+      .add({{"outcome", "stale"}}, sum(Count::l1_stale))
+      .add({{"outcome", "miss"}},
+           sum(Count::l1_misses) - sum(Count::l1_negatives) - sum(Count::l1_stale));
   page.counter("nearlane_l2_lookups_total", "Lookups that L2 answered")
       .add({{"outcome", "hit"}}, sum(Count::l2_hits))
       .add({{"outcome", "miss"}}, sum(Count::l2_misses));

@@ -17,8 +17,9 @@ namespace {
 using nlohmann::json;
 using Kind = BatchOperation::Kind;
 
-json found(const Entry& entry) {
+json found(const Entry& entry, bool stale) {
   json out = {{"status", 200}, {"etag", EntityTag(entry.digest(), "").text()}};
+  if (stale) out["stale"] = true;
   const std::string_view value = entry.value();
   if (is_utf8(value)) {
     out["value"] = value;
@@ -71,7 +72,13 @@ void BatchRun::start(std::size_t index, std::function<void()> done) {
     case Kind::get: {
       {
         const epoch::Guard guard;
-        outcome.entry = EntryPtr::pin(tier_.find(key, Clock::now()));
+        const TimePoint now = Clock::now();
+        const Entry* entry = tier_.find(key, now);
+        if (entry == nullptr) {
+          entry = tier_.find_stale(key, now);
+          outcome.stale = entry != nullptr;
+        }
+        outcome.entry = EntryPtr::pin(entry);
       }
       if (outcome.entry) return done();
       return tier_.get(Key(key), tier::ReadFrom::l1_first, deadline_,
@@ -79,6 +86,7 @@ void BatchRun::start(std::size_t index, std::function<void()> done) {
                          if (looked.has_error()) {
                            outcome.failure = looked.error();
                          } else {
+                           outcome.stale = looked->source == tier::Source::stale;
                            outcome.entry = std::move(looked->entry);
                          }
                          done();
@@ -127,7 +135,7 @@ std::string BatchRun::page(std::size_t most_bytes) const {
     } else if (operation.kind != Kind::get) {
       out.push_back(written(operation, outcome.existed));
     } else {
-      out.push_back(outcome.entry ? found(*outcome.entry) : json{{"status", 404}});
+      out.push_back(outcome.entry ? found(*outcome.entry, outcome.stale) : json{{"status", 404}});
     }
   }
   // An L2's own words may be any bytes; values are text here.

@@ -39,6 +39,7 @@ class BatchRun {
   /// What an operation has come to; of a get, its entry, if there is one.
   struct Outcome {
     EntryPtr entry = {};
+    bool stale = false;
     bool existed = false;  // of the others: before
     std::optional<Error> failure = {};
   };

@@ -57,7 +57,7 @@ class CacheHandler final : public Handler {
   loop::DoorStats& stats_;
   Caller caller_;
   Plan plan_;
-  std::optional<EntryPtr> looked_up_;  // what the fast lane found for the request that it left
+  std::optional<tier::Lookup> looked_up_;  // what the fast lane found for the request that it left
 };
 
 }  // namespace

@@ -43,10 +43,11 @@ struct HeadsOfForm {
   ReadyHead not_modified = {};  // all of it
 };
 
-HeadsOfForm heads_of(Coding coding, const std::string& date) {
-  const std::string validators = "\r\nCache-Control: private, no-cache\r\nETag: " +
-                                 std::string(EntityTag(0, name_of(coding)).text()) +
-                                 "\r\nVary: Accept-Encoding\r\nX-Cache: L1\r\n";
+HeadsOfForm heads_of(Coding coding, tier::Source source, const std::string& date) {
+  const std::string validators =
+      "\r\nCache-Control: private, no-cache\r\nETag: " +
+      std::string(EntityTag(0, name_of(coding)).text()) +
+      "\r\nVary: Accept-Encoding\r\nX-Cache: " + std::string(x_cache(source)) + "\r\n";
   const std::string coded = coding == Coding::identity
                                 ? ""
                                 : "Content-Encoding: " + std::string(name_of(coding)) + "\r\n";
@@ -56,27 +57,31 @@ HeadsOfForm heads_of(Coding coding, const std::string& date) {
               ReadyHead("HTTP/1.1 304 Not Modified" + validators + "Date: " + date + "\r\n\r\n")};
 }
 
-/// Of this second.
-const HeadsOfForm& ready_heads(Coding coding) {
+/// Of this second. `source` is l1 or stale.
+const HeadsOfForm& ready_heads(Coding coding, tier::Source source) {
   struct ReadyHeads {
     std::string date = {};
-    std::array<HeadsOfForm, 3> forms = {};  // by Coding
+    std::array<HeadsOfForm, 3> fresh = {};  // by Coding
+    std::array<HeadsOfForm, 3> stale = {};
   };
   thread_local ReadyHeads heads;
   const std::string& date = http_date();
   if (heads.date != date) {
     heads.date = date;
-    for (const Coding each : {Coding::identity, Coding::gzip, Coding::br})
-      heads.forms[static_cast<std::size_t>(each)] = heads_of(each, date);
+    for (const Coding each : {Coding::identity, Coding::gzip, Coding::br}) {
+      heads.fresh[static_cast<std::size_t>(each)] = heads_of(each, tier::Source::l1, date);
+      heads.stale[static_cast<std::size_t>(each)] = heads_of(each, tier::Source::stale, date);
+    }
   }
-  return heads.forms[static_cast<std::size_t>(coding)];
+  const auto& heads_by_form = source == tier::Source::stale ? heads.stale : heads.fresh;
+  return heads_by_form[static_cast<std::size_t>(coding)];
 }
 
 /// Appends the answer; its body, where that is too large to be copied.
 PinnedBody append_hit(std::string& out, const FastRequest& request, const Entry& entry,
-                      const Representation& chosen, std::string_view type) {
+                      tier::Source source, const Representation& chosen, std::string_view type) {
   const EntityTag tag(entry.digest(), "");
-  const HeadsOfForm& heads = ready_heads(chosen.coding);
+  const HeadsOfForm& heads = ready_heads(chosen.coding, source);
   if (chosen.unchanged) {
     heads.not_modified.append_to(out, tag);
     return {};
@@ -104,7 +109,13 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, Caller& call
     DecodedKey decoded;
     const auto request = scan_fast(input.substr(answers.bytes), decoded);
     if (!request || !caller.admitted(request->authorization, request->api_key)) break;
-    const Entry* entry = tier_.find(KeyRef(db_, request->key), now);
+    const KeyRef key(db_, request->key);
+    tier::Source source = tier::Source::l1;
+    const Entry* entry = tier_.find(key, now);
+    if (entry == nullptr) {
+      entry = tier_.find_stale(key, now);
+      source = entry == nullptr ? tier::Source::miss : tier::Source::stale;
+    }
     // Who accepts none of the forms that there are is told so by the routes.
     const auto chosen = entry == nullptr
                             ? std::nullopt
@@ -112,11 +123,12 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, Caller& call
                                                      .if_none_match = request->if_none_match},
                                                     *entry, offer_of(*entry));
     if (!chosen) {
-      answers.looked_up = EntryPtr::pin(entry);
+      answers.looked_up = tier::Lookup{EntryPtr::pin(entry), source};
       break;
     }
     tier_.want_forms(*entry);
-    answers.body = append_hit(out, *request, *entry, *chosen, tier_.content_type(request->key));
+    answers.body =
+        append_hit(out, *request, *entry, source, *chosen, tier_.content_type(request->key));
     answers.bytes += request->size;
     ++(request->head ? answers.heads : answers.gets);
   }

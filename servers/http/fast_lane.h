@@ -37,9 +37,9 @@ struct FastAnswers {
   std::size_t bytes = 0;  // of the requests that are answered
   std::uint32_t gets = 0;
   std::uint32_t heads = 0;
-  /// The next request is complete, and L1 was asked for it, though the answer is not ours to give: what L1 has, or null.
-  /// Asking again would count twice.
-  std::optional<EntryPtr> looked_up = {};
+  /// The next request is complete, and L1 was asked for it, though the answer is not ours to give: what L1 has, or
+  /// nothing. Asking again would count twice.
+  std::optional<tier::Lookup> looked_up = {};
   /// The body of the last answer, where it is too large to be copied: to be sent behind `out`.
   PinnedBody body = {};
 };

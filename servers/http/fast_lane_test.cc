@@ -45,15 +45,15 @@ TEST_F(FastLaneTest, SaysWhatItHasLookedFor) {
   const auto answers = answer(get("a") + get("nothing") + get("a"));
   EXPECT_EQ(answers.bytes, get("a").size());
   ASSERT_TRUE(answers.looked_up);
-  EXPECT_FALSE(*answers.looked_up);
+  EXPECT_FALSE(answers.looked_up->entry);
 }
 
 TEST_F(FastLaneTest, LeavesWhoeverRefusesTheValueAsItIs) {
   put("a", "1");
   const auto answers = answer(get("a", "Accept-Encoding: identity;q=0\r\n"));
   EXPECT_EQ(answers.bytes, 0U);
-  ASSERT_TRUE(answers.looked_up && *answers.looked_up);
-  EXPECT_EQ((*answers.looked_up)->value(), "1");
+  ASSERT_TRUE(answers.looked_up && answers.looked_up->entry);
+  EXPECT_EQ(answers.looked_up->entry->value(), "1");
   EXPECT_TRUE(out.empty());
 }
 

@@ -147,7 +147,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parse(input.substr(taken), parser);
     // What L1 has not is not answered at once; what it has, and the client does not take, is.
     check(lanes.routes.plan(parser.get(), caller, now).response.has_value() ==
-          static_cast<bool>(*answers.looked_up));
+          static_cast<bool>(answers.looked_up->entry));
   }
   return 0;
 }

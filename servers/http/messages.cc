@@ -5,6 +5,20 @@
 
 namespace nearlane::http {
 
+std::string_view x_cache(tier::Source source) noexcept {
+  switch (source) {
+    case tier::Source::l1:
+      return "L1";
+    case tier::Source::l2:
+      return "L2";
+    case tier::Source::stale:
+      return "STALE";
+    case tier::Source::miss:
+      break;
+  }
+  return "MISS";
+}
+
 void append_head(std::string& out, Response& response) {
   beast_http::response_serializer<beast_http::empty_body> serializer(response.head);
   boost::system::error_code failed;

@@ -12,6 +12,7 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "core/entry/entry.h"
+#include "core/tier/tiered_cache.h"
 
 namespace nearlane::http {
 
@@ -39,6 +40,8 @@ struct Response {
   }
 };
 
+/// What X-Cache says of where a read's answer came from.
+[[nodiscard]] std::string_view x_cache(tier::Source source) noexcept;
 /// Appends the status line and the fields, as they are sent.
 void append_head(std::string& out, Response& response);
 /// What is sent behind the head of a response to `request`.

@@ -146,7 +146,7 @@ bool Routes::authorized(const Request& request, Caller& caller) {
 }
 
 Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
-                  const std::optional<EntryPtr>& looked_up) const {
+                  const std::optional<tier::Lookup>& looked_up) const {
   Plan plan;
   // RFC 9112 section 3.2: a request that does not say whom it means, or says it twice, is refused.
   if (request.version() >= 11 && request.count(Field::host) != 1) {
@@ -208,7 +208,7 @@ Response Routes::page(AdminPage page) {
 }
 
 void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
-                       const std::optional<EntryPtr>& looked_up) const {
+                       const std::optional<tier::Lookup>& looked_up) const {
   if (plan.target.route == Route::touch) {
     plan.response = not_allowed(Route::touch);
     return;
@@ -219,9 +219,15 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
     return;
   }
   const epoch::Guard guard;
-  const Entry* entry = looked_up ? looked_up->get() : tier_.find(KeyRef(db_, plan.target.key), now);
+  const KeyRef key(db_, plan.target.key);
+  const Entry* entry = looked_up ? looked_up->entry.get() : tier_.find(key, now);
+  auto source = looked_up ? looked_up->source : tier::Source::l1;
+  if (entry == nullptr && !looked_up) {
+    entry = tier_.find_stale(key, now);
+    source = tier::Source::stale;
+  }
   if (entry == nullptr) return;
-  plan.response = found(request, *entry, "L1");
+  plan.response = found(request, *entry, source);
   plan.answered_by = AnsweredBy::l1;
   plan.outcome = Outcome::hit;
 }
@@ -301,7 +307,7 @@ Response Routes::send_part(Response response, const Entry& entry, const RangeSpe
   return response;
 }
 
-Response Routes::found(const Request& request, const Entry& entry, std::string_view x_cache) const {
+Response Routes::found(const Request& request, const Entry& entry, tier::Source source) const {
   tier_.want_forms(entry);
   const Preconditions asked{.if_match = joined(request, Field::if_match)};
   if (asked.any() && !asked.hold(entry.value())) return another_value();
@@ -321,7 +327,8 @@ Response Routes::found(const Request& request, const Entry& entry, std::string_v
   Response response = empty(chosen->unchanged ? Status::not_modified : Status::ok);
   response.head.set(Field::etag, EntityTag(entry.digest(), name_of(coding)).text());
   response.head.set(Field::vary, "Accept-Encoding");
-  response.head.set("X-Cache", boost::core::string_view(x_cache.data(), x_cache.size()));
+  const std::string_view from = x_cache(source);
+  response.head.set("X-Cache", boost::core::string_view(from.data(), from.size()));
   if (chosen->unchanged) return response;
   if (range) return send_part(std::move(response), entry, *range);
   set_content_type(response, entry);
@@ -380,8 +387,7 @@ net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
     plan.response->head.set("X-Cache", "MISS");
     plan.outcome = Outcome::miss;
   } else {
-    const bool confirmed = looked->source == tier::Source::l1;
-    plan.response = found(request, *looked->entry, confirmed ? "L1" : "L2");
+    plan.response = found(request, *looked->entry, looked->source);
     plan.outcome = Outcome::hit;
   }
 }

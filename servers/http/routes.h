@@ -74,7 +74,7 @@ class Routes {
   /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an
   /// admin page. `looked_up`: what L1 has, where it has been asked.
   [[nodiscard]] Plan plan(const Request& request, Caller& caller, TimePoint now,
-                          const std::optional<EntryPtr>& looked_up = {}) const;
+                          const std::optional<tier::Lookup>& looked_up = {}) const;
   /// Asks L2 and fills in plan.response. `request` and `plan` outlive the call.
   [[nodiscard]] boost::asio::awaitable<void> finish(const Request& request, Plan& plan) const;
   /// What every response gets: length, date, connection, and the stages.
@@ -84,10 +84,10 @@ class Routes {
   [[nodiscard]] Response admin_page(const Request& request, Route route) const;
   [[nodiscard]] static Response page(AdminPage page);
   void plan_read(const Request& request, Plan& plan, TimePoint now,
-                 const std::optional<EntryPtr>& looked_up) const;
+                 const std::optional<tier::Lookup>& looked_up) const;
   void plan_write(const Request& request, Plan& plan) const;
   [[nodiscard]] Response found(const Request& request, const Entry& entry,
-                               std::string_view x_cache) const;
+                               tier::Source source) const;
   [[nodiscard]] Offer offer(const Entry& entry) const;
   boost::asio::awaitable<void> read(const Request& request, Plan& plan) const;
   boost::asio::awaitable<void> put(const Request& request, Plan& plan) const;

@@ -138,6 +138,9 @@ void CacheSession::flush_run() {
     if (found_[i] != nullptr) {
       reply_hit(*found_[i]);
       ++hits;
+    } else if (const Entry* stale = context_.tier.find_stale(run_[i], now_)) {
+      reply_hit(*stale);
+      ++hits;
     } else {
       fetch(run_[i], way_of(run_[i]));
     }

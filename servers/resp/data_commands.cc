@@ -66,7 +66,9 @@ bool CacheSession::get(Args args) {
     fetch(key, tier::ReadFrom::through_l2);
     return true;
   }
-  if (const Entry* entry = context_.tier.find(key, now_)) {
+  const Entry* entry = context_.tier.find(key, now_);
+  if (entry == nullptr) entry = context_.tier.find_stale(key, now_);
+  if (entry != nullptr) {
     reply_hit(*entry);
     count(kGet, AnsweredBy::l1, Outcome::hit);
     return true;
@@ -92,24 +94,24 @@ void CacheSession::fetch(const KeyRef& key, tier::ReadFrom from) {
   context_.tier.get(
       Key(key), from, Clock::now() + context_.l2_timeout,
       [self = shared_from_this(), number, kind](Result<tier::Lookup> found) {
-        boost::asio::dispatch(self->context_.home.context(), [self, number, kind,
-                                                              found = std::move(found)] {
-          Slot& mine = *self->slot(number);
-          if (found.has_error()) {
-            self->answer_error(mine, found.error(), false);
-            self->count(kGet, AnsweredBy::l2, Outcome::error);
-          } else {
-            const bool is_there = static_cast<bool>(found->entry);
-            if (is_there) {
-              mine.entry = found->entry;
-            } else {
-              protocol::append_null(mine.text, mine.version);
-            }
-            self->count(kGet, found->source == tier::Source::l1 ? AnsweredBy::l1 : AnsweredBy::l2,
-                        is_there ? Outcome::hit : Outcome::miss);
-          }
-          self->complete(number, kind);
-        });
+        boost::asio::dispatch(
+            self->context_.home.context(), [self, number, kind, found = std::move(found)] {
+              Slot& mine = *self->slot(number);
+              if (found.has_error()) {
+                self->answer_error(mine, found.error(), false);
+                self->count(kGet, AnsweredBy::l2, Outcome::error);
+              } else {
+                const bool is_there = static_cast<bool>(found->entry);
+                if (is_there) {
+                  mine.entry = found->entry;
+                } else {
+                  protocol::append_null(mine.text, mine.version);
+                }
+                self->count(kGet, tier::is_from_l1(found->source) ? AnsweredBy::l1 : AnsweredBy::l2,
+                            is_there ? Outcome::hit : Outcome::miss);
+              }
+              self->complete(number, kind);
+            });
       });
 }
 
@@ -135,8 +137,10 @@ bool CacheSession::mget(Args args) {
     for (std::size_t i = 0; i < size; ++i) keys.emplace_back(client_.db, names[from + i]);
     context_.tier.find_batch(keys, std::span(found_).first(size), now_);
     for (std::size_t i = 0; i < size; ++i) {
-      gather->entries[from + i] = EntryPtr::pin(found_[i]);
-      if (found_[i] == nullptr) missing.push_back(from + i);
+      const Entry* entry = found_[i];
+      if (entry == nullptr) entry = context_.tier.find_stale(keys[i], now_);
+      if (entry == nullptr) missing.push_back(from + i);
+      gather->entries[from + i] = EntryPtr::pin(entry);
     }
   }
   const std::uint64_t number = open_slot();
