@@ -26,12 +26,6 @@ constexpr std::array<std::string_view, 3> kAway = {"LOADING ", "MASTERDOWN ", "C
 /// Of ours, those that say something of L2.
 constexpr std::array kFailures = {Errc::timeout, Errc::connection_lost, Errc::protocol, Errc::busy};
 
-/// For the breaker: what one thread draws is no other's line of the cache.
-std::uint32_t chance() {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  return static_cast<std::uint32_t>(random());
-}
-
 bool is_failure(const Answer& answer) noexcept {
   if (answer.error) return std::ranges::find(kFailures, answer.error->code) != kFailures.end();
   return answer.reply.is_error() && std::ranges::any_of(kAway, [&](std::string_view code) {
@@ -40,6 +34,13 @@ bool is_failure(const Answer& answer) noexcept {
 }
 
 }  // namespace
+
+std::uint32_t TieredCache::Impl::chance() const {
+  if (config_.chance) return config_.chance();
+  // What one thread draws is no other's line of the cache.
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return static_cast<std::uint32_t>(random());
+}
 
 void TieredCache::Impl::send(std::unique_ptr<Guarded> call) noexcept {
   if (breaker_.admits(config_.now(), chance())) return l2_->submit(std::move(call));

@@ -174,6 +174,8 @@ struct TierConfig {
   std::size_t max_revocations = 4096;  // under way at once
   /// Where most calls fail, L2 is not asked for a while (core/guard/breaker.h).
   bool breaker = false;
+  std::function<std::uint32_t()> chance =
+      {};  // the breaker's, what a simulation replaces; empty: of each thread's own
   audit::AuditConfig audit = {};  // its lease is L2's
   /// Of each verdict, at the place in the lane's order where it was given: short, and calls nothing here.
   std::function<void(const audit::Finding&)> on_finding = {};

@@ -172,6 +172,8 @@ class TieredCache::Impl final : public cohere::Listener {
   /// To L2, unless the breaker says that it is not asked.
   void send(std::unique_ptr<Guarded> call) noexcept;
   void note_outcome(const cohere::Answer& answer) noexcept;
+  /// For the breaker.
+  [[nodiscard]] std::uint32_t chance() const;
   /// L2's own, and no call has a chance where the breaker is open.
   [[nodiscard]] l2::Health health() const;
   /// Probes L2 where the breaker wants to know; by one thread.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/epoch.h"
+#include "core/cohere/install_rules.h"
 #include "core/tier/sim/small_map.h"
 
 namespace nearlane::sim {
@@ -28,6 +29,13 @@ Version version_of(const Entry* entry) noexcept {
 /// Every hit, as far as the auditor can.
 constexpr audit::AuditConfig kAudited{.one_in = 1, .hits_per_audit = 1, .rate = 1'000'000};
 
+/// Of an answer, as end_write() takes it.
+template <class Value>
+std::optional<Errc> failure_of(const Result<Value>& answer) noexcept {
+  if (answer) return std::nullopt;
+  return answer.error().code;
+}
+
 std::unique_ptr<l1::L1Map> make_map(std::string_view name) {
   if (name == "small") return std::make_unique<SmallMap>();
   return *l1::make_l1({.map = name, .policy = "lru", .bytes = std::uint64_t{1} << 16U});
@@ -50,9 +58,15 @@ Instance::Instance(World& world, Judge& judge, const std::vector<ModelRedis::Nam
   const bool capped = world.random.once_in(8);
   const bool negative = world.random.once_in(2);
   coalesces_ = !capped && !world.random.once_in(3);
+  constexpr std::array<Duration, 4> kMaxStale = {Duration::zero(), kLease / 2, kLease * 2,
+                                                 kLease * 20};
+  max_stale_ = means.degraded ? kMaxStale[world.random.below(4)] : Duration::zero();
+  const Duration served_for =
+      world.mutant == Mutant::stale_for_longer ? max_stale_ * 4 : max_stale_;
   const tier::KeyRules rules{
       .l1_ttl = capped ? kLease : Duration::max(),
       .negative_ttl = negative ? kLease * 20 : Duration::zero(),
+      .max_stale = served_for,
       .touch_coalescing = coalesces_,
       .refresh = !world.random.once_in(3),
       .prefetch = means.hints,
@@ -67,6 +81,8 @@ Instance::Instance(World& world, Judge& judge, const std::vector<ModelRedis::Nam
                            [&world](Duration delay, std::function<void()> task) {
                              world.after(delay + world.delay() / 8, std::move(task));
                            },
+                       .breaker = means.degraded,
+                       .chance = [&world] { return world.random.below(1024); },
                        .audit = means.audited ? kAudited : audit::AuditConfig{},
                        .on_finding = [this](const auto& found) { take_finding(found); },
                        .least_slack = kLeastSlack,
@@ -110,6 +126,7 @@ void Instance::ask(std::size_t session, std::size_t key, TimePoint deadline, boo
                                                       .key = key,
                                                       .asked = world_.now,
                                                       .floor = floor(key),
+                                                      .own_floor = acknowledged_[key],
                                                       .behind = std::nullopt,
                                                       .twice = false,
                                                       .last = last});
@@ -122,6 +139,9 @@ void Instance::ask(std::size_t session, std::size_t key, TimePoint deadline, boo
     const epoch::Guard guard;
     if (const Entry* entry = cache_->find(ref(key), world_.now))
       return judge_answer(*question, version_of(entry));
+    const Entry* stale = cache_->find_stale(ref(key), world_.now);
+    if (stale == nullptr) stale = carelessly_stale(ref(key));
+    if (stale != nullptr) return judge_stale(*question, version_of(stale));
   }
   ReadFrom from = ReadFrom::through_l2;
   if (!follows) {
@@ -146,6 +166,8 @@ void Instance::take_answer(Question& question, const Result<Lookup>& found) {
   --unanswered_;
   --asker.unanswered;
   if (question.twice) --asker.twice;
+  if (found && found->source == tier::Source::stale)
+    return judge_stale(question, version_of(found->entry.get()));
   if (found) return judge_answer(question, version_of(found->entry.get()));
   if (question.last) judge_.violate(5, "cannot read though all is well: " + found.error().detail);
 }
@@ -164,6 +186,29 @@ void Instance::judge_answer(const Question& question, Version shown) {
   if (!history.may_answer(key, shown, question.asked, world_.now, kLease, question.floor))
     return judge_.violate(2, text("acknowledged newer than", key, shown));
   if (question.behind) followers_.push_back({*question.behind, shown, question.asked, world_.now});
+}
+
+void Instance::judge_stale(const Question& question, Version shown) {
+  ++judge_.coverage().stale;
+  const std::size_t key = question.key;
+  const History& history = world_.history;
+  world_.record(static_cast<std::uint64_t>(shown));
+  if (judge_.tracing()) judge_.say(text("a client is told, as stale,", key, shown));
+  if (asks_l2()) return judge_.violate(7, text("L2 is asked, and stale is", key, shown));
+  if (!history.may_serve(key, shown, world_.now, max_stale_ + kLease, question.own_floor))
+    return judge_.violate(7, text("too stale is", key, shown));
+  const Duration since_unknown = world_.now - unknown_[key];
+  if (!history.may_serve(key, shown, world_.now, since_unknown, question.own_floor))
+    return judge_.violate(7, text("perhaps overwritten by its own instance was", key, shown));
+}
+
+const Entry* Instance::carelessly_stale(const KeyRef& key) const {
+  const bool asked = world_.mutant == Mutant::stale_while_asked;
+  const bool ended = world_.mutant == Mutant::stale_past_its_end && !asks_l2();
+  if (max_stale_ == Duration::zero() || (!asked && !ended)) return nullptr;
+  const Entry* entry = map_->find(key);
+  if (entry == nullptr || entry->negative()) return nullptr;
+  return ended || world_.now < entry->deadline() ? entry : nullptr;
 }
 
 void Instance::look() {
@@ -221,7 +266,7 @@ void Instance::judge_rest() {
 void Instance::take_finding(const audit::Finding& finding) {
   const std::string what(audit::name_of(finding.verdict));
   if (judge_.tracing()) judge_.say("the auditor says " + what);
-  if (!audit::in_order(finding.verdict)) return judge_.violate(7, "the auditor says " + what);
+  if (!audit::in_order(finding.verdict)) return judge_.violate(8, "the auditor says " + what);
   ++judge_.coverage().in_order;
 }
 
@@ -236,8 +281,11 @@ void Instance::begin_write(std::size_t session, std::initializer_list<Written> w
   }
 }
 
-void Instance::end_write(std::size_t session, std::initializer_list<Written> written, bool known,
-                         bool wrote) {
+void Instance::end_write(std::size_t session, std::initializer_list<Written> written,
+                         std::optional<Errc> failed, bool wrote) {
+  const bool known = !failed;
+  const bool perhaps =
+      !known && cohere::after_failed_write(*failed).action == cohere::Decision::Action::erase;
   Session& writer = sessions_[session];
   --unanswered_;
   --writer.unanswered;
@@ -247,6 +295,7 @@ void Instance::end_write(std::size_t session, std::initializer_list<Written> wri
   for (const Written& one : written) {
     std::erase_if(writer.written, [&](const Written& of) { return of.version == one.version; });
     if (judge_.tracing()) judge_.say(text(known ? "acknowledged" : "failed", one.key, one.version));
+    if (perhaps) unknown_[one.key] = world_.now;
     if (!wrote) continue;
     const int place = world_.history.place_of(one.version);
     if (place == kStartPlace)
@@ -272,7 +321,7 @@ void Instance::write(std::size_t session, std::size_t key, Version version, Time
     cache_->set(
         ref(key), std::to_string(version), options, deadline,
         [this, session, key, version](const Result<tier::StoreOutcome>& outcome) {
-          end_write(session, {{key, version}}, outcome.has_value(), outcome && outcome->stored);
+          end_write(session, {{key, version}}, failure_of(outcome), outcome && outcome->stored);
         });
   });
 }
@@ -286,7 +335,7 @@ void Instance::remove(std::size_t session, std::size_t key, Version version, Tim
     cache_->execute(
         {.db = ref(key).db, .args = {"DEL", name, "#" + std::to_string(version)}, .keys = {name}},
         deadline, [this, session, key, version, strictly](const Result<protocol::Reply>& reply) {
-          end_write(session, {{key, version}}, reply.has_value(), reply.has_value());
+          end_write(session, {{key, version}}, failure_of(reply), reply.has_value());
           if (reply && strictly) judge_.revoke(key, world_.history.place_of(version));
         });
   });
@@ -299,7 +348,7 @@ void Instance::look_at(std::size_t session, std::size_t key, TimePoint deadline)
   on_loop(session, [&] {
     cache_->execute({.db = ref(key).db, .args = {"EXISTS", name}, .keys = {name}, .writes = false},
                     deadline, [this, session](const Result<protocol::Reply>& reply) {
-                      end_write(session, {}, reply.has_value(), false);
+                      end_write(session, {}, failure_of(reply), false);
                     });
   });
 }
@@ -314,9 +363,9 @@ void Instance::touch(std::size_t session, std::size_t key, TimePoint deadline) {
   const bool may_join = alone && coalesces_ && ttl >= 2 * kLeastSlack;
   const Duration short_of = may_join ? tier::slide_slack(ttl, kLeastSlack) : milliseconds(1);
   const auto judge = [this, session, key, least = floor(key), end = world_.now + ttl - short_of,
-                      asked = world_.now,
-                      lease = may_join ? kLease : Duration::zero()](bool answered, bool there) {
-    end_write(session, {}, answered, false);
+                      asked = world_.now, lease = may_join ? kLease : Duration::zero()](
+                         std::optional<Errc> failed, bool there) {
+    end_write(session, {}, failed, false);
     if (!there) return;
     ++judge_.coverage().touched;
     if (!world_.history.may_touch(key, asked, lease, least, end))
@@ -325,12 +374,12 @@ void Instance::touch(std::size_t session, std::size_t key, TimePoint deadline) {
   on_loop(session, [&] {
     if (alone) {
       return cache_->touch(ref(key), ttl, deadline, [judge](const Result<bool>& there) {
-        judge(there.has_value(), there && *there);
+        judge(failure_of(there), there && *there);
       });
     }
     cache_->touch(ref(key), {"PEXPIRE", std::string(ref(key).name), std::to_string(ttl.count())},
                   deadline, [judge](const Result<protocol::Reply>& reply) {
-                    judge(reply.has_value(), reply && reply->integer == 1);
+                    judge(failure_of(reply), reply && reply->integer == 1);
                   });
   });
 }
@@ -371,7 +420,7 @@ void Instance::write_both(std::size_t session, Version first, Version second, Ti
     cache_->execute(
         {.args = {"MSET", a, std::to_string(first), b, std::to_string(second)}, .keys = {a, b}},
         deadline, [this, session, first, second](const Result<protocol::Reply>& reply) {
-          end_write(session, {{0, first}, {1, second}}, reply.has_value(), reply.has_value());
+          end_write(session, {{0, first}, {1, second}}, failure_of(reply), reply.has_value());
         });
   });
 }
@@ -384,7 +433,7 @@ void Instance::flush(std::size_t session, Version first, Version second, TimePoi
     cache_->execute(
         {.args = {"FLUSHALL", "#" + std::to_string(first)}, .keys = {}}, deadline,
         [this, session, first, second](const Result<protocol::Reply>& reply) {
-          end_write(session, {{0, first}, {1, second}}, reply.has_value(), reply.has_value());
+          end_write(session, {{0, first}, {1, second}}, failure_of(reply), reply.has_value());
         });
   });
 }

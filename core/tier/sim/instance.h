@@ -45,6 +45,7 @@ class Instance {
     bool outside = false;    // a way outside the lanes
     bool hints = false;      // they hear of each other
     bool announced = false;  // the store tells nothing: instances tell each other
+    bool degraded = false;   // a breaker, and what L1 had is served while it is not closed
     bool audited = false;    // every hit is compared with L2
   };
   Instance(World& world, Judge& judge, const std::vector<ModelRedis::Name>& keys,
@@ -68,6 +69,8 @@ class Instance {
   void look();
   /// The auditor's turn.
   void audit() { cache_->audit(world_.now); }
+  /// L2 is asked whether it is back.
+  void probe() { cache_->probe(); }
   /// What a lost lane has disowned is read again.
   void refill() { cache_->refill(); }
   [[nodiscard]] std::uint64_t agreed() const {
@@ -80,7 +83,9 @@ class Instance {
   void judge_rest();
 
   [[nodiscard]] std::uint64_t questions() const noexcept { return questions_; }
-  [[nodiscard]] bool quiet() const noexcept { return unanswered_ == 0 && backend_->quiet(); }
+  [[nodiscard]] bool quiet() const noexcept {
+    return unanswered_ == 0 && backend_->quiet() && asks_l2();
+  }
   [[nodiscard]] SimulatedBackend& backend() noexcept { return *backend_; }
   [[nodiscard]] const SimulatedBackend& backend() const noexcept { return *backend_; }
 
@@ -109,6 +114,7 @@ class Instance {
     std::size_t key;
     TimePoint asked;
     int floor;
+    int own_floor;  // revocations, which are not offered where anything is served stale, left out
     std::optional<Written> behind;
     bool twice;
     bool last;  // asked when all was quiet
@@ -124,11 +130,15 @@ class Instance {
   void ask(std::size_t session, std::size_t key, TimePoint deadline, bool last);
   void take_answer(Question& question, const Result<tier::Lookup>& found);
   void judge_answer(const Question& question, Version shown);
+  void judge_stale(const Question& question, Version shown);
+  [[nodiscard]] bool asks_l2() const { return cache_->breaker() == guard::Breaker::State::closed; }
+  /// What L1 would serve if it looked at less than it does, for mutants; null: nothing.
+  [[nodiscard]] const Entry* carelessly_stale(const KeyRef& key) const;
   void take_finding(const audit::Finding& finding);
   void begin_write(std::size_t session, std::initializer_list<Written> written);
-  /// `done`: it was acknowledged, and wrote.
-  void end_write(std::size_t session, std::initializer_list<Written> written, bool known,
-                 bool wrote);
+  /// `failed`: with what, if it did. `wrote`: it was acknowledged, and wrote.
+  void end_write(std::size_t session, std::initializer_list<Written> written,
+                 std::optional<Errc> failed, bool wrote);
   /// Runs on the session's loop.
   template <class Work>
   void on_loop(std::size_t session, Work&& work);
@@ -138,12 +148,14 @@ class Instance {
   Judge& judge_;
   const std::array<KeyRef, kKeys> refs_;
   bool coalesces_ = false;
+  Duration max_stale_{};
   l1::L1Map* map_ = nullptr;
   SimulatedBackend* backend_ = nullptr;
   std::unique_ptr<tier::TieredCache> cache_;
   std::array<Session, 2> sessions_;
-  std::array<int, kKeys> acknowledged_{};  // places
-  std::vector<Version> known_;             // versions of acknowledged writes
+  std::array<int, kKeys> acknowledged_{};   // places
+  std::array<TimePoint, kKeys> unknown_{};  // when a write of unknown outcome was last given up
+  std::vector<Version> known_;              // versions of acknowledged writes
   std::vector<Follower> followers_;
   std::uint32_t unanswered_ = 0;
   std::uint64_t questions_ = 0;

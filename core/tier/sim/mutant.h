@@ -28,6 +28,10 @@ enum class Mutant : std::uint8_t {
   forget_only_before,     // a write of unknown result drops the key only before it is sent
   early_news,             // a write is published before it is made
   silent_resubscription,  // what was read while nobody listened is kept when the channel is back
+  stale_while_asked,      // what nobody vouches for is served while L2 is well
+  stale_for_longer,       // it is served for longer than max_stale
+  stale_past_its_end,     // it is served though its TTL is over
+  keeps_overwritten,      // a write of unknown result leaves the copy in L1
 };
 
 }  // namespace nearlane::sim

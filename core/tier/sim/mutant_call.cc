@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/epoch.h"
 #include "core/cohere/install_rules.h"
 
 namespace nearlane::sim {
@@ -31,7 +32,15 @@ void MutantCall::settle(const Answer& answer) noexcept {
   if (mutant == Mutant::late_bump && command.op == Op::fetch && !answer.error)
     backend_.unread_ = false;
   if (mutant == Mutant::forget_only_before && command.op == Op::raw) return;
+  EntryPtr had;
+  if (mutant == Mutant::keeps_overwritten && command.op == Op::transact && answer.error) {
+    const epoch::Guard guard;
+    had = EntryPtr::pin(backend_.map_.find(command.key.ref()));
+  }
   proper_->settle(believed(answer));
+  if (had && backend_.map_.peek(command.key.ref()) == nullptr) {
+    backend_.map_.put(Entry::build(had->key(), had->value(), had->deadline(), had->epoch()));
+  }
   if (mutant == Mutant::late_put && command.op == Op::fetch) install(answer);
   if (mutant == Mutant::install_despite_later && command.op == Op::transact && command.value)
     install(answer);

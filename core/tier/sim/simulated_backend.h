@@ -48,7 +48,9 @@ class SimulatedBackend final : public l2::L2Backend, private l2::Listener {
             .every_command = true};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return seen_; }
-  [[nodiscard]] l2::Health health() const override { return {}; }
+  [[nodiscard]] l2::Health health() const override {
+    return {.lanes = 1, .lanes_up = link(Role::lane).up ? 1U : 0U};
+  }
   void start(l2::Listener& listener) override;
   void submit(std::unique_ptr<l2::Call> call) noexcept override;
   void hint(std::string_view what) noexcept override;

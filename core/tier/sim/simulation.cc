@@ -33,11 +33,13 @@ class Schedule final : private Judge {
                options.announced ? ModelRedis::Form::untold : ModelRedis::Form::proper) {
     outside_ = world_.random.once_in(2);
     const bool hints = world_.random.once_in(2) && !options.announced;
+    degraded_ = world_.random.once_in(4);
     for (auto& instance : instances_) {
       instance.emplace(world_, static_cast<Judge&>(*this), keys_, options.map,
                        Instance::Means{.outside = outside_ || options.audit,
                                        .hints = hints,
                                        .announced = options.announced,
+                                       .degraded = degraded_,
                                        .audited = options.audit});
     }
     hot_ = world_.random.once_in(2);
@@ -46,11 +48,11 @@ class Schedule final : private Judge {
   }
 
   Outcome run() {
-    const std::uint32_t operations = 6 + world_.random.below(10);
+    operations_ = 6 + world_.random.below(10);
     run_for(milliseconds(3));  // most connections are up by then
-    for (std::uint32_t i = 0; i < operations && !violation_; ++i) {
+    for (std::uint32_t i = 0; i < operations_ && !violation_; ++i) {
       operate();
-      const bool long_pause = world_.random.once_in(6);
+      const bool long_pause = world_.random.once_in(degraded_ ? 3 : 6);
       run_for(long_pause ? world_.random.between(kLease / 4, kLease * 3 / 2)
                          : world_.random.between(microseconds(1), milliseconds(4)));
     }
@@ -126,6 +128,7 @@ class Schedule final : private Judge {
       for (auto& instance : instances_) {
         if (hot_) instance->look();
         instance->refill();
+        instance->probe();
         if (options_.audit) instance->audit();
         instance->backend().tick();
       }
@@ -259,8 +262,12 @@ class Schedule final : private Judge {
 
   void mishap(Instance& instance) {
     Connection* connection = pick_connection(instance.backend());
-    const std::uint32_t which = world_.random.below(8);
+    const std::uint32_t which = world_.random.below(degraded_ ? 11 : 8);
     note([&] { return "mishap " + std::to_string(which); });
+    if (which > 7) {
+      operations_ += 10;  // or there would be nobody left who meets it
+      return world_.go_away();
+    }
     if (which == 7) {
       if (std::exchange(failed_over_, true)) return;
       ++coverage_.failovers;
@@ -339,12 +346,14 @@ class Schedule final : private Judge {
   std::array<int, kKeys> revoked_{};
   std::vector<Revoking> revoking_;
   bool ended_ = false;
-  bool outside_ = false;  // commands with several keys or none are sent
-  bool hot_ = false;      // clients read all the time
+  bool outside_ = false;   // commands with several keys or none are sent
+  bool hot_ = false;       // clients read all the time
+  bool degraded_ = false;  // instances have breakers, and the store is away at times
   bool failed_over_ = false;
   std::uint32_t keys_used_ = kKeys;
   std::optional<std::size_t> ambush_;  // the key
   TimePoint tick_at_{};
+  std::uint32_t operations_ = 0;  // of this schedule
   std::uint32_t writes_ = 0;
   std::uint32_t mishaps_ = 0;
   Version versions_ = kNone;
@@ -370,6 +379,7 @@ Coverage& Coverage::operator+=(const Coverage& other) noexcept {
   unasked += other.unasked;
   refills += other.refills;
   hints += other.hints;
+  stale += other.stale;
   events += other.events;
   return *this;
 }

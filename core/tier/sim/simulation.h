@@ -12,6 +12,8 @@
 //       (which is counted and has a budget), and all comes to rest
 //   S6  after a touch that was answered, the key ends no sooner than it may: where touches are coalesced, by the
 //       slack, seen from a lease ago
+//   S7  what is served stale is served while the breaker is not closed, was current max_stale and a lease ago or later,
+//       its TTL is not over, and its instance has neither acknowledged nor perhaps made a later write of it
 //
 // Threads:   one; schedules share nothing but the seed of the keys' hash, which is fixed.
 // Cost:      tens of microseconds a schedule with the small map.
@@ -28,7 +30,7 @@
 namespace nearlane::sim {
 
 struct Violation {
-  int invariant;  // 1 to 6; 7: the auditor gave a verdict against L1
+  int invariant;  // 1 to 7; 8: the auditor gave a verdict against L1
   std::string what;
 };
 
@@ -49,6 +51,7 @@ struct Coverage {
   std::uint64_t unasked = 0;    // fetches in the background
   std::uint64_t refills = 0;    // of them after a lane was lost
   std::uint64_t hints = 0;      // heard
+  std::uint64_t stale = 0;      // answers that were said to be
   std::uint64_t events = 0;
 
   Coverage& operator+=(const Coverage& other) noexcept;

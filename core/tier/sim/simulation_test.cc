@@ -58,6 +58,7 @@ TEST(Simulation, HoldsOverAMillionSchedules) {
   EXPECT_GT(coverage.unasked, schedules / 20);
   EXPECT_GT(coverage.refills, schedules / 20);
   EXPECT_GT(coverage.hints, schedules / 20);
+  EXPECT_GT(coverage.stale, schedules / 200);
 }
 
 TEST(Simulation, HoldsWithTheMapThatShips) {
@@ -154,11 +155,11 @@ TEST_P(NoticedError, IsNoticedByTheAuditor) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, NoticedError,
-    testing::Values(Planted{Mutant::no_multi, "NoMulti", 7},
-                    Planted{Mutant::naive_install, "NaiveInstall", 7},
-                    Planted{Mutant::evict_without_cancel, "EvictWithoutCancel", 7},
-                    Planted{Mutant::install_despite_later, "InstallDespiteLater", 7},
-                    Planted{Mutant::late_put, "LatePut", 7}),
+    testing::Values(Planted{Mutant::no_multi, "NoMulti", 8},
+                    Planted{Mutant::naive_install, "NaiveInstall", 8},
+                    Planted{Mutant::evict_without_cancel, "EvictWithoutCancel", 8},
+                    Planted{Mutant::install_despite_later, "InstallDespiteLater", 8},
+                    Planted{Mutant::late_put, "LatePut", 8}),
     [](const auto& noticed) { return noticed.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -183,6 +184,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Mutant::refresh_keeps_body, "RefreshKeepsBodyForEver", 4},
                     Planted{Mutant::hint_installs, "HintInstalls", 4},
                     Planted{Mutant::forget_only_before, "ForgetOnlyBefore", 2},
+                    Planted{Mutant::stale_while_asked, "StaleWhileAsked", 7},
+                    Planted{Mutant::stale_for_longer, "StaleForLonger", 7},
+                    Planted{Mutant::stale_past_its_end, "StalePastItsEnd", 7},
+                    Planted{Mutant::keeps_overwritten, "KeepsOverwritten", 7},
                     Planted{Mutant::early_news, "EarlyNews", 1, true},
                     Planted{Mutant::early_news, "EarlyNewsStayForEver", 4, true},
                     Planted{Mutant::silent_resubscription, "SilentResubscription", 4, true},

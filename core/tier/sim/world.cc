@@ -112,6 +112,13 @@ void World::fail_over() {
     redis.load_until(std::max(now, down_until) + random.between(milliseconds(1), kLease));
 }
 
+void World::go_away() {
+  for (const auto& connection : connections) {
+    if (connection->owner != nullptr) cut(*connection);
+  }
+  down_until = now + random.between(kLease / 4, kLease * 6);
+}
+
 void World::heal() noexcept {
   rough_ = 0;
   down_until = TimePoint::min();

@@ -67,6 +67,8 @@ class World {
   void deafen(Connection& connection);
   void stall(Connection& connection);
   void fail_over();
+  /// Nobody answers for a while, and connections end.
+  void go_away();
   /// From now on nothing takes long, and the store is there.
   void heal() noexcept;
 
