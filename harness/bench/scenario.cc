@@ -23,6 +23,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"expiry", read_expiry},
     {"timeline", read_timeline},
     {"http_ablation", read_http_ablation},
+    {"outage", read_outage},
 };
 
 std::vector<std::string> kind_names() {

@@ -55,6 +55,7 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_expiry(Section& file);
 [[nodiscard]] Body read_timeline(Section& file);
 [[nodiscard]] Body read_http_ablation(Section& file);
+[[nodiscard]] Body read_outage(Section& file);
 
 struct Scenario {
   std::string name;  // family/name, from its path

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -258,6 +259,36 @@ TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
   const auto result = run_scenario(scenarios->front(), {}, "label", "", meter);
   ASSERT_EQ(result.failures.size(), 1U);
   EXPECT_THAT(result.failures[0], HasSubstr("sharded"));  // it lists the maps that there are
+}
+
+constexpr const char* kOutage = R"(
+kind = "outage"
+title = "hung"
+scale = {{quick = 0.2}}
+[outage]
+fault = "hung"
+healthy_for = "3s"
+outage_for = "3s"
+recovery_for = "15s"
+[work]
+rate = 300
+keys = 4000
+l1_bytes = "1MiB"
+max_stale = "{}"
+)";
+
+TEST_F(ScenarioFiles, ServeWhatL1HasInAnOutage) {
+  write(fmt::format(kOutage, "60s"));
+  const auto result = run_quick();
+  // How long things took is the machine's as well.
+  EXPECT_THAT(result.failures, testing::Not(testing::Contains("nothing was served stale")));
+  EXPECT_GT(last(result, "outage", "stale_share"), 0);
+  EXPECT_EQ(last(result, "outage", "written_count"), 0);
+}
+
+TEST_F(ScenarioFiles, FailWhereNothingIsServedStale) {
+  write(fmt::format(kOutage, "0"));
+  EXPECT_THAT(run_quick().failures, testing::Contains("nothing was served stale"));
 }
 
 }  // namespace

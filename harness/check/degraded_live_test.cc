@@ -21,15 +21,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned kLanes = 4;
-constexpr Duration kPatience = 20s;   // for what takes milliseconds unless something is wrong
-constexpr Duration kBackWithin = 5s;  // of L2's return
-constexpr const char* kMaxStale =
-    "2s";  // longer than what is looked at meanwhile, short enough to outlive
-constexpr Duration kOutlived = 2s + 250ms;  // and the lease
+constexpr Duration kPatience = 20s;  // for what takes milliseconds unless something is wrong
 
 class DegradedLive : public testing::Test {
  protected:
-  void start(std::vector<std::string> flags = {}, const std::string& max_stale = kMaxStale) {
+  void start(std::vector<std::string> flags = {}, const std::string& max_stale = "60s") {
     proxy.emplace(FaultProxy::start(redis.endpoint()).value());
     std::vector<std::string> all = {"--threads",    "1",     "--pool",      std::to_string(kLanes),
                                     "--l2-timeout", "300ms", "--max-stale", max_stale};
@@ -116,7 +112,7 @@ class DegradedLive : public testing::Test {
     EXPECT_EQ(get().body, "value") << "a write that was not sent has changed nothing";
   }
   void expect_recovered() {
-    EXPECT_TRUE(eventually([&] { return is("closed"); }, kBackWithin));
+    EXPECT_TRUE(eventually([&] { return is("closed"); }, kPatience));
     EXPECT_TRUE(eventually([&] { return ask("SET k w") == "+OK\r\n"; }, kPatience));
     const auto hit = get();
     EXPECT_TRUE(says(hit, "X-Cache: L1\r\n")) << hit.head;
@@ -140,7 +136,7 @@ TEST_F(DegradedLive, AHungRedis) {
 }
 
 TEST_F(DegradedLive, ARedisThatIsGone) {
-  start({}, "10s");
+  start();
   redis.kill();
   come_to_be_open();
   expect_degraded();
@@ -156,14 +152,13 @@ TEST_F(DegradedLive, TheLaneThatIsNotFastAnswersAlike) {
 }
 
 TEST_F(DegradedLive, NothingIsServedForLongerThanMaxStale) {
-  start();
+  start({}, "3s");
   const TimePoint before = Clock::now();
   ASSERT_TRUE(redis.stall());
   come_to_be_open();
   ASSERT_EQ(get().status, "200");
   ASSERT_TRUE(eventually([&] { return get().status == "503"; }, kPatience));
-  EXPECT_GE(Clock::now() - before, kOutlived - 300ms)
-      << "a lease may be a little old when Redis stops";
+  EXPECT_GE(Clock::now() - before, 3s);
   EXPECT_TRUE(ask("GET k").starts_with("-ERR nearlane: L2 cannot be reached"));
 }
 
@@ -175,7 +170,7 @@ TEST_F(DegradedLive, NothingIsServedWhereMaxStaleIsZero) {
 }
 
 TEST_F(DegradedLive, ADeleteOfUnknownOutcomeIsNotServed) {
-  start({}, "10s");
+  start();
   ASSERT_TRUE(redis.stall());
   const std::string deleted = ask("DEL k");
   EXPECT_NE(deleted.find("outcome"), std::string::npos) << deleted;

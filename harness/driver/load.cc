@@ -160,7 +160,10 @@ Result<LoadReport> run_load(const LoadSpec& asked, std::function<void(const Prog
                  .warmup = spec.warmup,
                  .progress = std::move(progress),
                  .stop = stop};
-  if (spec.verify) run.check = document_of_its_key;
+  run.check = [&spec](const Completion& done) {
+    if (spec.observe) spec.observe(done);
+    return !spec.verify || document_of_its_key(done);
+  };
   auto done = generate(source, generator, run);
   if (!done) return done.error();
   report.run = std::move(*done);

@@ -33,9 +33,11 @@ struct LoadSpec {
   std::array<double, 4> mix = {0.9, 0.1, 0, 0};  // shares of get, set, touch, erase; add up to 1
   Duration ttl{};  // of sets and touches; 0 = none, or an hour when there are touches
   std::uint64_t seed = 42;
-  std::string prefix = "load:";   // of the keys' names
-  bool fill = true;               // sets every key first
-  bool verify = true;             // every value read must be a whole document of its key
+  std::string prefix = "load:";  // of the keys' names
+  bool fill = true;              // sets every key first
+  bool verify = true;            // every value read must be a whole document of its key
+  std::function<void(const Completion&)> observe =
+      {};                         // sees every completion, on the generator's thread
   std::string http_headers = {};  // lines ending in CRLF
   Duration timeout = std::chrono::seconds(5);
 };

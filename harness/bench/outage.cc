@@ -1,0 +1,385 @@
+// Scenario kind `outage`: one instance under an open loop over HTTP, whose Redis is away, hangs, is slow, or comes and
+// goes: what clients get meanwhile, and how soon, and with how many reads of Redis, all is as before.
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <optional>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "harness/bench/scenario.h"
+#include "harness/bench/server_stats.h"
+#include "harness/driver/load.h"
+#include "harness/topology/fault_proxy.h"
+#include "harness/topology/instance.h"
+#include "harness/topology/redis_server.h"
+
+namespace nearlane::harness {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What is promised of an outage.
+/// Half of what cannot be answered; or within twice what a hit took, where the machine has more to do than this.
+constexpr double kFailsWithinNs = 1e6;
+constexpr Duration kFullWithin = 5s;  // of L2's return
+constexpr double kMostReads = 1.2;    // of L2, by the steady rate
+/// Of requests, while L2 is slow and answers in time.
+constexpr double kMostErrors = 0.01;
+
+constexpr unsigned kLanes = 8;
+constexpr Duration kPatience = 15s;
+/// For so long a lane waits for a Redis that says nothing, before it gives its connection up.
+constexpr Duration kLaneDead = 5s;
+/// After the fault, until calls that were under way have ended and the breaker knows.
+constexpr Duration kOnset = 1s;
+constexpr Duration kWarmUp = 1s;
+
+enum class Fault : std::uint8_t { down, hung, slow, flapping };
+constexpr const char* kFaultNames[] = {"down", "hung", "slow", "flapping"};
+
+struct Plan {
+  Fault fault = Fault::down;
+  std::string what;
+  std::string max_stale;
+  std::uint64_t l1_bytes = 0;
+  LoadSpec load;
+  Duration slow_by{};
+  Duration away_for{};  // flapping, as is the next
+  Duration back_for{};
+  Duration healthy_for{};
+  Duration outage_for{};
+  Duration recovery_for{};
+};
+
+/// How often Redis has been asked for a value.
+Result<std::uint64_t> reads_of(const RedisServer& redis) {
+  auto text = redis.client().info("commandstats", "cmdstat_get");
+  if (!text) return text.error().code == Errc::protocol ? Result<std::uint64_t>(0) : text.error();
+  constexpr std::string_view kCalls = "calls=";
+  const std::size_t at = text->find(kCalls);
+  std::uint64_t calls = 0;
+  if (at == std::string::npos ||
+      std::from_chars(text->data() + at + kCalls.size(), text->data() + text->size(), calls).ec !=
+          std::errc()) {
+    return Error{Errc::protocol, "cmdstat_get: " + *text};
+  }
+  return calls;
+}
+
+class Outage {
+ public:
+  Outage(const Plan& plan, Bench& bench, RedisServer& redis, FaultProxy& proxy, Instance& instance)
+      : plan_(plan), bench_(bench), redis_(redis), proxy_(proxy), instance_(instance) {}
+
+  static constexpr std::uint64_t kSteps = 3;
+
+  Result<void> run() {
+    bench_.meter.phase("healthy");
+    if (const auto filled = fill(); !filled) return filled.error();
+    const auto steady = phase("healthy", "L2 is well", scaled(plan_.healthy_for), kWarmUp);
+    if (!steady) return steady.error();
+    const auto stats = read_stats(instance_.http());
+    if (!stats) return stats.error();
+
+    bench_.meter.phase(plan_.what);
+    const Duration outage_for = scaled(plan_.outage_for);
+    std::atomic<bool> over{false};
+    std::thread flapping;
+    if (const auto begun = begin(); !begun) return begun.error();
+    if (plan_.fault == Fault::flapping) flapping = std::thread([&] { flap(over); });
+    auto outage = phase("outage", plan_.what, outage_for, kOnset);
+    over = true;
+    if (flapping.joinable()) flapping.join();
+    if (!outage) return outage.error();
+
+    bench_.meter.phase("L2 is back");
+    if (const auto ended = end(); !ended) return ended.error();
+    const TimePoint back = Clock::now();
+    last_degraded_ = back;
+    const auto recovery =
+        phase("recovery", "from L2's return on", scaled(plan_.recovery_for), Duration::zero());
+    if (!recovery) return recovery.error();
+    auto& values = bench_.result.measures.back().repetitions.back().values;
+    const double reads = *steady == 0 ? 0 : *recovery / *steady;
+    // A lost connection has disowned what L1 had of it, so each copy is read once more.
+    const bool lost = plan_.fault == Fault::down || plan_.fault == Fault::flapping ||
+                      (plan_.fault == Fault::hung && kOnset + outage_for >= kLaneDead);
+    const double again = lost
+                             ? static_cast<double>(stats->l1_entries) /
+                                   std::chrono::duration<double>(scaled(plan_.recovery_for)).count()
+                             : 0;
+    const Duration full = last_degraded_.load() - back;
+    values["full_after_ns"] = static_cast<double>(full.count());
+    values["reads_over_steady"] = reads;
+    values["l1_had_count"] = static_cast<double>(stats->l1_entries);
+    judge(full, *recovery / (kMostReads * *steady + again));
+    add_tables();
+    return {};
+  }
+
+ private:
+  [[nodiscard]] Duration scaled(Duration length) const {
+    return std::chrono::duration_cast<Duration>(length * bench_.scale);
+  }
+
+  Result<void> begin() {
+    switch (plan_.fault) {
+      case Fault::down: {
+        // What it had is there again when it is back.
+        const auto saved = redis_.client().command({"SAVE"});
+        if (!saved) return saved.error();
+        redis_.kill();
+        break;
+      }
+      case Fault::hung:
+        return redis_.stall();
+      case Fault::slow:
+        proxy_.delay(Way::to_client, plan_.slow_by);
+        break;
+      case Fault::flapping:
+        break;
+    }
+    return {};
+  }
+  Result<void> end() {
+    switch (plan_.fault) {
+      case Fault::down:
+        return redis_.restart();
+      case Fault::hung:
+        return redis_.resume();
+      case Fault::slow:
+      case Fault::flapping:
+        proxy_.heal();
+        break;
+    }
+    return {};
+  }
+  void flap(const std::atomic<bool>& over) {
+    const auto wait = [&](Duration length) {
+      for (const TimePoint until = Clock::now() + length; !over && Clock::now() < until;)
+        std::this_thread::sleep_for(10ms);
+    };
+    while (!over) {
+      proxy_.refuse(true);
+      proxy_.cut();
+      wait(plan_.away_for);
+      if (over) break;
+      proxy_.heal();
+      wait(plan_.back_for);
+    }
+  }
+
+  /// As the workload says, each stretch with requests of its own.
+  [[nodiscard]] LoadSpec next_load(Duration length, Duration warmup) {
+    LoadSpec spec = plan_.load;
+    spec.target = "http://" + instance_.http().to_string();
+    spec.fill = false;
+    spec.duration = length;
+    spec.warmup = warmup;
+    spec.seed = bench_.seed + stretches_++;
+    return spec;
+  }
+
+  /// So that L1 holds what it will hold.
+  Result<void> fill() {
+    LoadSpec spec = next_load(scaled(plan_.healthy_for), Duration::zero());
+    spec.fill = true;
+    if (const auto done = run_load(spec); !done) return done.error();
+    return {};
+  }
+
+  /// A stretch of load, and what came of it; how often a second Redis was read, unless it was away.
+  Result<double> phase(const char* id, const std::string& what, Duration length, Duration warmup) {
+    LoadSpec spec = next_load(length, warmup);
+    spec.observe = [this](const Completion& done) {
+      if (done.outcome == Outcome::stale || done.outcome == Outcome::error)
+        last_degraded_ = Clock::now();
+    };
+    const bool asked = plan_.fault == Fault::slow || std::string_view(id) != "outage";
+    const auto reads = [&] { return asked ? reads_of(redis_) : Result<std::uint64_t>(0); };
+    const auto before = reads();
+    if (!before) return before.error();
+    const TimePoint begun = Clock::now();
+    const auto report = run_load(spec);
+    if (!report) return report.error();
+    const double lasted = std::chrono::duration<double>(Clock::now() - begun).count();
+    const auto after = reads();
+    if (!after) return after.error();
+    const double reads_per_s = static_cast<double>(*after - *before) / lasted;
+    add_measure(id, what, *report, asked ? std::optional(reads_per_s) : std::nullopt);
+    bench_.meter.advance();
+    return reads_per_s;
+  }
+
+  void add_measure(const char* id, const std::string& what, const LoadReport& load,
+                   std::optional<double> reads_per_s) {
+    const RunReport& run = load.run;
+    Measure measure{.id = id,
+                    .what = what,
+                    .boundary = "client",
+                    .clock_starts = "the request was due",
+                    .clock_stops = "whole reply parsed",
+                    .loop = "open",
+                    .processes = 4,
+                    .offered_per_s = run.offered_rate};
+    auto& repetition = measure.repetitions.emplace_back();
+    repetition.add("", run.response_time);
+    repetition.void_reasons = run.void_reasons;
+    auto& values = repetition.values;
+    values["answered_per_s"] = run.achieved_rate;
+    values["l2_reads_per_s"] = reads_per_s;
+    std::uint64_t gets = 0;
+    for (const Outcome outcome : kOutcomes) gets += run.count(Op::get, outcome);
+    for (const auto& [name, outcome] : {std::pair{"l1", Outcome::hit_l1},
+                                        {"stale", Outcome::stale},
+                                        {"l2", Outcome::hit_l2},
+                                        {"none", Outcome::miss},
+                                        {"error", Outcome::error}}) {
+      const auto cell = run.response_by_cell.find({Op::get, outcome});
+      const std::uint64_t count = run.count(Op::get, outcome);
+      values[fmt::format("{}_share", name)] =
+          gets == 0 ? 0 : static_cast<double>(count) / static_cast<double>(gets);
+      if (cell != run.response_by_cell.end()) repetition.add(name, cell->second);
+    }
+    values["written_count"] = static_cast<double>(run.count(Op::set, Outcome::ok));
+    values["not_written_count"] = static_cast<double>(run.count(Op::set, Outcome::error));
+    bench_.result.measure(std::move(measure));
+  }
+
+  [[nodiscard]] double value(const char* id, const std::string& metric) const {
+    for (const auto& measure : bench_.result.measures) {
+      if (measure.id != id) continue;
+      const auto& values = measure.repetitions.back().values;
+      const auto found = values.find(metric);
+      return found == values.end() ? 0 : found->second.value_or(0);
+    }
+    return 0;
+  }
+
+  /// `reads`: of L2 after its return, by what is allowed.
+  void judge(Duration full, double reads) {
+    const auto expect = [this](bool holds, std::string what) {
+      if (!holds) bench_.result.failures.push_back(std::move(what));
+    };
+    const double stale = value("outage", "stale_share");
+    if (plan_.fault == Fault::slow) {
+      expect(stale == 0, "stale answers, although L2 answered in time");
+      expect(value("outage", "error_share") <= kMostErrors, "errors, although L2 answered in time");
+    } else {
+      expect(stale > 0, "nothing was served stale");
+    }
+    if (plan_.fault == Fault::down || plan_.fault == Fault::hung) {
+      expect(value("outage", "written_count") == 0,
+             "a write was acknowledged that L2 does not have");
+      expect(value("outage", "error_p50_ns") <=
+                 std::max(kFailsWithinNs, 2 * value("healthy", "l1_p50_ns")),
+             "what could not be answered did not fail at once");
+    }
+    expect(full <= kFullWithin, fmt::format("full traffic only {:.1f} s after L2's return",
+                                            std::chrono::duration<double>(full).count()));
+    expect(reads <= 1, fmt::format("L2 was read {:.2f} times as often as allowed", reads));
+  }
+
+  void add_tables() {
+    Table table;
+    table.title = fmt::format("{} GETs a second over HTTP, of {} keys of which L1 holds a part: {}",
+                              plan_.load.rate * plan_.load.mix[0], plan_.load.keys, plan_.what);
+    table.columns = {"phase", "answered", "p50",    "p99", "from L1", "p99",        "STALE",
+                     "p99",   "from L2",  "errors", "p50", "p99",     "reads of L2"};
+    for (const auto& measure : bench_.result.measures) {
+      const auto& values = measure.repetitions.back().values;
+      const auto cell = [&](const char* metric) {
+        const auto found = values.find(metric);
+        const bool there =
+            found != values.end() && (found->second || found->first.ends_with("_ns"));
+        return std::vector{there ? Cell::of(measure.id, metric) : Cell::of("—")};
+      };
+      table.rows.push_back({{Cell::of(measure.id)},
+                            cell("answered_per_s"),
+                            cell("p50_ns"),
+                            cell("p99_ns"),
+                            cell("l1_share"),
+                            cell("l1_p99_ns"),
+                            cell("stale_share"),
+                            cell("stale_p99_ns"),
+                            cell("l2_share"),
+                            cell("error_share"),
+                            cell("error_p50_ns"),
+                            cell("error_p99_ns"),
+                            cell("l2_reads_per_s")});
+    }
+    bench_.result.tables.push_back(std::move(table));
+    Table back;
+    back.title = "L2's return";
+    back.columns = {"until the last stale answer or error (allowed: 5 s)",
+                    "reads of L2 from then on, by the steady rate", "copies that L1 had"};
+    back.rows.push_back({{Cell::of("recovery", "full_after_ns")},
+                         {Cell::of("recovery", "reads_over_steady")},
+                         {Cell::of("recovery", "l1_had_count")}});
+    bench_.result.tables.push_back(std::move(back));
+    bench_.result.notes.emplace_back(
+        "Allowed are 1.2 times the steady reads; where connections were lost, and with them what "
+        "they vouched "
+        "for, one more for each copy that L1 had.");
+    bench_.result.notes.emplace_back(
+        "The outage's figures begin a second after the fault: until then calls that were under way "
+        "wait for their timeout. Server, Redis, proxy and generator share the machine.");
+  }
+
+  const Plan& plan_;
+  Bench& bench_;
+  RedisServer& redis_;
+  FaultProxy& proxy_;
+  Instance& instance_;
+  std::atomic<TimePoint> last_degraded_{TimePoint{}};
+  std::uint64_t stretches_ = 0;  // of load, so far
+};
+
+}  // namespace
+
+Body read_outage(Section& file) {
+  Plan plan;
+  auto outage = file.section("outage");
+  const auto fault =
+      outage.choice("fault", "down", {std::begin(kFaultNames), std::end(kFaultNames)});
+  for (std::size_t i = 0; i < std::size(kFaultNames); ++i) {
+    if (fault == kFaultNames[i]) plan.fault = static_cast<Fault>(i);
+  }
+  plan.what = outage.text("what", fault);
+  plan.healthy_for = outage.duration("healthy_for", 5s, 100ms, 1h);
+  plan.outage_for = outage.duration("outage_for", 5s, 100ms, 1h);
+  plan.recovery_for = outage.duration("recovery_for", 10s, 100ms, 1h);
+  plan.slow_by = outage.duration("slow_by", 100ms, 1ms, 10s);
+  plan.away_for = outage.duration("away_for", 700ms, 10ms, 1h);
+  plan.back_for = outage.duration("back_for", 2s, 10ms, 1h);
+  auto work = file.section("work");
+  plan.load.rate = work.number("rate", 2000, 1, 1e6);
+  plan.load.keys = static_cast<std::uint64_t>(work.integer("keys", 20'000, 1, 10'000'000));
+  plan.load.value_bytes = work.bytes("value_bytes", 1024, 64, 1U << 26U);
+  plan.load.zipf = work.number("zipf", 0.99, 0, 10);
+  const double writes = work.number("writes_share", 0.05, 0, 1);
+  plan.load.mix = {1 - writes, writes, 0, 0};
+  plan.load.connections = static_cast<std::uint32_t>(work.integer("connections", 64, 1, 4096));
+  plan.l1_bytes =
+      work.bytes("l1_bytes", std::uint64_t{8} << 20U, 1U << 20U, std::uint64_t{1} << 40U);
+  plan.max_stale = work.text("max_stale", "60s");
+  return [plan](Bench& bench) -> Result<void> {
+    bench.meter.begin(bench.result.scenario, Outage::kSteps);
+    bench.meter.phase("starting Redis and an instance");
+    auto redis = RedisServer::start();
+    if (!redis) return redis.error();
+    auto proxy = FaultProxy::start(redis->endpoint());
+    if (!proxy) return proxy.error();
+    auto instance =
+        Instance::start({.l2 = "redis://" + proxy->endpoint().to_string(),
+                         .flags = {"--threads", "1", "--pool", std::to_string(kLanes), "--l1-bytes",
+                                   std::to_string(plan.l1_bytes), "--max-stale", plan.max_stale}});
+    if (!instance) return instance.error();
+    if (const auto up = instance->lanes_up_within(kLanes, kPatience); !up) return up.error();
+    return Outage(plan, bench, *redis, *proxy, *instance).run();
+  };
+}
+
+}  // namespace nearlane::harness
