@@ -38,8 +38,8 @@ struct KeyRules {
   Duration l1_ttl = Duration::max();
   /// How long L1 remembers that L2 has no such key; zero: not at all.
   Duration negative_ttl = Duration::zero();
-  /// How long a copy may be served after L2 was lost; zero: never. Nothing is served so yet: what it
-  /// decides today is whether a key can be revoked strictly.
+  /// While L2 is not asked, how long after its last moment of being vouched for a copy may be served; zero: never. Only
+  /// then can a key be revoked strictly.
   Duration max_stale = std::chrono::seconds(60);
   /// A touch that would move the key's end by no more than slide_slack() is answered by a fresh copy and does not
   /// go to L2. Without l1_ttl only: a copy whose age is capped does not tell when L2 ends the key.

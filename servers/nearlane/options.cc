@@ -178,11 +178,13 @@ constexpr std::array kOptions = {
     Option{"negative-ttl", "TIME",
            "how long L1 remembers that there is no such key; 0: not at all [0]",
            [](Config& c, std::string_view t) { return set_duration_or_none(c.negative_ttl, t); }},
-    Option{"max-stale", "TIME",
-           "how long a copy may be served after L2 was lost; 0: never [60s]. Nothing is served so "
-           "yet:\n"
-           "today it decides that only keys whose time is 0 can be revoked strictly",
-           [](Config& c, std::string_view t) { return set_duration_or_none(c.max_stale, t); }},
+    Option{
+        "max-stale", "TIME",
+        "while L2 is not asked, since most calls failed: how long after it was last known to be "
+        "right\n"
+        "a copy may be served (X-Cache: STALE); 0: never [60s]. Only keys whose time is 0 can be "
+        "revoked strictly",
+        [](Config& c, std::string_view t) { return set_duration_or_none(c.max_stale, t); }},
     Option{"profile", "NAME", "engine generation: v1.0 v2.0 v3.0 v4.3 head [head]",
            [](Config& c, std::string_view t) {
              static constexpr std::array<std::string_view, 5> kNames = {"v1.0", "v2.0", "v3.0",
