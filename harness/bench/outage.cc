@@ -2,7 +2,6 @@
 // goes: what clients get meanwhile, and how soon, and with how many reads of Redis, all is as before.
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <optional>
 #include <thread>
 
@@ -52,21 +51,6 @@ struct Plan {
   Duration outage_for{};
   Duration recovery_for{};
 };
-
-/// How often Redis has been asked for a value.
-Result<std::uint64_t> reads_of(const RedisServer& redis) {
-  auto text = redis.client().info("commandstats", "cmdstat_get");
-  if (!text) return text.error().code == Errc::protocol ? Result<std::uint64_t>(0) : text.error();
-  constexpr std::string_view kCalls = "calls=";
-  const std::size_t at = text->find(kCalls);
-  std::uint64_t calls = 0;
-  if (at == std::string::npos ||
-      std::from_chars(text->data() + at + kCalls.size(), text->data() + text->size(), calls).ec !=
-          std::errc()) {
-    return Error{Errc::protocol, "cmdstat_get: " + *text};
-  }
-  return calls;
-}
 
 class Outage {
  public:
@@ -198,7 +182,9 @@ class Outage {
         last_degraded_ = Clock::now();
     };
     const bool asked = plan_.fault == Fault::slow || std::string_view(id) != "outage";
-    const auto reads = [&] { return asked ? reads_of(redis_) : Result<std::uint64_t>(0); };
+    const auto reads = [&] {
+      return asked ? redis_.client().calls("get") : Result<std::uint64_t>(0);
+    };
     const auto before = reads();
     if (!before) return before.error();
     const TimePoint begun = Clock::now();

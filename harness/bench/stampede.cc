@@ -1,6 +1,5 @@
 // Scenario kind `stampede`: many clients miss one key at the same time; how often is L2 asked (claim A15)?
 #include <array>
-#include <charconv>
 #include <string>
 #include <utility>
 
@@ -78,24 +77,11 @@ class Stampede {
   }
 
  private:
-  /// How many GETs Redis has executed.
-  Result<std::uint64_t> reads_of_redis() {
-    const auto text = redis_.info("commandstats", "cmdstat_get");
-    if (!text) return text.error().code == Errc::protocol ? Result<std::uint64_t>(0) : text.error();
-    constexpr std::string_view kCalls = "calls=";
-    std::uint64_t calls = 0;
-    const std::string_view figures = *text;
-    if (!figures.starts_with(kCalls))
-      return Error{Errc::protocol, "INFO commandstats: " + std::string(figures)};
-    std::from_chars(figures.data() + kCalls.size(), figures.data() + figures.size(), calls);
-    return calls;
-  }
-
   Result<void> once(const FrontDoor& door, const std::string& key, Repetition& repetition) {
     const std::string value(plan_.value_bytes, kValue.front());
     const auto put = redis_.command({"SET", key, value});
     if (!put) return put.error();
-    const auto before = reads_of_redis();
+    const auto before = redis_.calls("get");
     if (!before) return before.error();
     OneEach source(key, plan_.clients);
     GeneratorOptions generator;
@@ -115,7 +101,7 @@ class Stampede {
     };
     const auto report = generate(source, generator, options);
     if (!report) return report.error();
-    const auto after = reads_of_redis();
+    const auto after = redis_.calls("get");
     if (!after) return after.error();
     repetition.add("", report->service_time);
     repetition.values["clients_count"] = static_cast<double>(report->answered);

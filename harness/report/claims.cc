@@ -8,6 +8,8 @@ constexpr std::string_view kL1Get = "latency/l1_get";
 constexpr std::string_view kEngine = "engine/generations";
 constexpr std::string_view kSessions = "sessions/three_approaches";
 constexpr std::string_view kInvalidation = "coherence/invalidation";
+constexpr std::string_view kDown = "outage/l2_down";
+constexpr std::string_view kHung = "outage/l2_hung";
 constexpr std::string_view kAblation = "http/ablation";
 constexpr std::string_view kCosts = "coherence/costs";
 constexpr std::string_view kTimeline = "sessions/timeline";
@@ -245,7 +247,20 @@ std::vector<Claim> sessions_on_any_instance() {
          {},
          Better::less,
          64}}},
-      {"B8", "circuit breaker", "falls back to L1", {}, kNotMeasured},
+      {"B8",
+       "circuit breaker",
+       "falls back to L1",
+       {{"L1's answers while Redis is gone, in times the healthy",
+         {kDown, "outage", "stale_share"},
+         {kDown, "healthy", "l1_share"},
+         Better::more,
+         1},
+        {"while it hangs",
+         {kHung, "outage", "stale_share"},
+         {kHung, "healthy", "l1_share"},
+         Better::more,
+         1},
+        {"writes acknowledged meanwhile", {kDown, "outage", "written_count"}}}},
       {"B9",
        "zero code changes",
        "RESP",

@@ -1,7 +1,9 @@
 #include "harness/topology/redis_client.h"
 
 #include <cerrno>
+#include <charconv>
 
+#include <fmt/format.h>
 #include <hiredis/hiredis.h>
 #include <sys/time.h>
 
@@ -100,6 +102,20 @@ Result<std::string> RedisClient::info(std::string_view section, std::string_view
     at = end + 2;
   }
   return Error{Errc::protocol, "INFO " + std::string(section) + " has no " + std::string(field)};
+}
+
+Result<std::uint64_t> RedisClient::calls(std::string_view command) {
+  // "calls=7,usec=…"; a command that was never executed has no line.
+  const auto text = info("commandstats", fmt::format("cmdstat_{}", command));
+  if (!text) return text.error().code == Errc::protocol ? Result<std::uint64_t>(0) : text.error();
+  constexpr std::string_view kCalls = "calls=";
+  std::uint64_t calls = 0;
+  if (!text->starts_with(kCalls) ||
+      std::from_chars(text->data() + kCalls.size(), text->data() + text->size(), calls).ec !=
+          std::errc()) {
+    return Error{Errc::protocol, fmt::format("INFO commandstats, {}: {}", command, *text)};
+  }
+  return calls;
 }
 
 }  // namespace nearlane::harness

@@ -7,6 +7,7 @@
 // Cost:     one round trip a command; never for measuring.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -43,6 +44,8 @@ class RedisClient {
   }
   /// One field of INFO, such as "process_id"; protocol if there is no such field.
   [[nodiscard]] Result<std::string> info(std::string_view section, std::string_view field);
+  /// How often it has executed a command, named in lower case.
+  [[nodiscard]] Result<std::uint64_t> calls(std::string_view command);
   void close() noexcept { context_.reset(); }
 
  private:
