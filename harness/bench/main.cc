@@ -17,6 +17,7 @@
 #include <fmt/ranges.h>
 
 #include "core/base/allocator.h"
+#include "harness/bench/gate_command.h"
 #include "harness/bench/load_command.h"
 #include "harness/bench/progress.h"
 #include "harness/bench/replay_command.h"
@@ -160,6 +161,7 @@ int command_line(int argc, char** argv) {
 
   const auto load = add_load_command(app);
   const auto replay = add_replay_command(app);
+  const auto gate = add_gate_command(app);
 
   try {
     app.parse(argc, argv);
@@ -170,7 +172,7 @@ int command_line(int argc, char** argv) {
   if (run_command->parsed()) return run(flags);
   if (tables_command->parsed()) return tables(directories);
   // Of these one at most was asked for.
-  return std::max(load(), replay());
+  return std::max({load(), replay(), gate()});
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -98,5 +99,11 @@ struct Sentinel {
 };
 inline constexpr double kDisturbed = 1.25;
 [[nodiscard]] std::vector<bool> disturbed(const std::vector<Sentinel>& sentinels);
+
+/// Both programs timed once, in everything.
+struct Block {
+  std::map<std::string, Sample> samples;  // by metric
+  Sentinel sentinel;
+};
 
 }  // namespace nearlane::gate
