@@ -1,5 +1,6 @@
 #include "harness/gate/requests.h"
 
+#include <cerrno>
 #include <charconv>
 #include <ctime>
 #include <utility>
@@ -118,7 +119,8 @@ Result<Line> Line::open(const Kind& kind, Endpoint peer, std::size_t burst) {
 
 Result<void> Line::wait(short events) const {
   pollfd waiting{.fd = socket_->fd(), .events = events, .revents = 0};
-  if (::poll(&waiting, 1, kAnswerMs) > 0) return {};
+  const int ready = ::poll(&waiting, 1, kAnswerMs);
+  if (ready > 0 || (ready < 0 && errno == EINTR)) return {};
   return Error{Errc::timeout, fmt::format("{}: no answer to {}", peer_.to_string(), kind_.id)};
 }
 
@@ -153,7 +155,8 @@ Result<void> Line::next() {
     if (received.bytes != 0) {
       if (auto taken = take({in_.data(), received.bytes}, answered); !taken) return taken.error();
     } else if (auto ready = wait(left.empty() ? POLLIN : POLLIN | POLLOUT); !ready) {
-      return ready.error();
+      return Error{Errc::timeout, fmt::format("{} ({} of {} answered, {} bytes not sent)",
+                                              ready.error().detail, answered, burst_, left.size())};
     }
   }
   return {};
