@@ -23,9 +23,9 @@ constexpr std::size_t kBurst = 32;
 /// 20, so that injected percents are whole bursts.
 constexpr unsigned kBursts = 100;
 /// Slices of each program before any counts.
-constexpr unsigned kWarmSlices = 30;
-/// Fours in a block: beyond some thirty, what is left differs from process to process and not from slice to slice.
-constexpr unsigned kFours = 30;
+constexpr unsigned kWarmSlices = 15;
+/// Fours in a block.
+constexpr unsigned kFours = 20;
 
 constexpr std::array kKinds = {kRespGet, kHttpGet};
 constexpr std::string_view kMicroMetric = "l1_get/cpu_ns";
