@@ -213,6 +213,7 @@ Result<Sample> time_micro(const Program& base, const Program& head, bool head_fi
 
 std::vector<Timed> timed_metrics() {
   std::vector<Timed> all;
+  all.reserve(kKinds.size() + 1);
   for (const Kind& kind : kKinds) {
     all.push_back(
         {.id = fmt::format("{}/cpu_ns", kind.id),

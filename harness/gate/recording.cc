@@ -169,6 +169,7 @@ Result<void> write_recording(const Recording& recording, const std::string& path
 
 std::vector<Block> undisturbed(const std::vector<Block>& blocks) {
   std::vector<Sentinel> sentinels;
+  sentinels.reserve(blocks.size());
   for (const auto& block : blocks) sentinels.push_back(block.sentinel);
   const auto bad = disturbed(sentinels);
   std::vector<Block> good;

@@ -15,7 +15,6 @@ namespace nearlane::gate {
 namespace {
 
 using harness::Child;
-using harness::Codec;
 using harness::Endpoint;
 using harness::Op;
 using harness::Outcome;
