@@ -8,8 +8,6 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,6 +24,7 @@
 #include "harness/bench/scenario.h"
 #include "harness/report/claims.h"
 #include "harness/report/compare.h"
+#include "harness/report/document.h"
 #include "harness/report/tables.h"
 
 namespace nearlane::harness {
@@ -134,17 +133,10 @@ int tables(const std::vector<std::string>& directories) {
   return kFine;
 }
 
-Result<std::string> read_document(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (!in.is_open() || in.bad()) return Error{Errc::invalid_argument, path + ": cannot be read"};
-  return text;
-}
-
 int compare(const std::string& first, const std::string& second) {
-  const auto a = read_document(first);
+  const auto a = read_text(".", first);
   if (!a) return misused(a.error());
-  const auto b = read_document(second);
+  const auto b = read_text(".", second);
   if (!b) return misused(b.error());
   const auto page = compare_results(*a, first, *b, second);
   if (!page) return misused(page.error());

@@ -2,12 +2,12 @@
 
 #include <array>
 #include <map>
-#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/document.h"
 #include "harness/report/result.h"
 #include "harness/report/tables.h"
 
@@ -122,29 +122,18 @@ std::string table(const Json& a, const Json& b) {
   return aligned(grid) + (alone.empty() ? "" : "\n" + alone);
 }
 
-std::optional<Json> parsed(const std::string& text) {
-  auto document = Json::parse(text, nullptr, false);
-  if (!document.is_object() || document.empty() || document.begin().key() != "schema" ||
-      document.begin().value() != kResultSchema) {
-    return std::nullopt;
-  }
-  return document;
-}
-
-Error no_result(const std::string& name, std::string_view why) {
-  return {Errc::protocol, fmt::format("{}: not a result of schema {}{}", name, kResultSchema, why)};
-}
-
 }  // namespace
 
 Result<std::string> compare_results(const std::string& a, const std::string& a_name,
                                     const std::string& b, const std::string& b_name) {
-  const auto before = parsed(a);
-  if (!before) return no_result(a_name, "");
-  const auto after = parsed(b);
-  if (!after) return no_result(b_name, "");
+  const auto first = parse_document(a, a_name);
+  if (!first) return first.error();
+  const auto second = parse_document(b, b_name);
+  if (!second) return second.error();
+  const Json& before = first->json;
+  const Json& after = second->json;
   try {
-    const auto differing = differences(*before, *after);
+    const auto differing = differences(before, after);
     std::string page = fmt::format("A: {}\nB: {}\n\n", a_name, b_name);
     if (differing.empty()) {
       page +=
@@ -154,9 +143,10 @@ Result<std::string> compare_results(const std::string& a, const std::string& a_n
       page += fmt::format(
           "These two may not be compared; the ratios say nothing of the code:\n{}\n", differing);
     }
-    return page + table(*before, *after);
+    return page + table(before, after);
   } catch (const nlohmann::json::exception& wrong) {
-    return no_result(a_name + " or " + b_name, fmt::format(": {}", wrong.what()));
+    return Error{Errc::protocol,
+                 fmt::format("{} or {}: not as its schema says: {}", a_name, b_name, wrong.what())};
   }
 }
 
