@@ -32,6 +32,10 @@ constexpr std::string_view kMicroMetric = "l1_get/cpu_ns";
 constexpr Duration kMicroWithin = std::chrono::seconds(120);
 /// Repetitions of one run; their lower quartile counts, as a disturbance only ever adds.
 constexpr unsigned kMicroRepetitions = 10;
+/// Of its output: a document of some 25 lines a repetition.
+constexpr std::size_t kMicroLines = 10'000;
+/// Duets in a block, an odd number.
+constexpr unsigned kDuets = 3;
 
 /// The calling thread, and what it starts, on one of the cores that it may use; back on all of them at the end.
 class Pinned {
@@ -172,41 +176,59 @@ Result<void> time_servers(const Side& base, const Side& head, bool head_first, B
   return {};
 }
 
-Result<double> run_micro(const std::filesystem::path& micro) {
+Result<harness::Child> start_micro(const std::filesystem::path& micro) {
   const Pinned here(kServersCore);
-  const auto child = harness::Child::start(
+  return harness::Child::start(
       {.name = micro.string(),
        .argv = {micro.string(), fmt::format("--benchmark_filter={}$", kMicroRow),
                 "--benchmark_min_time=0.01",
                 fmt::format("--benchmark_repetitions={}", kMicroRepetitions),
                 "--benchmark_format=json"}});
-  if (!child) return child.error();
-  const auto status = child->wait(kMicroWithin);
+}
+
+/// Unit: ns a read.
+Result<double> end_micro(const harness::Child& child) {
+  const auto status = child.wait(kMicroWithin);
   if (!status) return status.error();
-  auto times = benchmark_ns(child->last_output(100'000));
+  auto times = benchmark_ns(child.last_output(kMicroLines));
   if (*status != harness::ExitStatus{} || !times) {
-    return Error{Errc::unavailable, fmt::format("{}: {}: {}", micro.string(), status->to_string(),
-                                                child->last_output(3))};
+    return Error{Errc::unavailable, fmt::format("{}: {}: {}", child.name(), status->to_string(),
+                                                child.last_output(3))};
   }
   std::ranges::sort(*times);
   return quantile(*times, 0.25);
 }
 
+/// Both at the same time on the same core: the scheduler gives them slices in turn. Answers what each took.
+Result<std::pair<double, double>> duet(const std::filesystem::path& first,
+                                       const std::filesystem::path& second) {
+  const auto one = start_micro(first);
+  if (!one) return one.error();
+  const auto two = start_micro(second);
+  if (!two) return two.error();
+  const auto took_one = end_micro(*one);
+  if (!took_one) return took_one.error();
+  const auto took_two = end_micro(*two);
+  if (!took_two) return took_two.error();
+  return std::pair(*took_one, *took_two);
+}
+
 Result<Sample> time_micro(const Program& base, const Program& head, bool head_first) {
-  std::array<double, 4> took{};
-  const auto& first = head_first ? head.micro : base.micro;
-  const auto& second = head_first ? base.micro : head.micro;
-  for (std::size_t i = 0; i < took.size(); ++i) {
-    const auto run = run_micro(i == 0 || i == 3 ? first : second);
-    if (!run) return run.error();
-    took[i] = *run;
+  std::vector<double> bases;
+  std::vector<double> heads;
+  std::vector<double> ratios;
+  for (unsigned i = 0; i < kDuets; ++i) {
+    const bool turned = head_first != (i % 2 == 1);
+    auto took = turned ? duet(head.micro, base.micro) : duet(base.micro, head.micro);
+    if (!took) return took.error();
+    if (turned) std::swap(took->first, took->second);
+    bases.push_back(took->first);
+    heads.push_back(took->second);
+    ratios.push_back(std::log(took->second / took->first));
   }
-  const double ratio = (std::log(took[1] / took[0]) + std::log(took[2] / took[3])) / 2;
-  const double outer = (took[0] + took[3]) / 2;
-  const double inner = (took[1] + took[2]) / 2;
-  return Sample{.base = head_first ? inner : outer,
-                .head = head_first ? outer : inner,
-                .ratio = head_first ? -ratio : ratio};
+  return Sample{.base = median(std::move(bases)),
+                .head = median(std::move(heads)),
+                .ratio = median(std::move(ratios))};
 }
 
 }  // namespace
@@ -226,7 +248,9 @@ std::vector<Timed> timed_metrics() {
 
 std::string micro_absent(const Program& base, const Program& head) {
   for (const auto* program : {&base, &head}) {
-    if (const auto ran = run_micro(program->micro); !ran) return ran.error().detail;
+    const auto child = start_micro(program->micro);
+    if (!child) return child.error().detail;
+    if (const auto ran = end_micro(*child); !ran) return ran.error().detail;
   }
   return {};
 }
@@ -236,11 +260,8 @@ Result<Block> time_block(const Side& base, const Side& head, std::size_t number)
   Block block;
   block.sentinel.before = spin_ns();
   if (auto timed = time_servers(base, head, head_first, block); !timed) return timed.error();
-  std::error_code error;
-  if (std::filesystem::exists(base.program.micro, error) &&
-      std::filesystem::exists(head.program.micro, error)) {
-    const auto sample = time_micro(base.program, head.program, head_first);
-    if (!sample) return sample.error();
+  // A revision that lacks it is timed without it; micro_absent says so.
+  if (const auto sample = time_micro(base.program, head.program, head_first)) {
     block.samples[std::string(kMicroMetric)] = *sample;
   }
   block.sentinel.after = spin_ns();

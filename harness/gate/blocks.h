@@ -3,9 +3,10 @@
 // A block starts both servers anew (where a process's memory happens to lie is part of the noise), on one core, with the
 // client on another, and gives them slices of a few milliseconds in the order base, head, head, base; each such four
 // is a pair of ratios, and the block's ratio is the median over them. Timed is the server's own CPU time, so
-// that a wait for a core is nobody's. The micro-benchmark has no slices: it runs four times a block, in the same order.
+// that a wait for a core is nobody's. The micro-benchmark takes no orders: both run at the same time on one core, so that the
+// scheduler gives them slices in turn.
 //
-// Errors:   those of the programs. A program without nearlane-micro beside it is timed without it.
+// Errors:   those of the servers. Where nearlane-micro does not run a block is without it.
 // Threads:  one; it moves the calling thread from core to core and back.
 // Cost:     some five seconds a block on a quiet machine.
 // Source:   Bulej et al., Duet Benchmarking, ICPE 2020; shared cloud machines are its case.

@@ -23,8 +23,11 @@ Finding judge_counted(const Counted& counted) {
     finding.reason = counted.absent.empty() ? "one side has no figure" : counted.absent;
     return finding;
   }
-  if (*counted.base > 0) finding.ratio = *counted.head / *counted.base;
   const double most = *counted.base * (1 + counted.tolerance) + counted.slack;
+  if (*counted.base > 0) {
+    finding.ratio = *counted.head / *counted.base;
+    finding.limit = most / *counted.base;
+  }
   finding.decision = *counted.head > most ? Decision::fail : Decision::pass;
   if (finding.decision == Decision::fail) {
     finding.reason =

@@ -68,7 +68,13 @@ TEST(Verdict, FailsWhatIsFivePercentSlower) {
 }
 
 TEST(Verdict, CallsWhatLiesOnTheMarginInconclusive) {
-  const auto verdict = judge({.counted = {counted(1, 1)}, .timed = {timed(kFirstLook, 0.02)}});
+  auto metric = timed(kFirstLook, 0);
+  for (std::size_t i = 0; i < metric.blocks.size(); ++i)
+    metric.blocks[i].ratio = i % 2 == 0 ? 0.012 : 0.026;
+  const auto verdict = judge({.counted = {counted(1, 1)}, .timed = {metric}});
+  ASSERT_EQ(verdict.findings.size(), 2U);
+  EXPECT_LT(*verdict.findings[1].low, verdict.findings[1].limit);
+  EXPECT_GT(*verdict.findings[1].high, verdict.findings[1].limit);
   EXPECT_EQ(verdict.outcome, Outcome::inconclusive);
   EXPECT_TRUE(undecided(verdict));
 }
