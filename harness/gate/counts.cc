@@ -20,7 +20,9 @@ namespace nearlane::gate {
 namespace {
 
 /// By which a run is longer: enough that what passes by time (timers, a lease) is lost among them.
-constexpr std::size_t kCounted = 4096;
+constexpr std::size_t kCounted = 16'384;
+/// Likewise where they go one by one, which takes longer.
+constexpr std::size_t kCountedOneByOne = 4096;
 /// Before them, of every kind, in every run: tables grow and buffers are made in these.
 constexpr std::size_t kWarm = kKeys;
 /// Requests in one send. One by one, a server that was held up finds the next request there and saves a turn of its loop: on a
@@ -46,6 +48,7 @@ struct What {
 struct Tool {
   What what;
   std::size_t burst;                 // requests in one send
+  std::size_t requests;              // by which the longer run is longer
   std::vector<std::string> command;  // FILE stands for where it shall write
   std::function<Result<double>(std::string_view)> read;
 };
@@ -66,18 +69,22 @@ std::vector<Tool> tools() {
   return {
       {{"instructions", "instructions in user space", 0.01, 0},
        kTogether,
+       kCounted,
        {"valgrind", "--tool=callgrind", "--callgrind-out-file=FILE"},
        [](std::string_view text) { return as_double(callgrind_total(text)); }},
       {{"allocations", "allocations", 0.01, 0.05},
        kTogether,
+       kCounted,
        {"valgrind", "--tool=dhat", "--dhat-out-file=/dev/null", "--log-file=FILE"},
        [](std::string_view text) { return dhat(text, false); }},
       {{"copied_bytes", "bytes that memcpy and its kin copy in user space", 0.01, 1},
        kTogether,
+       kCounted,
        {"valgrind", "--tool=dhat", "--mode=copy", "--dhat-out-file=/dev/null", "--log-file=FILE"},
        [](std::string_view text) { return dhat(text, true); }},
       {{"system_calls", "system calls", 0, 0.25},
        1,
+       kCountedOneByOne,
        {"strace", "-f", "-c", "-o", "FILE"},
        [](std::string_view text) { return as_double(strace_total(text)); }},
   };
@@ -117,7 +124,7 @@ Result<double> run_under(const Tool& tool, const std::filesystem::path& program,
   const auto file = folder->path() / "count";
   auto server = Server::start({.program = program, .under = command_of(tool, file)});
   if (!server) return server.error();
-  if (auto done = exercise(*server, tool.burst, kind, kCounted); !done) return done.error();
+  if (auto done = exercise(*server, tool.burst, kind, tool.requests); !done) return done.error();
   if (auto stopped = server->stop(); !stopped) return stopped.error();
   return tool.read(slurp(file));
 }
@@ -131,7 +138,7 @@ Result<std::map<std::string_view, double>> per_request(const Tool& tool,
   for (const Kind& kind : kKinds) {
     const auto with = run_under(tool, program, &kind);
     if (!with) return with.error();
-    counts[kind.id] = (*with - *without) / static_cast<double>(kCounted);
+    counts[kind.id] = (*with - *without) / static_cast<double>(tool.requests);
   }
   return counts;
 }

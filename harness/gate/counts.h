@@ -1,6 +1,6 @@
 // Counts: what one request takes that a clock does not show, counted by tools over a fixed number of requests.
 //
-// Each figure is a difference: a run that is longer by kCounted requests of one kind, less the run without them. So starting,
+// Each figure is a difference: a run that is longer by some thousand requests of one kind, less the run without them. So starting,
 // filling and stopping are in neither, and no name of a function needs to be known.
 //
 // Errors:   a count that one of the programs or this machine cannot give is absent, and says why.
