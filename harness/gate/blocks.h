@@ -8,7 +8,7 @@
 //
 // Errors:   those of the servers. Where nearlane-micro does not run a block is without it.
 // Threads:  one; it moves the calling thread from core to core and back.
-// Cost:     some five seconds a block on a quiet machine.
+// Cost:     some five seconds a block.
 // Source:   Bulej et al., Duet Benchmarking, ICPE 2020; shared cloud machines are its case.
 #pragma once
 
