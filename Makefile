@@ -7,9 +7,10 @@ LABEL ?= local
 SUITE ?= standard
 SECONDS ?= 60
 JOBS ?= $(shell nproc)
+BASE ?=
 BIN := build/release/bin
 
-.PHONY: help deps build run test bench fuzz asan tsan lint format clean
+.PHONY: help deps build run test bench gate fuzz asan tsan lint format clean
 
 help: ## list the doors
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,6 +27,9 @@ run: build ## the server on its embedded store, RESP 127.0.0.1:6380, HTTP 127.0.
 
 bench: build ## the scenario suite; SUITE=smoke|standard|full, LABEL=name of the results folder
 	@$(BIN)/nearlane-bench run --suite $(SUITE) --label $(LABEL)
+
+gate: deps ## is this tree slower than BASE=<git revision>? exit 1: yes, 3: this machine cannot tell
+	@ci/gate.sh "$(BASE)"
 
 test: build ## everything that must pass
 	@ci/test.sh

@@ -16,6 +16,8 @@ packages=(
   cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
   redis-server redis-tools curl python3-redis
+  # what the gate counts with
+  valgrind strace
 )
 
 missing=()

@@ -1,8 +1,8 @@
-// nearlane-bench: runs scenarios, makes tables of what they found, loads a server, and replays traces
-// against the L1 policies.
+// nearlane-bench: runs scenarios, makes tables of what they found, compares documents and programs, loads a server,
+// and replays traces against the L1 policies.
 //
-// Exit code: 0 when all is well, 1 when a scenario failed or a load did not count, 2 for a wrong command
-// line, scenario file or folder.
+// Exit code: 0 when all is well, 1 when a scenario failed, a load did not count or the gate found a regression, 2 for a
+// wrong command line, file or folder, 3 when the gate cannot tell.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -17,11 +17,14 @@
 #include <fmt/ranges.h>
 
 #include "core/base/allocator.h"
+#include "harness/bench/gate_command.h"
 #include "harness/bench/load_command.h"
 #include "harness/bench/progress.h"
 #include "harness/bench/replay_command.h"
 #include "harness/bench/scenario.h"
 #include "harness/report/claims.h"
+#include "harness/report/compare.h"
+#include "harness/report/document.h"
 #include "harness/report/tables.h"
 
 namespace nearlane::harness {
@@ -130,6 +133,17 @@ int tables(const std::vector<std::string>& directories) {
   return kFine;
 }
 
+int compare(const std::string& first, const std::string& second) {
+  const auto a = read_text(".", first);
+  if (!a) return misused(a.error());
+  const auto b = read_text(".", second);
+  if (!b) return misused(b.error());
+  const auto page = compare_results(*a, first, *b, second);
+  if (!page) return misused(page.error());
+  fmt::print("{}", *page);
+  return kFine;
+}
+
 int command_line(int argc, char** argv) {
   CLI::App app{"Runs Nearlane's scenarios and makes tables of their results"};
   app.require_subcommand(1);
@@ -158,8 +172,15 @@ int command_line(int argc, char** argv) {
       app.add_subcommand("tables", "make TABLES.md and CLAIMS.md again from the JSON files");
   tables_command->add_option("directory", directories, "results/<label>")->required();
 
+  std::string first;
+  std::string second;
+  auto* compare_command = app.add_subcommand("compare", "two result documents, metric by metric");
+  compare_command->add_option("a", first, "results/<label>/<family>/<scenario>.json")->required();
+  compare_command->add_option("b", second, "another run of the same scenario")->required();
+
   const auto load = add_load_command(app);
   const auto replay = add_replay_command(app);
+  const auto gate = add_gate_command(app);
 
   try {
     app.parse(argc, argv);
@@ -169,8 +190,9 @@ int command_line(int argc, char** argv) {
   if (list_command->parsed()) return list(flags.scenarios);
   if (run_command->parsed()) return run(flags);
   if (tables_command->parsed()) return tables(directories);
+  if (compare_command->parsed()) return compare(first, second);
   // Of these one at most was asked for.
-  return std::max(load(), replay());
+  return std::max({load(), replay(), gate()});
 }
 
 }  // namespace

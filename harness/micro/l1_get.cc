@@ -20,6 +20,7 @@
 
 #include "harness/micro/micro.h"
 #include "harness/micro/rows.h"
+#include "harness/micro/slowed.h"
 #include "harness/micro/ticks.h"
 
 namespace nearlane::micro {
@@ -33,16 +34,18 @@ constexpr std::size_t kMostSamples = 100000;
 /// The filled maps that rows can still use.
 class Shelf {
  public:
-  Target* get(std::string_view map, std::string_view policy, const Fill& fill, bool together) {
+  Target* get(std::string_view map, const RowOptions& options, const Fill& fill) {
     std::erase_if(places_, [&](const Place& place) {
-      return place.fill != fill || (!together && place.map != map);
+      return place.fill != fill || (!options.together && place.map != map);
     });
     for (const Place& place : places_) {
       if (place.map == map) return place.target.get();
     }
     // What was made first goes first. Random order over too little memory means to fill again and again.
     if (places_.size() >= places_for(fill)) places_.erase(places_.begin());
-    places_.push_back({std::string(map), fill, make_target(map, policy, fill)});
+    auto target = make_target(map, options.policy, fill);
+    if (options.slowed != 0) target = slowed(std::move(target), options.slowed);
+    places_.push_back({std::string(map), fill, std::move(target)});
     return places_.back().target.get();
   }
 
@@ -55,10 +58,21 @@ class Shelf {
   std::vector<Place> places_;
 };
 
-void run(benchmark::State& state, std::string_view map, const std::string& policy, const Case& what,
-         bool together) {
+void sample(benchmark::State& state, Measurement& measurement, std::size_t from) {
+  const std::size_t unit = measurement.unit();
+  const std::size_t samples = std::clamp(from / kDrawsPerSample / unit * unit, unit, kMostSamples);
+  const auto isolated = measurement.sample(from, samples / unit * unit);
+  if (isolated.empty()) return;
+  state.counters["p50_ns"] = quantile(isolated, 0.5);
+  state.counters["p99_ns"] = quantile(isolated, 0.99);
+  state.counters["p999_ns"] = quantile(isolated, 0.999);
+  state.counters["clock_ns"] = clock_ticks() * ticks_to_ns();
+}
+
+void run(benchmark::State& state, std::string_view map, const RowOptions& options,
+         const Case& what) {
   static Shelf shelf;
-  Target* target = shelf.get(map, policy, what.fill, together);
+  Target* target = shelf.get(map, options, what.fill);
   if (target == nullptr) {
     fail();
     state.SkipWithError("the map does not hold what was put");
@@ -72,31 +86,24 @@ void run(benchmark::State& state, std::string_view map, const std::string& polic
     while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(count))) go();
   });
   state.counters["ops_per_s"] = measurement.rate();
-  const std::size_t samples = std::clamp(count / kDrawsPerSample / unit * unit, unit, kMostSamples);
-  const auto isolated = measurement.sample(count, samples / unit * unit);
-  if (!isolated.empty()) {
-    state.counters["p50_ns"] = quantile(isolated, 0.5);
-    state.counters["p99_ns"] = quantile(isolated, 0.99);
-    state.counters["p999_ns"] = quantile(isolated, 0.999);
-    state.counters["clock_ns"] = clock_ticks() * ticks_to_ns();
-  }
+  if (options.draws == 0) sample(state, measurement, count);
   if (!measurement.right()) {
     fail();
     state.SkipWithError("a read missed");
   }
 }
 
-void register_rows(std::string_view map, const std::string& policy, const Fill& fill,
-                   bool together) {
+void register_rows(std::string_view map, const RowOptions& options, const Fill& fill) {
   // Writes come last: they scatter a map's values over memory.
   for (const unsigned writes : {0U, 5U, 50U}) {
     for (const bool zipf : {true, false}) {
       for (const How how : {How::ref, How::copy, How::batch16}) {
         for (const unsigned threads : {1U, 2U}) {
           const Case what{fill, zipf, how, threads, writes};
-          benchmark::RegisterBenchmark(row_name(map, what).c_str(), [=](benchmark::State& state) {
-            run(state, map, policy, what, together);
-          });
+          auto* row = benchmark::RegisterBenchmark(
+              row_name(map, what).c_str(),
+              [=](benchmark::State& state) { run(state, map, options, what); });
+          if (options.draws != 0) row->Iterations(static_cast<std::int64_t>(options.draws));
         }
       }
     }
@@ -105,11 +112,11 @@ void register_rows(std::string_view map, const std::string& policy, const Fill& 
 
 }  // namespace
 
-void register_l1_get(std::string_view policy, bool together) {
+void register_l1_get(const RowOptions& options) {
   static constexpr std::array kFills{Fill{1000, 64}, Fill{1000, 1024}, Fill{1000000, 64},
                                      Fill{1000000, 1024}, Fill{10000000, 64}};
   for (const Fill& fill : kFills) {
-    for (const auto map : target_names()) register_rows(map, std::string(policy), fill, together);
+    for (const auto map : target_names()) register_rows(map, options, fill);
   }
 }
 

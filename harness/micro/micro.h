@@ -1,15 +1,22 @@
 // What the micro-benchmark program is put together from.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace nearlane::micro {
 
+struct RowOptions {
+  std::string policy;  // of the maps of the registry
+  bool together =
+      false;  // keep the maps of one case filled side by side, as random interleaving needs them
+  std::size_t draws =
+      0;  // of each row, once and without isolated reads, so that they can be counted; 0: as time goes
+  unsigned slowed = 0;  // percent of the draws that are done twice and counted once (slowed.h)
+};
 /// Registers the rows L1Get/… (rows.h) of every map of the registry under one policy, and of the peers.
-/// `together`: the maps of one case are kept filled side by side, as random interleaving needs them;
-/// otherwise one map at a time is.
-void register_l1_get(std::string_view policy, bool together);
+void register_l1_get(const RowOptions& options);
 
 /// Remembers that a row measured something else than it says; the program then exits with 1.
 void fail();

@@ -1,0 +1,77 @@
+#include "harness/gate/page.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace nearlane::gate {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+const About kAbout{.base = "/a/nearlane",
+                   .head = "/b/nearlane",
+                   .cpu = "x",
+                   .kernel = "y",
+                   .date = "z",
+                   .margins = "m"};
+
+Verdict verdict() {
+  return {.outcome = Outcome::fail,
+          .reasons = {"resp_get/instructions: fail: 3356 a request"},
+          .findings = {{.id = "resp_get/instructions",
+                        .what = "instructions",
+                        .decision = Decision::fail,
+                        .base = 3290,
+                        .head = 3355.8,
+                        .ratio = 1.02,
+                        .limit = 1.01,
+                        .reason = "3356 a \"request\" <&>"},
+                       {.id = "resp_get/cpu_ns",
+                        .what = "CPU",
+                        .decision = Decision::pass,
+                        .base = 600,
+                        .head = 601,
+                        .ratio = 1.001,
+                        .low = 0.99,
+                        .high = 1.01,
+                        .limit = 1.02},
+                       {.id = "l1_get/instructions", .what = "", .reason = "base: no --draws"}}};
+}
+
+TEST(GatePage, MarkdownSaysTheVerdictFirstAndEveryFigure) {
+  const auto page = to_markdown(kAbout, verdict());
+  EXPECT_TRUE(page.starts_with("# Gate: fail\n")) << page;
+  EXPECT_THAT(page, HasSubstr("- resp_get/instructions: fail: 3356 a request"));
+  EXPECT_THAT(page, HasSubstr("+2.00 %"));
+  EXPECT_THAT(page, HasSubstr("-1.00 % to +1.00 %"));
+  EXPECT_THAT(page, HasSubstr("not comparable"));
+}
+
+TEST(GatePage, JunitCountsFailuresAndSkipsAndEscapes) {
+  const auto page = to_junit(kAbout, verdict());
+  EXPECT_THAT(page, HasSubstr("tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\""));
+  EXPECT_THAT(page, HasSubstr("<failure message=\"3356 a &quot;request&quot; &lt;&amp;>\"/>"));
+  EXPECT_THAT(page, HasSubstr("<skipped message=\"not comparable: base: no --draws\"/>"));
+}
+
+TEST(GatePage, JunitCallsAnInvalidHostAnError) {
+  const auto page = to_junit(
+      kAbout, {.outcome = Outcome::invalid_host, .reasons = {"5 of 21 \x01"}, .findings = {}});
+  EXPECT_THAT(page, HasSubstr("tests=\"1\" failures=\"0\" errors=\"1\""));
+  EXPECT_THAT(page, HasSubstr("<error message=\"5 of 21 ?\"/>"));
+}
+
+TEST(GatePage, JsonHasEveryBlockRawAndNullForWhatIsNotThere) {
+  const Measured measured{
+      .timed = {
+          {.id = "resp_get/cpu_ns", .what = "", .blocks = {{.base = 1, .head = 2, .ratio = 3}}}}};
+  const auto json = nlohmann::json::parse(to_json(kAbout, measured, verdict()));
+  EXPECT_EQ(json["verdict"], "fail");
+  EXPECT_EQ(json["blocks"]["resp_get/cpu_ns"][0]["log_ratio"], 3);
+  EXPECT_TRUE(json["findings"][2]["base"].is_null());
+}
+
+}  // namespace
+}  // namespace nearlane::gate
