@@ -4,9 +4,6 @@
 #include <string>
 #include <utility>
 
-#include <boost/asio/connect.hpp>
-#include <boost/asio/write.hpp>
-
 namespace nearlane::resp {
 
 namespace asio = boost::asio;
@@ -14,13 +11,14 @@ using boost::system::error_code;
 
 namespace {
 
-/// A buffer that grew beyond this is given back when it is empty.
-constexpr std::size_t kKeepBytes = std::size_t{64} * 1024;
+/// There may be many, and most are idle most of the time.
+constexpr l2::Link::Buffers kBuffers{.read = std::size_t{16} * 1024,
+                                     .keep = std::size_t{64} * 1024};
 
 }  // namespace
 
 Upstream::Upstream(asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits)
-    : resolver_(loop), socket_(loop), timer_(loop), limits_(std::move(limits)) {
+    : link_(std::make_shared<l2::Link>(loop, kBuffers)), timer_(loop), limits_(std::move(limits)) {
   limits_->open.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -32,24 +30,19 @@ void Upstream::connect() {
     if (cancelled || self->connected_) return;
     self->give_up({Errc::unavailable, "no connection within connect_timeout"});
   });
-  resolver_.async_resolve(limits_->url.host, limits_->url.port,
-                          [self = shared_from_this()](error_code failed, auto endpoints) {
-                            if (!self->open_) return;
-                            if (failed) return self->give_up({Errc::unavailable, failed.message()});
-                            asio::async_connect(
-                                self->socket_, endpoints, [self](error_code refused, const auto&) {
-                                  if (!self->open_) return;
-                                  if (refused)
-                                    return self->give_up({Errc::unavailable, refused.message()});
-                                  self->connected();
-                                });
-                          });
-  const std::string& password = limits_->url.password;
+  const l2::Route& route = *limits_->route;
+  link_->open(route.server(), route.tls(),
+              [self = shared_from_this()](const std::optional<Error>& failed) {
+                if (!self->open_) return;
+                if (failed) return self->give_up(*failed);
+                self->connected();
+              });
+  const std::string& password = route.password();
   if (!password.empty()) {
-    if (limits_->url.user.empty()) {
+    if (route.user().empty()) {
       send_own({"AUTH", password}, true);
     } else {
-      send_own({"AUTH", limits_->url.user, password}, true);
+      send_own({"AUTH", route.user(), password}, true);
     }
   }
   send_own({"CLIENT", "SETNAME", "nearlane-relay"}, false);
@@ -58,9 +51,6 @@ void Upstream::connect() {
 void Upstream::connected() {
   connected_ = true;
   timer_.cancel();
-  error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
   flush();
   read();
 }
@@ -85,27 +75,21 @@ void Upstream::send(std::span<const std::string_view> command) {
 void Upstream::flush() {
   if (writing_ || !connected_ || !open_ || output_.empty()) return;
   writing_ = true;
-  sending_.clear();
-  if (sending_.capacity() > kKeepBytes) sending_.shrink_to_fit();
-  sending_.swap(output_);
-  asio::async_write(socket_, asio::buffer(sending_),
-                    [self = shared_from_this()](error_code failed, std::size_t) {
-                      self->writing_ = false;
-                      if (!self->open_) return;
-                      if (failed) return self->give_up({Errc::connection_lost, failed.message()});
-                      self->flush();
-                    });
+  link_->write(output_, [self = shared_from_this()](const std::optional<Error>& failed) {
+    self->writing_ = false;
+    if (!self->open_) return;
+    if (failed) return self->give_up(*failed);
+    self->flush();
+  });
 }
 
 void Upstream::read() {
-  socket_.async_read_some(asio::buffer(received_),
-                          [self = shared_from_this()](error_code failed, std::size_t size) {
-                            if (!self->open_) return;
-                            if (failed)
-                              return self->give_up({Errc::connection_lost, failed.message()});
-                            self->take({self->received_.data(), size});
-                            if (self->open_) self->read();
-                          });
+  link_->read([self = shared_from_this()](const Result<std::string_view>& bytes) {
+    if (!self->open_) return;
+    if (!bytes) return self->give_up(bytes.error());
+    self->take(*bytes);
+    if (self->open_) self->read();
+  });
 }
 
 void Upstream::take(std::string_view bytes) {
@@ -141,10 +125,8 @@ void Upstream::give_up(const Error& why) noexcept {
 void Upstream::close() noexcept {
   if (!std::exchange(open_, false)) return;
   limits_->open.fetch_sub(1, std::memory_order_relaxed);
-  error_code ignored;
   timer_.cancel();
-  resolver_.cancel();
-  socket_.close(ignored);
+  link_->close();
 }
 
 std::shared_ptr<Upstream> UpstreamPool::take() {

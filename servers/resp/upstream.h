@@ -10,7 +10,6 @@
 // Cost:      a frame is parsed and copied once; one read and one write in flight.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,12 +22,12 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
-#include "core/l2/redis/redis_url.h"
+#include "core/l2/redis/link.h"
+#include "core/l2/redis/route.h"
 #include "core/protocol/reply_parser.h"
 #include "core/protocol/writer.h"
 
@@ -36,7 +35,7 @@ namespace nearlane::resp {
 
 /// What all loops' pools share.
 struct UpstreamLimits {
-  l2::RedisUrl url = {};
+  std::shared_ptr<l2::Route> route = {};
   unsigned max_open = 1024;  // of all loops, idle ones among them, which are half of it at most
   std::size_t max_frame = std::size_t{256} << 20U;  // bytes of one reply
   Duration connect_timeout = std::chrono::seconds(1);
@@ -77,8 +76,7 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   void flush();
   void give_up(const Error& why) noexcept;
 
-  boost::asio::ip::tcp::resolver resolver_;
-  boost::asio::ip::tcp::socket socket_;
+  const std::shared_ptr<l2::Link> link_;
   boost::asio::steady_timer timer_;
   const std::shared_ptr<UpstreamLimits> limits_;
   Owner* owner_ = nullptr;
@@ -89,8 +87,6 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   std::uint32_t db_ = 0;
   std::deque<bool> own_;  // replies to our own commands that come next; whether they are needed
   std::string output_;
-  std::string sending_;
-  std::array<char, std::size_t{16} * 1024> received_;
   protocol::ReplyParser parser_;
   std::string frame_;  // what has come of the next one
 };

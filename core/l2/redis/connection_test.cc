@@ -34,7 +34,10 @@ class ConnectionTest : public testing::Test {
   ConnectionTest() : redis(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0)), peer(loop) {
     redis.non_blocking(true);
     connection = std::make_shared<LaneConnection>(
-        loop, RedisUrl{.host = "127.0.0.1", .port = std::to_string(redis.local_endpoint().port())},
+        loop,
+        std::make_shared<Route>(
+            RedisUrl{.server = {"127.0.0.1", std::to_string(redis.local_endpoint().port())}},
+            nullptr),
         std::chrono::seconds(20), cohere::LaneConfig{.probe_key = "p"}, view, listener,
         [this] { ++findings; });
   }

@@ -12,27 +12,34 @@ namespace nearlane::l2 {
 namespace {
 
 Error wrong(std::string_view what) {
-  return {
-      Errc::invalid_argument,
-      "l2: " + std::string(what) + "; a Redis URL is redis://[[user]:password@]host[:port][/db]"};
+  return {Errc::invalid_argument,
+          "l2: " + std::string(what) +
+              "; a Redis URL is redis://[[user]:password@]host[:port][/db], or rediss:// for TLS"};
 }
 
 }  // namespace
+
+std::string Endpoint::to_string() const {
+  const bool bare_v6 = host.find(':') != std::string::npos;
+  return (bare_v6 ? "[" + host + "]" : host) + ":" + port;
+}
 
 Result<RedisUrl> parse_redis_url(std::string_view text) {
   const auto parsed = boost::urls::parse_uri(boost::core::string_view(text.data(), text.size()));
   if (!parsed) return wrong("the URL cannot be read");
   const boost::urls::url_view& url = *parsed;
-  if (url.scheme() != "redis") return wrong("the scheme is not redis");
+  if (url.scheme() != "redis" && url.scheme() != "rediss")
+    return wrong("the scheme is neither redis nor rediss");
   if (url.has_query() || url.has_fragment())
     return wrong("a query or fragment has no meaning here");
 
   RedisUrl result;
-  result.host = url.host_address();
-  if (result.host.empty()) return wrong("the host is missing");
+  result.tls = url.scheme() == "rediss";
+  result.server.host = url.host_address();
+  if (result.server.host.empty()) return wrong("the host is missing");
   if (url.has_port() && !url.port().empty()) {
     if (url.port_number() == 0) return wrong("the port is not between 1 and 65535");
-    result.port = std::string(url.port());
+    result.server.port = std::string(url.port());
   }
   if (url.has_userinfo()) {
     result.user = url.user();

@@ -1,4 +1,4 @@
-// Reads redis://[[user]:password@]host[:port][/db].
+// Reads redis://[[user]:password@]host[:port][/db], and the same with rediss:// for TLS.
 //
 // Errors:    invalid_argument, saying which part of the URL is wrong; the password is never part of
 //            a message.
@@ -12,9 +12,18 @@
 
 namespace nearlane::l2 {
 
+/// Where a server listens.
+struct Endpoint {
+  std::string host;  // a name or an address, an IPv6 one without brackets
+  std::string port;
+
+  [[nodiscard]] std::string to_string() const;
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
 struct RedisUrl {
-  std::string host = "127.0.0.1";
-  std::string port = "6379";
+  Endpoint server = {"127.0.0.1", "6379"};
+  bool tls = false;
   std::string user = {};
   std::string password = {};
   std::uint32_t db = 0;
