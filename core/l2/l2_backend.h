@@ -107,7 +107,7 @@ struct L2Config {
 };
 
 /// Makes the backend that the URL names: none:, memory:, rocksdb:PATH, redis://[user:pass@]host[:port][/db],
-/// rediss://… for TLS. `loops` run its connections and outlive it. Errors: invalid_argument, naming what is wrong with
+/// rediss://… for TLS, redis+sentinel://… of host[:port],…/name[/db]. `loops` run its connections and outlive it. Errors: invalid_argument, naming what is wrong with
 /// the URL, or why its directory or the file of authorities cannot be used.
 [[nodiscard]] Result<std::unique_ptr<L2Backend>> make_l2(
     const L2Config& config, std::span<boost::asio::io_context* const> loops);

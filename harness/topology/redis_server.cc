@@ -1,5 +1,6 @@
 #include "harness/topology/redis_server.h"
 
+#include <fstream>
 #include <utility>
 
 #include <netinet/in.h>
@@ -15,6 +16,8 @@ using namespace std::chrono_literals;
 // Redis cannot be told to pick a port, so one is asked of the kernel and let go again; another
 // program may take it in between, hence the retries.
 constexpr int kPortAttempts = 10;
+
+constexpr const char* kFile = "redis.conf";
 
 Result<std::uint16_t> free_port() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -33,19 +36,11 @@ Result<std::uint16_t> free_port() {
 Result<Child> launch(const RedisOptions& options, const TempDir& folder, const Endpoint& endpoint,
                      const Endpoint& tls_endpoint) {
   ChildSpec spec{.name = options.program + " on " + endpoint.to_string(), .argv = {}};
-  spec.argv = {options.program,
-               "--port",
-               std::to_string(endpoint.port),
-               "--bind",
-               endpoint.host,
-               "--dir",
-               folder.path().string(),
-               "--save",
-               "",
-               "--appendonly",
-               "no",
-               "--daemonize",
-               "no"};
+  spec.argv = {options.program};
+  if (!options.file.empty()) spec.argv.push_back(folder.path() / kFile);
+  spec.argv.insert(spec.argv.end(), {"--port", std::to_string(endpoint.port), "--bind",
+                                     endpoint.host, "--dir", folder.path().string(), "--save", "",
+                                     "--appendonly", "no", "--daemonize", "no"});
   if (options.tls) {
     spec.argv.insert(spec.argv.end(),
                      {"--tls-port", std::to_string(tls_endpoint.port), "--tls-ca-cert-file",
@@ -82,8 +77,9 @@ RedisServer::RedisServer(RedisOptions options, TempDir folder, Child child, Endp
 
 Result<RedisServer> RedisServer::start(RedisOptions options) {
   if (auto program = find_in_path(options.program); !program) return program.error();
-  auto folder = TempDir::make();
+  auto folder = options.folder_in_memory ? TempDir::make_in_memory() : TempDir::make();
   if (!folder) return folder.error();
+  if (!options.file.empty()) std::ofstream(folder->path() / kFile) << options.file;
   Error last{Errc::unavailable, {}};
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
     auto port = free_port();

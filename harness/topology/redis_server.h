@@ -25,7 +25,10 @@ namespace nearlane::harness {
 
 struct RedisOptions {
   std::vector<std::string> config = {};  // as on its command line: {"--maxmemory", "64mb"}
+  std::string file =
+      {};  // a configuration file's lines, which the server may rewrite; empty: there is no file
   std::string program = "redis-server";  // or valkey-server, or a path
+  bool folder_in_memory = false;         // so that it never waits for a disk that others keep busy
   /// What it shows on a second port, which speaks TLS alone and asks for no client's certificate.
   std::optional<TlsFiles> tls = {};
   Duration ready_within = std::chrono::seconds(10);

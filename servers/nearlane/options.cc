@@ -149,8 +149,9 @@ constexpr std::array kOptions = {
     Option{"http", "ADDR:PORT", "HTTP door; off disables it [127.0.0.1:8080]", set_http},
     Option{
         "l2", "URL",
-        "store: redis://[user:pass@]host:port[/db], rediss://… over TLS, shared by all instances;\n"
-        "of this one alone: rocksdb:DIRECTORY, memory:, none: [rocksdb:./data]",
+        "store, shared by all instances: redis://[user:pass@]host:port[/db], rediss://… over TLS,\n"
+        "redis+sentinel://[user:pass@]host:port,host:port/name[/db]; of this one alone:\n"
+        "rocksdb:DIRECTORY, memory:, none: [rocksdb:./data]",
         [](Config& c, std::string_view t) {
           c.l2 = t;
           return Problem();

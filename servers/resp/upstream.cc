@@ -15,6 +15,9 @@ namespace {
 constexpr l2::Link::Buffers kBuffers{.read = std::size_t{16} * 1024,
                                      .keep = std::size_t{64} * 1024};
 
+/// How soon at most it is noticed that the master is elsewhere.
+constexpr auto kLookEvery = std::chrono::milliseconds(500);
+
 }  // namespace
 
 Upstream::Upstream(asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits)
@@ -31,21 +34,31 @@ void Upstream::connect() {
     self->give_up({Errc::unavailable, "no connection within connect_timeout"});
   });
   const l2::Route& route = *limits_->route;
-  link_->open(route.server(), route.tls(),
+  route_version_ = route.version();
+  const auto server = route.server();
+  if (!server) {
+    // Whoever takes it is not its owner yet.
+    return asio::post(timer_.get_executor(), [self = shared_from_this(), why = server.error()] {
+      if (self->open_) self->give_up(why);
+    });
+  }
+  link_->open(*server, route.tls(),
               [self = shared_from_this()](const std::optional<Error>& failed) {
                 if (!self->open_) return;
                 if (failed) return self->give_up(*failed);
                 self->connected();
               });
-  const std::string& password = route.password();
+  const std::string& user = route.url().user;
+  const std::string& password = route.url().password;
   if (!password.empty()) {
-    if (route.user().empty()) {
-      send_own({"AUTH", password}, true);
+    if (user.empty()) {
+      send_own({"AUTH", password}, Needed::no_error);
     } else {
-      send_own({"AUTH", route.user(), password}, true);
+      send_own({"AUTH", user, password}, Needed::no_error);
     }
   }
-  send_own({"CLIENT", "SETNAME", "nearlane-relay"}, false);
+  if (route.may_move()) send_own({"ROLE"}, Needed::master);
+  send_own({"CLIENT", "SETNAME", "nearlane-relay"}, Needed::nothing);
 }
 
 void Upstream::connected() {
@@ -53,15 +66,26 @@ void Upstream::connected() {
   timer_.cancel();
   flush();
   read();
+  if (limits_->route->may_move()) look_whether_moved();
+}
+
+/// A master that was deposed may be silent for ever.
+void Upstream::look_whether_moved() {
+  if (!open_) return;
+  if (outdated()) return give_up({Errc::connection_lost, "the master is another one by now"});
+  timer_.expires_after(kLookEvery);
+  timer_.async_wait([self = shared_from_this()](error_code cancelled) {
+    if (!cancelled) self->look_whether_moved();
+  });
 }
 
 void Upstream::prepare(protocol::Version version, std::uint32_t db) {
   if (version != std::exchange(version_, version))
-    send_own({"HELLO", version == protocol::Version::resp3 ? "3" : "2"}, true);
-  if (db != std::exchange(db_, db)) send_own({"SELECT", std::to_string(db)}, true);
+    send_own({"HELLO", version == protocol::Version::resp3 ? "3" : "2"}, Needed::no_error);
+  if (db != std::exchange(db_, db)) send_own({"SELECT", std::to_string(db)}, Needed::no_error);
 }
 
-void Upstream::send_own(std::initializer_list<std::string_view> command, bool needed) {
+void Upstream::send_own(std::initializer_list<std::string_view> command, Needed needed) {
   own_.push_back(needed);
   send({command.begin(), command.size()});
 }
@@ -106,15 +130,23 @@ void Upstream::take(std::string_view bytes) {
     std::string frame = std::exchange(frame_, {});
     const protocol::Reply& reply = **next;
     if (!own_.empty() && reply.type != protocol::Type::push) {
-      const bool needed = own_.front();
+      const Needed needed = own_.front();
       own_.pop_front();
-      if (needed && reply.is_error()) return give_up({Errc::l2_error, reply.text});
+      if (const auto wrong = judge_own(reply, needed)) return give_up(*wrong);
     } else if (owner_ != nullptr) {
       owner_->received(std::move(frame), reply);
     } else {
       return close();  // nobody has asked
     }
   }
+}
+
+std::optional<Error> Upstream::judge_own(const protocol::Reply& reply, Needed needed) const {
+  if (needed == Needed::nothing) return std::nullopt;
+  if (reply.is_error()) return Error{Errc::l2_error, reply.text};
+  const bool master = !reply.elements.empty() && reply.elements[0].text == "master";
+  if (needed == Needed::no_error || master) return std::nullopt;
+  return Error{Errc::unavailable, limits_->route->where() + " is not a master"};
 }
 
 void Upstream::give_up(const Error& why) noexcept {
@@ -133,7 +165,7 @@ std::shared_ptr<Upstream> UpstreamPool::take() {
   while (!idle_.empty()) {
     auto upstream = std::move(idle_.back());
     idle_.pop_back();
-    if (upstream->open()) return upstream;
+    if (upstream->open() && !upstream->outdated()) return upstream;
   }
   if (limits_->open.load(std::memory_order_relaxed) >= limits_->max_open) return nullptr;
   auto upstream = std::make_shared<Upstream>(loop_, limits_);

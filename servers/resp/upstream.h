@@ -5,6 +5,7 @@
 //
 // Errors:    Owner::lost: unavailable (no connection), connection_lost, protocol, l2_error (Redis refused our user, the
 //            database or the version).
+//            Where sentinels know the master, one that is not it, or no longer, is given up.
 // Threads:   its loop's; the count of all loops' is atomic.
 // Lifetime:  shared with its own handlers. An owner takes itself away before it goes.
 // Cost:      a frame is parsed and copied once; one read and one write in flight.
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,11 +68,18 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   void send(std::span<const std::string_view> command);
   void close() noexcept;
   [[nodiscard]] bool open() const noexcept { return open_; }
+  /// The master is elsewhere by now.
+  [[nodiscard]] bool outdated() const noexcept {
+    return limits_->route->version() != route_version_;
+  }
 
  private:
-  /// A command of our own, whose reply the owner does not see. `needed`: without it nothing is right.
-  void send_own(std::initializer_list<std::string_view> command, bool needed);
+  /// A command of our own, whose reply the owner does not see, and what that has to be.
+  enum class Needed : std::uint8_t { nothing, no_error, master };
+  void send_own(std::initializer_list<std::string_view> command, Needed needed);
+  [[nodiscard]] std::optional<Error> judge_own(const protocol::Reply& reply, Needed needed) const;
   void connected();
+  void look_whether_moved();
   void read();
   void take(std::string_view bytes);
   void flush();
@@ -85,7 +94,8 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   bool writing_ = false;
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
-  std::deque<bool> own_;  // replies to our own commands that come next; whether they are needed
+  std::deque<Needed> own_;  // replies to our own commands that come next
+  std::uint64_t route_version_ = 0;
   std::string output_;
   protocol::ReplyParser parser_;
   std::string frame_;  // what has come of the next one

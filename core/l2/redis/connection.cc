@@ -28,6 +28,7 @@ Connection::Connection(asio::io_context& loop, std::shared_ptr<Route> route,
       connect_timeout_(connect_timeout),
       conversation_(std::move(conversation)),
       after_tick_(std::move(after_tick)),
+      version_(route_->version()),
       random_(std::random_device{}()) {}
 
 Connection::~Connection() = default;
@@ -47,23 +48,35 @@ void Connection::stop() {
 void Connection::tick(TimePoint now) {
   if (stopped_) return;
   if (link_ && !conversation_->ready() && now >= connect_until_) {
-    return close({Errc::unavailable,
-                  "no connection to " + route_->server().to_string() + " within connect_timeout"});
+    return close(
+        {Errc::unavailable, "no connection to " + route_->where() + " within connect_timeout"});
   }
+  follow(now);
   conversation_->tick(now);
   if (link_) {
     after_change();
-  } else if (now >= connect_at_ && conversation_->wanted()) {
+  } else if (now >= connect_at_ && route_->version() != 0 && conversation_->wanted()) {
     begin_connect(now);
   }
   if (after_tick_) after_tick_(now);
+}
+
+/// What is at the old place is of no use any more, however well it is.
+void Connection::follow(TimePoint now) {
+  const std::uint64_t version = route_->version();
+  if (std::exchange(version_, version) == version) return;
+  if (link_) close({Errc::connection_lost, "the master is at " + route_->where() + " now"});
+  failures_ = 0;
+  connect_after(Duration::zero(), kAfterLoss, now);
 }
 
 void Connection::begin_connect(TimePoint now) {
   link_ = std::make_shared<Link>(loop_, Link::Buffers{});
   connect_until_ = now + connect_timeout_;
   conversation_->connect();
-  link_->open(route_->server(), route_->tls(),
+  const auto server = route_->server();
+  if (!server) return close(server.error());
+  link_->open(*server, route_->tls(),
               [self = shared_from_this(), link = link_](const std::optional<Error>& failed) {
                 if (link != self->link_) return;
                 if (failed) return self->close(*failed);
@@ -129,18 +142,22 @@ void Connection::close(const Error& why) {
     const std::lock_guard lock(text_mutex_);
     trouble_ = why.detail;
   }
+  route_->doubt();
   schedule_reconnect(was_up, now);
   conversation_->closed(why, now);
   note_change();
 }
 
 void Connection::schedule_reconnect(bool was_up, TimePoint now) {
-  Duration wait = kAfterLoss;
-  if (!was_up) {
-    wait = std::min(kLongestWait, kFirstWait * (std::int64_t{1} << std::min(failures_, 10U)));
-    ++failures_;
-  }
-  std::uniform_int_distribution<std::int64_t> spread(was_up ? 0 : wait.count() / 2, wait.count());
+  if (was_up) return connect_after(Duration::zero(), kAfterLoss, now);
+  const Duration wait =
+      std::min(kLongestWait, kFirstWait * (std::int64_t{1} << std::min(failures_, 10U)));
+  ++failures_;
+  connect_after(wait / 2, wait, now);
+}
+
+void Connection::connect_after(Duration least, Duration most, TimePoint now) {
+  std::uniform_int_distribution<std::int64_t> spread(least.count(), most.count());
   connect_at_ = now + Duration(spread(random_));
 }
 

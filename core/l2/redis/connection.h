@@ -1,4 +1,4 @@
-// Connection: carries one conversation's bytes over a link, and makes another when that ends. LaneConnection: that of a lane.
+// Connection: carries one conversation's bytes over a link, makes another when that ends, and gives it up when the server is elsewhere. LaneConnection: that of a lane.
 //
 // Threads:   everything runs on the loop, but submit, stop and the readers of health, which any thread
 //            may call.
@@ -54,6 +54,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   mutable std::mutex text_mutex_;  // of what is for people
 
  private:
+  void follow(TimePoint now);
   void begin_connect(TimePoint now);
   void connected(TimePoint now);
   void read();
@@ -61,6 +62,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void flush_soon();
   void close(const Error& why);
   void schedule_reconnect(bool was_up, TimePoint now);
+  void connect_after(Duration least, Duration most, TimePoint now);
 
   const std::shared_ptr<Route> route_;
   const Duration connect_timeout_;
@@ -72,6 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool stopped_ = false;
   bool writing_ = false;
   bool flush_posted_ = false;
+  std::uint64_t version_;      // of the route, that was followed
   unsigned failures_ = 0;      // in a row
   TimePoint connect_at_{};     // when to try next, while there is no link
   TimePoint connect_until_{};  // an attempt that is not ready by then has failed

@@ -17,6 +17,7 @@
 #include "core/cohere/channel.h"
 #include "core/cohere/hint.h"
 #include "core/l2/redis/connection.h"
+#include "core/l2/redis/sentinel_watch.h"
 #include "core/l2/redis/tracking_table.h"
 
 namespace nearlane::l2 {
@@ -96,7 +97,7 @@ class RedisBackend final : public L2Backend {
     return {.coherence = name_of(mode_.load(std::memory_order_relaxed)),
             .lease = alone() ? Duration::zero() : config_.lease,
             .every_command = true,
-            .default_db = route_->db()};
+            .default_db = route_->url().db};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
 
@@ -115,8 +116,8 @@ class RedisBackend final : public L2Backend {
     health.gaps = heard_ == nullptr ? 0 : heard_->gaps();
     // A lane that is just reconnecting must not take the whole instance out of its balancer.
     health.ready = health.lanes_up * 2 > health.lanes;
-    if (health.lanes_up == health.lanes) health.detail = route_->server().to_string();
-    if (health.detail.empty()) health.detail = "connecting to " + route_->server().to_string();
+    if (health.lanes_up == health.lanes) health.detail = route_->where();
+    if (health.detail.empty()) health.detail = "connecting to " + route_->where();
     return health;
   }
 
@@ -128,8 +129,8 @@ class RedisBackend final : public L2Backend {
                             .max_calls = config_.lane_queue,
                             .coherence = config_.coherence,
                             .announcements = alone() ? nullptr : &announcements_,
-                            .user = route_->user(),
-                            .password = route_->password()};
+                            .user = route_->url().user,
+                            .password = route_->url().password};
     for (std::size_t i = 0; i < views_.size(); ++i) {
       // A key that no other process picks, and no other lane.
       lane.probe_key = fmt::format("nearlane:probe:{:016x}:{}", announcements_.origin, i);
@@ -144,6 +145,7 @@ class RedisBackend final : public L2Backend {
     for (std::size_t i = 0; i < kComparingPerLoop * loops_.size(); ++i)
       comparing_.push_back(connect_outside(i, lane, listener));
     start_aside(lane, listener);
+    if (route_->may_move()) watch_sentinels();
     for (const auto& share : shares_) share->start();
     spdlog::info("l2: {} lanes to redis at {}, lease {} ms", views_.size(), where(),
                  config_.lease / std::chrono::milliseconds(1));
@@ -187,7 +189,7 @@ class RedisBackend final : public L2Backend {
  private:
   using Form = cohere::Lane::Form;
 
-  [[nodiscard]] std::string where() const { return route_->server().to_string(); }
+  [[nodiscard]] std::string where() const { return route_->where(); }
   [[nodiscard]] bool alone() const noexcept { return config_.coherence == cohere::Coherence::none; }
   static std::string_view name_of(Form mode) noexcept {
     switch (mode) {
@@ -230,8 +232,8 @@ class RedisBackend final : public L2Backend {
     auto channel =
         std::make_unique<cohere::Channel>(cohere::ChannelConfig{.lease = config_.lease,
                                                                 .dead = config_.lane_dead,
-                                                                .user = route_->user(),
-                                                                .password = route_->password()},
+                                                                .user = route_->url().user,
+                                                                .password = route_->url().password},
                                           announcements_, listener);
     heard_ = channel.get();
     channel_ = std::make_shared<Connection>(*loops_[0], route_, config_.connect_timeout,
@@ -240,6 +242,21 @@ class RedisBackend final : public L2Backend {
                                                 aside_->submit(std::move(beat));
                                             });
     shares_[0]->add(channel_);
+  }
+
+  /// Sentinels are asked over one connection, whatever is asked of Redis.
+  void watch_sentinels() {
+    auto own =
+        std::make_shared<Route>(RedisUrl{.server = route_->url().sentinels.front()}, nullptr);
+    auto watch = std::make_unique<SentinelWatch>(*route_, *own);
+    shares_[0]->add(std::make_shared<Connection>(
+        *loops_[0], std::move(own), config_.connect_timeout, std::move(watch),
+        [this, seen = std::uint64_t{0}](TimePoint) mutable {
+          if (std::exchange(seen, route_->version()) == route_->version()) return;
+          const auto server = route_->server();
+          if (!server) return spdlog::warn("l2: {}", server.error().detail);
+          spdlog::warn("l2: the master '{}' is at {}", route_->url().master, server->to_string());
+        }));
   }
 
   /// Why a lane vouches for nothing; empty: none is known to be unreliable.

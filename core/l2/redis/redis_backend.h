@@ -1,4 +1,4 @@
-// A standalone Redis (or Valkey) as L2: lanes over TCP, or over TLS.
+// One Redis (or Valkey) master as L2, named or found by its sentinels: lanes over TCP, or over TLS.
 //
 // `pool` lanes, each a cohere::Lane on one event loop, plus a few untracked connections for
 // commands with several keys or none. This room only carries bytes and time; what they mean is

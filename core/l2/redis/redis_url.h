@@ -1,16 +1,23 @@
-// Reads redis://[[user]:password@]host[:port][/db], and the same with rediss:// for TLS.
+// Reads redis://[[user]:password@]host[:port][/db], the same with rediss:// for TLS, and
+// redis+sentinel://[[user]:password@]host[:port],host[:port]/name[/db], whose hosts are sentinels that know where the
+// master of that name is.
 //
 // Errors:    invalid_argument, saying which part of the URL is wrong; the password is never part of
 //            a message.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 
 namespace nearlane::l2 {
+
+/// So many sentinels may be named.
+inline constexpr std::size_t kMostSentinels = 64;
 
 /// Where a server listens.
 struct Endpoint {
@@ -22,7 +29,9 @@ struct Endpoint {
 };
 
 struct RedisUrl {
-  Endpoint server = {"127.0.0.1", "6379"};
+  Endpoint server = {};  // empty where sentinels know it
+  std::vector<Endpoint> sentinels = {};
+  std::string master = {};  // as the sentinels call it
   bool tls = false;
   std::string user = {};
   std::string password = {};

@@ -9,10 +9,15 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const std::string_view scheme : {"", "redis://", "rediss://"}) {
+  for (const std::string_view scheme : {"", "redis://", "rediss://", "redis+sentinel://"}) {
     const auto url = nearlane::l2::parse_redis_url(std::string(scheme) + std::string(text));
     if (!url) continue;
-    if (url->server.host.empty() || url->server.port.empty() || url->db >= nearlane::kDatabases)
+    auto endpoints = url->sentinels;
+    if (endpoints.empty()) endpoints.push_back(url->server);
+    for (const auto& [host, port] : endpoints) {
+      if (host.empty() || port.empty()) std::abort();
+    }
+    if (url->sentinels.empty() != url->master.empty() || url->db >= nearlane::kDatabases)
       std::abort();
   }
   return 0;
