@@ -13,7 +13,9 @@
 namespace nearlane::l2 {
 namespace {
 
-constexpr std::string_view kSentinel = "redis+sentinel";
+constexpr std::string_view kPlain = "redis://";
+constexpr std::string_view kTls = "rediss://";
+constexpr std::string_view kSentinel = "redis+sentinel://";
 constexpr std::string_view kRedisPort = "6379";
 constexpr std::string_view kSentinelPort = "26379";
 
@@ -50,13 +52,11 @@ Result<RedisUrl> read_one(const std::string& text) {
   const auto parsed = boost::urls::parse_uri(text);
   if (!parsed) return wrong("the URL cannot be read");
   const boost::urls::url_view& url = *parsed;
-  const bool sentinel = url.scheme() == boost::core::string_view(kSentinel);
-  if (!sentinel && url.scheme() != "redis" && url.scheme() != "rediss")
-    return wrong("the scheme is none of redis, rediss, redis+sentinel");
+  const bool sentinel = text.starts_with(kSentinel);
   if (url.has_query() || url.has_fragment())
     return wrong("a query or fragment has no meaning here");
 
-  RedisUrl result{.tls = url.scheme() == "rediss"};
+  RedisUrl result{.tls = text.starts_with(kTls)};
   auto endpoint = read_endpoint(url, sentinel ? kSentinelPort : kRedisPort);
   if (!endpoint) return endpoint.error();
   if (sentinel) {
@@ -95,9 +95,12 @@ std::string Endpoint::to_string() const {
 }
 
 Result<RedisUrl> parse_redis_url(std::string_view text) {
-  if (!text.starts_with(kSentinel)) return read_one(std::string(text));
+  // A URL without an authority can make Boost's parser fail an assertion of its own.
+  if (text.starts_with(kPlain) || text.starts_with(kTls)) return read_one(std::string(text));
+  if (!text.starts_with(kSentinel))
+    return wrong("the scheme is none of redis, rediss, redis+sentinel");
   // What URLs do not have: several hosts. Each is read as the only one.
-  const std::size_t begin = std::min(text.find("://"), text.size() - 3) + 3;
+  const std::size_t begin = kSentinel.size();
   const std::size_t end = std::min(text.find_first_of("/?#", begin), text.size());
   const std::size_t at = text.substr(0, end).rfind('@');
   const std::size_t hosts = at == std::string_view::npos || at < begin ? begin : at + 1;

@@ -86,7 +86,9 @@ TEST(RedisUrl, SaysWhatIsWrongAndKeepsThePasswordToItself) {
         Case{"redis+sentinel://a/m/64", "not a number from 0 to 63"},
         Case{"redis+sentinel://a/m/1/2", "more than the database"},
         Case{"redis+sentinel://a/m?x", "a query or fragment"},
-        Case{"redis+sentinel", "cannot be read"}, Case{"redis://ca che", "cannot be read"}}) {
+        Case{"redis+sentinel", "the scheme is none of"},
+        Case{"redis:?", "the scheme is none of"},
+        Case{"redis://ca che", "cannot be read"}}) {
     const auto parsed = parse_redis_url(url);
     ASSERT_FALSE(parsed) << url;
     EXPECT_EQ(parsed.error().code, Errc::invalid_argument);
