@@ -15,7 +15,7 @@ packages=(
   # peers that nearlane-micro measures in its own process
   cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
-  redis-server redis-tools curl python3-redis
+  redis-server redis-tools openssl curl python3-redis
   # what the gate counts with
   valgrind strace
 )

@@ -1,6 +1,7 @@
 #include "core/guard/breaker.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace nearlane::guard {
 
@@ -54,6 +55,13 @@ void Breaker::trip(TimePoint now, std::uint32_t chance) {
   const std::lock_guard lock(mutex_);
   close_if_ramp_is_over(now);
   if (state_ == State::closed || state_ == State::ramp) open(now, chance);
+  away_ = true;
+}
+
+void Breaker::back(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(away_, false) && state_ == State::open)
+    hold_until_ = std::min(hold_until_, now);
 }
 
 unsigned Breaker::probes_due(TimePoint now) {

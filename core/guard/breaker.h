@@ -12,6 +12,9 @@
 // A hold is twice the one before, up to kLongestHold, until the breaker has been closed for a minute: what flaps is left
 // alone for longer. It is spread by half, so that instances do not probe together. Probes are ours, no user's call.
 //
+// A hold is for an L2 that hangs, which nothing but a probe can tell. One that was away (trip) and is there again (back)
+// is probed at once.
+//
 // Time and chance are arguments, so a test owns them.
 //
 // Threads:   any. A closed breaker admits without a lock, and whether anybody is asked is one load; every outcome
@@ -43,7 +46,7 @@ class Breaker {
   static constexpr Duration kLongestHold = std::chrono::milliseconds(800);
   static constexpr Duration kStable = std::chrono::seconds(60);
   static constexpr unsigned kProbes = 3;
-  static constexpr Duration kRampStep = std::chrono::milliseconds(200);
+  static constexpr Duration kRampStep = std::chrono::milliseconds(100);
   static constexpr unsigned kRampSteps = 6;      // from one in 2^6 on
   static constexpr std::uint32_t kRampPart = 4;  // one failure in so many ends a ramp
 
@@ -53,6 +56,8 @@ class Breaker {
   void note(bool failed, TimePoint now, std::uint32_t chance);
   /// L2 is known to be away, whatever the calls say.
   void trip(TimePoint now, std::uint32_t chance);
+  /// It is there again. Says nothing where it was not known to be away.
+  void back(TimePoint now);
 
   /// How many probes are to be sent now. Each has to be told of by probed().
   [[nodiscard]] unsigned probes_due(TimePoint now);
@@ -89,6 +94,7 @@ class Breaker {
   std::array<Part, kParts> window_{};
   TimePoint closed_since_ = TimePoint::min();
   TimePoint hold_until_{};
+  bool away_ = false;       // trip, and not yet back
   TimePoint away_since_{};  // when it opened, having been closed
   TimePoint ramp_since_{};
   Duration ramp_step_ = kRampStep;

@@ -95,6 +95,22 @@ TEST_F(BreakerTest, AHoldIsTwiceTheOneBeforeUpToALongest) {
   }
 }
 
+TEST_F(BreakerTest, WhatWasAwayAndIsBackIsProbedAtOnce) {
+  open();
+  breaker.back(now);
+  EXPECT_EQ(breaker.probes_due(now), 0U) << "it may hang, and was not seen to be away";
+  breaker.trip(now, kMiddle);
+  now += 1ms;
+  EXPECT_EQ(breaker.probes_due(now), 0U);
+  breaker.back(now);
+  EXPECT_EQ(breaker.probes_due(now), Breaker::kProbes);
+  breaker.probed(true, now, kMiddle);
+  breaker.probed(true, now, kMiddle);
+  ASSERT_EQ(state(), State::open);
+  breaker.back(now);
+  EXPECT_EQ(breaker.probes_due(now), 0U) << "it was away once";
+}
+
 TEST_F(BreakerTest, HoldsAreSpreadByHalf) {
   for (const auto& [chance, hold] : {std::pair{0U, 100ms}, {1023U, 299ms}}) {
     Breaker one;

@@ -33,6 +33,8 @@ class io_context;
 
 namespace nearlane::l2 {
 
+class Route;
+
 using cohere::Answer;
 using cohere::Call;
 using cohere::Command;
@@ -72,6 +74,8 @@ class L2Backend {
   virtual void submit(std::unique_ptr<Call> call) noexcept = 0;
   /// Tells all instances, this one among them, by Listener::hinted. Best effort: lost without notice.
   virtual void hint(std::string_view /*what*/) noexcept {}
+  /// The way to the Redis behind this, for connections that others make; null: there is no Redis.
+  [[nodiscard]] virtual std::shared_ptr<Route> route() const noexcept { return nullptr; }
   /// Refuses new calls and completes the outstanding ones with shutting_down. The loops must still
   /// run, or have ended.
   virtual void stop() noexcept = 0;
@@ -87,7 +91,8 @@ enum class Fsync : std::uint8_t {
 
 struct L2Config {
   std::string url = "memory:";
-  unsigned pool = 32;  // lanes
+  std::string ca_file = {};  // of rediss: whom to trust; empty: whom the system trusts
+  unsigned pool = 32;        // lanes
   Duration lease = std::chrono::milliseconds(250);
   cohere::Coherence coherence = cohere::Coherence::lanes;  // of redis:
   /// How long L1 keeps at most what others may change without announcing it, where writers are who announces.
@@ -101,9 +106,9 @@ struct L2Config {
   std::size_t disk_queue = 65'536;                       // calls that wait for rocksdb:
 };
 
-/// Makes the backend that the URL names: none:, memory:, rocksdb:PATH, redis://[user:pass@]host[:port][/db].
-/// `loops` run its connections and outlive it. Errors: invalid_argument, naming what is wrong with
-/// the URL, or why its directory cannot be used.
+/// Makes the backend that the URL names: none:, memory:, rocksdb:PATH, redis://[user:pass@]host[:port][/db],
+/// rediss://… for TLS, redis+sentinel://… of host[:port],…/name[/db]. `loops` run its connections and outlive it. Errors: invalid_argument, naming what is wrong with
+/// the URL, or why its directory or the file of authorities cannot be used.
 [[nodiscard]] Result<std::unique_ptr<L2Backend>> make_l2(
     const L2Config& config, std::span<boost::asio::io_context* const> loops);
 

@@ -1,34 +1,50 @@
 // Which backend a URL names.
 #include <string>
+#include <utility>
 
 #include "core/l2/l2_backend.h"
 #include "core/l2/memory/memory_backend.h"
 #include "core/l2/none/none_backend.h"
 #include "core/l2/redis/redis_backend.h"
-#include "core/l2/redis/redis_url.h"
+#include "core/l2/redis/route.h"
 #include "core/l2/rocksdb/rocksdb_backend.h"
 
 namespace nearlane::l2 {
 
+namespace {
+
+bool is_redis(std::string_view url) {
+  return url.starts_with("redis://") || url.starts_with("rediss://") ||
+         url.starts_with("redis+sentinel://");
+}
+
+}  // namespace
+
 Result<std::unique_ptr<L2Backend>> make_l2(const L2Config& config,
                                            std::span<boost::asio::io_context* const> loops) {
   const std::string_view url = config.url;
+  if (!config.ca_file.empty() && !url.starts_with("rediss://")) {
+    return Error{Errc::invalid_argument,
+                 "l2: --l2-ca says whom to trust over rediss://, and is of no other use"};
+  }
   if (url == "none:") return make_none_backend();
   if (url == "memory:") return make_memory_backend(config.memory_bytes);
   if (constexpr std::string_view kDisk = "rocksdb:"; url.starts_with(kDisk)) {
     return make_rocksdb_backend(
         {.path = std::string(url.substr(kDisk.size())), .fsync = config.fsync}, config.disk_queue);
   }
-  if (url.starts_with("redis://")) {
-    auto parsed = parse_redis_url(url);
-    if (!parsed) return parsed.error();
-    return make_redis_backend(*parsed, config, loops);
+  if (is_redis(url)) {
+    auto route = make_route(url, config.ca_file);
+    if (!route) return route.error();
+    return make_redis_backend(std::move(*route), config, loops);
   }
   const std::string scheme(url.substr(0, url.find(':')));
-  return Error{Errc::invalid_argument,
-               "l2: '" + scheme +
-                   ":' is not a store that this build has; there are "
-                   "none:, memory:, rocksdb:PATH and redis://host[:port][/db]"};
+  return Error{
+      Errc::invalid_argument,
+      "l2: '" + scheme +
+          ":' is not a store that this build has; there are "
+          "none:, memory:, rocksdb:PATH, redis://host[:port][/db], rediss://… for TLS, and "
+          "redis+sentinel://host[:port],host[:port]/name[/db]"};
 }
 
 }  // namespace nearlane::l2

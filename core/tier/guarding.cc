@@ -99,6 +99,12 @@ l2::Health TieredCache::Impl::health() const {
 
 void TieredCache::Impl::probe() {
   const TimePoint now = config_.now();
+  // While nobody is asked, nobody notices either that every connection is lost, or that they are there again.
+  if (breaker_.state(now) == guard::Breaker::State::open) {
+    const l2::Health health = l2_->health();
+    if (health.lanes_up == 0) breaker_.trip(now, chance());
+    if (health.ready) breaker_.back(now);
+  }
   const unsigned due = breaker_.probes_due(now);
   if (due == 0) return;
   // Down those that are up; which lanes are not says nothing of the others.

@@ -92,6 +92,7 @@ void History::end_write(std::string_view key, std::uint64_t version, Effect effe
     write->never = true;
     return;
   }
+  if (proves_nothing(write->begin)) return;
   write->acknowledged = end;
   write->effect_by = std::min(write->effect_by, end);
 }
@@ -252,7 +253,7 @@ Verdict History::read(std::string_view key, Node through, TimePoint begin, TimeP
   if (write->never) return note_wrong(key, through, what() + ", which was refused");
   const auto at = static_cast<std::size_t>(write - all.writes.data());
   const auto judged = judge(all, at, through, begin, true);
-  write->effect_by = std::min(write->effect_by, end);
+  if (!proves_nothing(begin)) write->effect_by = std::min(write->effect_by, end);
   return judged.late == Duration::zero() && judged.late_of_own == Duration::zero()
              ? Verdict::fresh
              : note(key, through, judged, what());
@@ -283,6 +284,18 @@ void History::end_flush(TimePoint end) {
       // It is there: nothing forgets a write that is not known to have happened.
       Write& flush = *find(all, std::exchange(all.flush, 0));
       flush.acknowledged = flush.effect_by = end;
+    }
+  }
+}
+
+void History::lose(TimePoint from, TimePoint until) {
+  lost_at_.store(until, std::memory_order_relaxed);
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (auto& [key, all] : shard.registers) {
+      for (Write& write : all.writes) {
+        if (write.effect_by >= from) write.acknowledged = write.effect_by = kForever;
+      }
     }
   }
 }

@@ -121,6 +121,11 @@ class History {
   void begin_flush(TimePoint begin);
   void end_flush(TimePoint end);
 
+  /// The store may have lost whatever was acknowledged from `from` on, as when a master is killed and a replica, which
+  /// had not got it all yet, takes its place. What begins before `until` still speaks of the old one, caches included;
+  /// who reads such a write later has proved that it was not lost. To be called before anything can come from the new one.
+  void lose(TimePoint from, TimePoint until);
+
   /// What was found since the last call.
   [[nodiscard]] HistoryReport take_report();
 
@@ -176,7 +181,13 @@ class History {
   Verdict note(std::string_view key, Node through, const Judgement& judged, std::string_view read);
   Verdict note_wrong(std::string_view key, Node through, std::string_view what);
 
+  [[nodiscard]] bool proves_nothing(TimePoint begin) const noexcept {
+    return begin < lost_at_.load(std::memory_order_relaxed);
+  }
+
   const HistoryOptions options_;
+  std::atomic<TimePoint> lost_at_{
+      TimePoint::min()};  // what began before speaks of a store that is gone
   std::array<Shard, 64> shards_;
   std::mutex report_mutex_;  // after a shard's
   HistoryReport report_;

@@ -202,6 +202,20 @@ TEST_F(OneKey, LosesNothingToAFlushThatEndedBeforeItsFirstWrite) {
   EXPECT_EQ(read(kStore, 34, 35, std::nullopt), Verdict::own_lost);
 }
 
+TEST_F(OneKey, MayGoBackToWhatANewMasterHad) {
+  const auto first = set(kA, 0, 1);
+  const auto kept = set(kA, 10, 11);
+  const auto lost = set(kA, 20, 21);
+  const auto under_way = history.begin_set("k", kWriter, kB, at(29));
+  history.lose(at(20), at(40));
+  history.end_write("k", under_way, Effect::happened, at(31));
+  EXPECT_EQ(read(kA, 35, 36, lost), Verdict::fresh) << "from a cache";
+  EXPECT_EQ(read(kB, 400, 401, kept), Verdict::fresh) << "both later ones are lost";
+  EXPECT_EQ(read(kB, 410, 411, first), Verdict::stale) << "that one was replicated long before";
+  EXPECT_EQ(read(kB, 420, 421, lost), Verdict::fresh) << "or none is";
+  EXPECT_EQ(read(kB, 800, 801, kept), Verdict::stale) << "which is proved by then";
+}
+
 TEST_F(OneKey, ForgetsNoneThatCouldStillBeRead) {
   const auto first = set(kA, 0, 1);
   const auto lost = history.begin_set("k", kWriter, kA, at(2));

@@ -1,5 +1,6 @@
 #include "harness/topology/redis_server.h"
 
+#include <fstream>
 #include <utility>
 
 #include <netinet/in.h>
@@ -16,6 +17,8 @@ using namespace std::chrono_literals;
 // program may take it in between, hence the retries.
 constexpr int kPortAttempts = 10;
 
+constexpr const char* kFile = "redis.conf";
+
 Result<std::uint16_t> free_port() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return Error{Errc::unavailable, "no socket"};
@@ -30,21 +33,20 @@ Result<std::uint16_t> free_port() {
   return ntohs(address.sin_port);
 }
 
-Result<Child> launch(const RedisOptions& options, const TempDir& folder, const Endpoint& endpoint) {
+Result<Child> launch(const RedisOptions& options, const TempDir& folder, const Endpoint& endpoint,
+                     const Endpoint& tls_endpoint) {
   ChildSpec spec{.name = options.program + " on " + endpoint.to_string(), .argv = {}};
-  spec.argv = {options.program,
-               "--port",
-               std::to_string(endpoint.port),
-               "--bind",
-               endpoint.host,
-               "--dir",
-               folder.path().string(),
-               "--save",
-               "",
-               "--appendonly",
-               "no",
-               "--daemonize",
-               "no"};
+  spec.argv = {options.program};
+  if (!options.file.empty()) spec.argv.push_back(folder.path() / kFile);
+  spec.argv.insert(spec.argv.end(), {"--port", std::to_string(endpoint.port), "--bind",
+                                     endpoint.host, "--dir", folder.path().string(), "--save", "",
+                                     "--appendonly", "no", "--daemonize", "no"});
+  if (options.tls) {
+    spec.argv.insert(spec.argv.end(),
+                     {"--tls-port", std::to_string(tls_endpoint.port), "--tls-ca-cert-file",
+                      options.tls->authority, "--tls-cert-file", options.tls->certificate,
+                      "--tls-key-file", options.tls->key, "--tls-auth-clients", "no"});
+  }
   spec.argv.insert(spec.argv.end(), options.config.begin(), options.config.end());
   auto child = Child::start(std::move(spec));
   if (!child) return child.error();
@@ -65,25 +67,31 @@ Result<Child> launch(const RedisOptions& options, const TempDir& folder, const E
 
 }  // namespace
 
-RedisServer::RedisServer(RedisOptions options, TempDir folder, Child child, Endpoint endpoint)
+RedisServer::RedisServer(RedisOptions options, TempDir folder, Child child, Endpoint endpoint,
+                         Endpoint tls_endpoint)
     : options_(std::move(options)),
       folder_(std::move(folder)),
       child_(std::move(child)),
-      endpoint_(std::move(endpoint)) {}
+      endpoint_(std::move(endpoint)),
+      tls_endpoint_(std::move(tls_endpoint)) {}
 
 Result<RedisServer> RedisServer::start(RedisOptions options) {
   if (auto program = find_in_path(options.program); !program) return program.error();
-  auto folder = TempDir::make();
+  auto folder = options.folder_in_memory ? TempDir::make_in_memory() : TempDir::make();
   if (!folder) return folder.error();
+  if (!options.file.empty()) std::ofstream(folder->path() / kFile) << options.file;
   Error last{Errc::unavailable, {}};
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
     auto port = free_port();
     if (!port) return port.error();
+    const auto tls_port = options.tls ? free_port() : Result<std::uint16_t>(std::uint16_t{0});
+    if (!tls_port) return tls_port.error();
     Endpoint endpoint{.host = "127.0.0.1", .port = *port};
-    auto child = launch(options, *folder, endpoint);
+    Endpoint tls_endpoint{.host = "127.0.0.1", .port = *tls_port};
+    auto child = launch(options, *folder, endpoint, tls_endpoint);
     if (child) {
       return RedisServer(std::move(options), std::move(*folder), std::move(*child),
-                         std::move(endpoint));
+                         std::move(endpoint), std::move(tls_endpoint));
     }
     last = child.error();
     // Only a port that was taken in between is worth another try.
@@ -97,7 +105,7 @@ Result<void> RedisServer::resume() const { return child_.signal(SIGCONT); }
 
 Result<void> RedisServer::restart() {
   child_.kill();
-  auto child = launch(options_, folder_, endpoint_);
+  auto child = launch(options_, folder_, endpoint_, tls_endpoint_);
   if (!child) return child.error();
   child_ = std::move(*child);
   return {};

@@ -9,11 +9,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "harness/topology/certificate_authority.h"
 #include "harness/topology/child.h"
 #include "harness/topology/endpoint.h"
 #include "harness/topology/redis_client.h"
@@ -23,7 +25,12 @@ namespace nearlane::harness {
 
 struct RedisOptions {
   std::vector<std::string> config = {};  // as on its command line: {"--maxmemory", "64mb"}
+  std::string file =
+      {};  // a configuration file's lines, which the server may rewrite; empty: there is no file
   std::string program = "redis-server";  // or valkey-server, or a path
+  bool folder_in_memory = false;         // so that it never waits for a disk that others keep busy
+  /// What it shows on a second port, which speaks TLS alone and asks for no client's certificate.
+  std::optional<TlsFiles> tls = {};
   Duration ready_within = std::chrono::seconds(10);
 };
 
@@ -32,6 +39,8 @@ class RedisServer {
   [[nodiscard]] static Result<RedisServer> start(RedisOptions options = {});
 
   [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
+  /// Where it speaks TLS, if it does.
+  [[nodiscard]] const Endpoint& tls_endpoint() const noexcept { return tls_endpoint_; }
   [[nodiscard]] std::string url() const { return "redis://" + endpoint_.to_string(); }
   [[nodiscard]] Child& child() noexcept { return child_; }
   [[nodiscard]] RedisClient client() const { return RedisClient(endpoint_); }
@@ -45,12 +54,14 @@ class RedisServer {
   [[nodiscard]] Result<void> restart();
 
  private:
-  RedisServer(RedisOptions options, TempDir folder, Child child, Endpoint endpoint);
+  RedisServer(RedisOptions options, TempDir folder, Child child, Endpoint endpoint,
+              Endpoint tls_endpoint);
 
   RedisOptions options_;
   TempDir folder_;  // before child_: removed after the process has gone
   Child child_;
   Endpoint endpoint_;
+  Endpoint tls_endpoint_;
 };
 
 }  // namespace nearlane::harness

@@ -11,7 +11,17 @@ Result<TempDir> TempDir::make() {
   std::error_code error;
   const auto base = std::filesystem::temp_directory_path(error);
   if (error) return Error{Errc::unavailable, "no folder for temporary files: " + error.message()};
-  std::string pattern = (base / "nearlane-XXXXXX").string();
+  return make_under(base);
+}
+
+Result<TempDir> TempDir::make_in_memory() {
+  const std::filesystem::path base = "/dev/shm";
+  std::error_code error;
+  return std::filesystem::is_directory(base, error) ? make_under(base) : make();
+}
+
+Result<TempDir> TempDir::make_under(const std::filesystem::path& parent) {
+  std::string pattern = (parent / "nearlane-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) {
     return Error{Errc::unavailable, pattern + ": " + std::generic_category().message(errno)};
   }

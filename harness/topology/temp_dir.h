@@ -11,6 +11,8 @@ namespace nearlane::harness {
 class TempDir {
  public:
   [[nodiscard]] static Result<TempDir> make();
+  /// Where writing waits for no disk, if the system has such a place.
+  [[nodiscard]] static Result<TempDir> make_in_memory();
   ~TempDir();
   TempDir(TempDir&& other) noexcept;
   TempDir& operator=(TempDir&& other) noexcept;
@@ -18,6 +20,7 @@ class TempDir {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
  private:
+  [[nodiscard]] static Result<TempDir> make_under(const std::filesystem::path& parent);
   explicit TempDir(std::filesystem::path path) noexcept : path_(std::move(path)) {}
   std::filesystem::path path_;
 };

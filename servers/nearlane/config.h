@@ -46,6 +46,7 @@ struct Config {
   loop::Address resp{.kind = loop::Address::Kind::tcp, .host = "127.0.0.1", .port = 6380};
   loop::Address http{.kind = loop::Address::Kind::tcp, .host = "127.0.0.1", .port = 8080};
   std::string l2 = "rocksdb:./data";
+  std::string l2_ca = {};  // empty: whom the system trusts
   l2::Fsync l2_fsync = l2::Fsync::everysec;
   unsigned threads = 0;        // 0: one a core
   std::uint64_t l1_bytes = 0;  // 0: a quarter of the memory

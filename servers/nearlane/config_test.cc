@@ -54,6 +54,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"resp", "127.0.0.1:1"},
       {"http", "off"},
       {"l2", "none:"},
+      {"l2-ca", "ca.pem"},
       {"l2-fsync", "no"},
       {"threads", "2"},
       {"l1-bytes", "64MiB"},
@@ -99,7 +100,8 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
     environment_ = {{option.variable(), value}};
     EXPECT_TRUE(read({}).has_value()) << option.variable();
     environment_ = {{option.variable(), "\x01 nonsense"}};
-    const bool any_text = option.name == "l2" || option.name.ends_with("-file");
+    const bool any_text =
+        option.name == "l2" || option.name == "l2-ca" || option.name.ends_with("-file");
     EXPECT_EQ(read({}).has_value(), any_text) << option.variable();
     environment_.clear();
   }

@@ -149,12 +149,20 @@ constexpr std::array kOptions = {
     Option{"http", "ADDR:PORT", "HTTP door; off disables it [127.0.0.1:8080]", set_http},
     Option{
         "l2", "URL",
-        "store: redis://[user:pass@]host:port[/db], shared by all instances; of this one alone:\n"
+        "store, shared by all instances: redis://[user:pass@]host:port[/db], rediss://… over TLS,\n"
+        "redis+sentinel://[user:pass@]host:port,host:port/name[/db]; of this one alone:\n"
         "rocksdb:DIRECTORY, memory:, none: [rocksdb:./data]",
         [](Config& c, std::string_view t) {
           c.l2 = t;
           return Problem();
         }},
+    Option{"l2-ca", "FILE",
+           "whom to trust over rediss://: certificates of authorities, PEM [those that the system "
+           "trusts]",
+           [](Config& c, std::string_view t) {
+             c.l2_ca = t;
+             return Problem();
+           }},
     Option{"l2-fsync", "WHEN",
            "when rocksdb: syncs its log: always (before a write is acknowledged), everysec, no;\n"
            "only a power cut tells them apart [everysec]",

@@ -13,7 +13,6 @@
 
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
-#include "core/l2/redis/redis_url.h"
 #include "core/tier/tiered_cache.h"
 #include "servers/admin/pages.h"
 #include "servers/http/door.h"
@@ -150,13 +149,6 @@ std::vector<std::string_view> command_names(std::span<const resp::CommandSpec> c
   return names;
 }
 
-/// The Redis that knows the commands which we do not, if that is what is behind us.
-std::optional<l2::RedisUrl> relay_to(const tier::TieredCache& tier, const Config& config) {
-  if (!tier.l2_capabilities().every_command) return std::nullopt;
-  auto url = l2::parse_redis_url(config.l2);
-  return url ? std::optional(*std::move(url)) : std::nullopt;
-}
-
 }  // namespace
 
 // In the order in which each needs those before it.
@@ -200,6 +192,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   const bool hints = std::any_of(config.prefixes.begin(), config.prefixes.end(),
                                  [](const PrefixConfig& prefix) { return prefix.prefetch; });
   auto l2 = l2::make_l2({.url = config.l2,
+                         .ca_file = config.l2_ca,
                          .pool = config.pool,
                          .lease = config.lease,
                          .coherence = *config.coherence,
@@ -208,6 +201,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                          .fsync = config.l2_fsync},
                         p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
+  const auto relay_to = (*l2)->route();
   tier::TierConfig tier = tier_config(config);
   tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {
     loops.after(delay, std::move(task));
@@ -231,7 +225,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                                           2 * std::size_t{config.max_value})},
           .info = [&sources = *p.sources](
                       std::string_view section) { return admin::info_text(sources, section); },
-          .relay_to = relay_to(*p.tier, config),
+          .relay_to = relay_to,
           .max_relays = config.max_relays});
   http::RoutesConfig routes{
       .api_keys = std::move(*api_keys),

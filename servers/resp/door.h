@@ -7,7 +7,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +24,8 @@ struct DoorConfig {
   std::chrono::milliseconds l2_timeout{500};
   SessionLimits limits = {};
   std::function<std::string(std::string_view)> info = {};  // INFO's text for a section
-  /// The Redis that answers what our table does not have; empty: there is none.
-  std::optional<l2::RedisUrl> relay_to = {};
+  /// To the Redis that answers what our table does not have; null: there is none.
+  std::shared_ptr<l2::Route> relay_to = {};
   unsigned max_relays = 1024;  // connections to it that speak for clients
 };
 

@@ -4,9 +4,6 @@
 #include <string>
 #include <utility>
 
-#include <boost/asio/connect.hpp>
-#include <boost/asio/write.hpp>
-
 namespace nearlane::resp {
 
 namespace asio = boost::asio;
@@ -14,13 +11,17 @@ using boost::system::error_code;
 
 namespace {
 
-/// A buffer that grew beyond this is given back when it is empty.
-constexpr std::size_t kKeepBytes = std::size_t{64} * 1024;
+/// There may be many, and most are idle most of the time.
+constexpr l2::Link::Buffers kBuffers{.read = std::size_t{16} * 1024,
+                                     .keep = std::size_t{64} * 1024};
+
+/// How soon at most it is noticed that the master is elsewhere.
+constexpr auto kLookEvery = std::chrono::milliseconds(500);
 
 }  // namespace
 
 Upstream::Upstream(asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits)
-    : resolver_(loop), socket_(loop), timer_(loop), limits_(std::move(limits)) {
+    : link_(std::make_shared<l2::Link>(loop, kBuffers)), timer_(loop), limits_(std::move(limits)) {
   limits_->open.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -32,46 +33,59 @@ void Upstream::connect() {
     if (cancelled || self->connected_) return;
     self->give_up({Errc::unavailable, "no connection within connect_timeout"});
   });
-  resolver_.async_resolve(limits_->url.host, limits_->url.port,
-                          [self = shared_from_this()](error_code failed, auto endpoints) {
-                            if (!self->open_) return;
-                            if (failed) return self->give_up({Errc::unavailable, failed.message()});
-                            asio::async_connect(
-                                self->socket_, endpoints, [self](error_code refused, const auto&) {
-                                  if (!self->open_) return;
-                                  if (refused)
-                                    return self->give_up({Errc::unavailable, refused.message()});
-                                  self->connected();
-                                });
-                          });
-  const std::string& password = limits_->url.password;
+  const l2::Route& route = *limits_->route;
+  route_version_ = route.version();
+  const auto server = route.server();
+  if (!server) {
+    // Whoever takes it is not its owner yet.
+    return asio::post(timer_.get_executor(), [self = shared_from_this(), why = server.error()] {
+      if (self->open_) self->give_up(why);
+    });
+  }
+  link_->open(*server, route.tls(),
+              [self = shared_from_this()](const std::optional<Error>& failed) {
+                if (!self->open_) return;
+                if (failed) return self->give_up(*failed);
+                self->connected();
+              });
+  const std::string& user = route.url().user;
+  const std::string& password = route.url().password;
   if (!password.empty()) {
-    if (limits_->url.user.empty()) {
-      send_own({"AUTH", password}, true);
+    if (user.empty()) {
+      send_own({"AUTH", password}, Needed::no_error);
     } else {
-      send_own({"AUTH", limits_->url.user, password}, true);
+      send_own({"AUTH", user, password}, Needed::no_error);
     }
   }
-  send_own({"CLIENT", "SETNAME", "nearlane-relay"}, false);
+  if (route.may_move()) send_own({"ROLE"}, Needed::master);
+  send_own({"CLIENT", "SETNAME", "nearlane-relay"}, Needed::nothing);
 }
 
 void Upstream::connected() {
   connected_ = true;
   timer_.cancel();
-  error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
   flush();
   read();
+  if (limits_->route->may_move()) look_whether_moved();
+}
+
+/// A master that was deposed may be silent for ever.
+void Upstream::look_whether_moved() {
+  if (!open_) return;
+  if (outdated()) return give_up({Errc::connection_lost, "the master is another one by now"});
+  timer_.expires_after(kLookEvery);
+  timer_.async_wait([self = shared_from_this()](error_code cancelled) {
+    if (!cancelled) self->look_whether_moved();
+  });
 }
 
 void Upstream::prepare(protocol::Version version, std::uint32_t db) {
   if (version != std::exchange(version_, version))
-    send_own({"HELLO", version == protocol::Version::resp3 ? "3" : "2"}, true);
-  if (db != std::exchange(db_, db)) send_own({"SELECT", std::to_string(db)}, true);
+    send_own({"HELLO", version == protocol::Version::resp3 ? "3" : "2"}, Needed::no_error);
+  if (db != std::exchange(db_, db)) send_own({"SELECT", std::to_string(db)}, Needed::no_error);
 }
 
-void Upstream::send_own(std::initializer_list<std::string_view> command, bool needed) {
+void Upstream::send_own(std::initializer_list<std::string_view> command, Needed needed) {
   own_.push_back(needed);
   send({command.begin(), command.size()});
 }
@@ -85,27 +99,21 @@ void Upstream::send(std::span<const std::string_view> command) {
 void Upstream::flush() {
   if (writing_ || !connected_ || !open_ || output_.empty()) return;
   writing_ = true;
-  sending_.clear();
-  if (sending_.capacity() > kKeepBytes) sending_.shrink_to_fit();
-  sending_.swap(output_);
-  asio::async_write(socket_, asio::buffer(sending_),
-                    [self = shared_from_this()](error_code failed, std::size_t) {
-                      self->writing_ = false;
-                      if (!self->open_) return;
-                      if (failed) return self->give_up({Errc::connection_lost, failed.message()});
-                      self->flush();
-                    });
+  link_->write(output_, [self = shared_from_this()](const std::optional<Error>& failed) {
+    self->writing_ = false;
+    if (!self->open_) return;
+    if (failed) return self->give_up(*failed);
+    self->flush();
+  });
 }
 
 void Upstream::read() {
-  socket_.async_read_some(asio::buffer(received_),
-                          [self = shared_from_this()](error_code failed, std::size_t size) {
-                            if (!self->open_) return;
-                            if (failed)
-                              return self->give_up({Errc::connection_lost, failed.message()});
-                            self->take({self->received_.data(), size});
-                            if (self->open_) self->read();
-                          });
+  link_->read([self = shared_from_this()](const Result<std::string_view>& bytes) {
+    if (!self->open_) return;
+    if (!bytes) return self->give_up(bytes.error());
+    self->take(*bytes);
+    if (self->open_) self->read();
+  });
 }
 
 void Upstream::take(std::string_view bytes) {
@@ -122,15 +130,23 @@ void Upstream::take(std::string_view bytes) {
     std::string frame = std::exchange(frame_, {});
     const protocol::Reply& reply = **next;
     if (!own_.empty() && reply.type != protocol::Type::push) {
-      const bool needed = own_.front();
+      const Needed needed = own_.front();
       own_.pop_front();
-      if (needed && reply.is_error()) return give_up({Errc::l2_error, reply.text});
+      if (const auto wrong = judge_own(reply, needed)) return give_up(*wrong);
     } else if (owner_ != nullptr) {
       owner_->received(std::move(frame), reply);
     } else {
       return close();  // nobody has asked
     }
   }
+}
+
+std::optional<Error> Upstream::judge_own(const protocol::Reply& reply, Needed needed) const {
+  if (needed == Needed::nothing) return std::nullopt;
+  if (reply.is_error()) return Error{Errc::l2_error, reply.text};
+  const bool master = !reply.elements.empty() && reply.elements[0].text == "master";
+  if (needed == Needed::no_error || master) return std::nullopt;
+  return Error{Errc::unavailable, limits_->route->where() + " is not a master"};
 }
 
 void Upstream::give_up(const Error& why) noexcept {
@@ -141,17 +157,15 @@ void Upstream::give_up(const Error& why) noexcept {
 void Upstream::close() noexcept {
   if (!std::exchange(open_, false)) return;
   limits_->open.fetch_sub(1, std::memory_order_relaxed);
-  error_code ignored;
   timer_.cancel();
-  resolver_.cancel();
-  socket_.close(ignored);
+  link_->close();
 }
 
 std::shared_ptr<Upstream> UpstreamPool::take() {
   while (!idle_.empty()) {
     auto upstream = std::move(idle_.back());
     idle_.pop_back();
-    if (upstream->open()) return upstream;
+    if (upstream->open() && !upstream->outdated()) return upstream;
   }
   if (limits_->open.load(std::memory_order_relaxed) >= limits_->max_open) return nullptr;
   auto upstream = std::make_shared<Upstream>(loop_, limits_);

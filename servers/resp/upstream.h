@@ -5,17 +5,18 @@
 //
 // Errors:    Owner::lost: unavailable (no connection), connection_lost, protocol, l2_error (Redis refused our user, the
 //            database or the version).
+//            Where sentinels know the master, one that is not it, or no longer, is given up.
 // Threads:   its loop's; the count of all loops' is atomic.
 // Lifetime:  shared with its own handlers. An owner takes itself away before it goes.
 // Cost:      a frame is parsed and copied once; one read and one write in flight.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,12 +24,12 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
-#include "core/l2/redis/redis_url.h"
+#include "core/l2/redis/link.h"
+#include "core/l2/redis/route.h"
 #include "core/protocol/reply_parser.h"
 #include "core/protocol/writer.h"
 
@@ -36,7 +37,7 @@ namespace nearlane::resp {
 
 /// What all loops' pools share.
 struct UpstreamLimits {
-  l2::RedisUrl url = {};
+  std::shared_ptr<l2::Route> route = {};
   unsigned max_open = 1024;  // of all loops, idle ones among them, which are half of it at most
   std::size_t max_frame = std::size_t{256} << 20U;  // bytes of one reply
   Duration connect_timeout = std::chrono::seconds(1);
@@ -67,18 +68,24 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   void send(std::span<const std::string_view> command);
   void close() noexcept;
   [[nodiscard]] bool open() const noexcept { return open_; }
+  /// The master is elsewhere by now.
+  [[nodiscard]] bool outdated() const noexcept {
+    return limits_->route->version() != route_version_;
+  }
 
  private:
-  /// A command of our own, whose reply the owner does not see. `needed`: without it nothing is right.
-  void send_own(std::initializer_list<std::string_view> command, bool needed);
+  /// A command of our own, whose reply the owner does not see, and what that has to be.
+  enum class Needed : std::uint8_t { nothing, no_error, master };
+  void send_own(std::initializer_list<std::string_view> command, Needed needed);
+  [[nodiscard]] std::optional<Error> judge_own(const protocol::Reply& reply, Needed needed) const;
   void connected();
+  void look_whether_moved();
   void read();
   void take(std::string_view bytes);
   void flush();
   void give_up(const Error& why) noexcept;
 
-  boost::asio::ip::tcp::resolver resolver_;
-  boost::asio::ip::tcp::socket socket_;
+  const std::shared_ptr<l2::Link> link_;
   boost::asio::steady_timer timer_;
   const std::shared_ptr<UpstreamLimits> limits_;
   Owner* owner_ = nullptr;
@@ -87,10 +94,9 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   bool writing_ = false;
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
-  std::deque<bool> own_;  // replies to our own commands that come next; whether they are needed
+  std::deque<Needed> own_;  // replies to our own commands that come next
+  std::uint64_t route_version_ = 0;
   std::string output_;
-  std::string sending_;
-  std::array<char, std::size_t{16} * 1024> received_;
   protocol::ReplyParser parser_;
   std::string frame_;  // what has come of the next one
 };

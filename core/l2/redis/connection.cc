@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 
 namespace nearlane::l2 {
 namespace {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 
 // Waits between attempts: doubling, capped, and spread by half, so that an L2 that comes back is
 // not met by all connections of all instances in the same millisecond.
@@ -23,16 +20,15 @@ constexpr Duration kAfterLoss = std::chrono::milliseconds(10);
 
 }  // namespace
 
-Connection::Connection(asio::io_context& loop, RedisUrl url, Duration connect_timeout,
-                       std::unique_ptr<cohere::Conversation> conversation,
+Connection::Connection(asio::io_context& loop, std::shared_ptr<Route> route,
+                       Duration connect_timeout, std::unique_ptr<cohere::Conversation> conversation,
                        std::function<void(TimePoint)> after_tick)
     : loop_(loop),
-      resolver_(loop),
-      socket_(loop),
-      url_(std::move(url)),
+      route_(std::move(route)),
       connect_timeout_(connect_timeout),
       conversation_(std::move(conversation)),
       after_tick_(std::move(after_tick)),
+      version_(route_->version()),
       random_(std::random_device{}()) {}
 
 Connection::~Connection() = default;
@@ -41,8 +37,6 @@ std::string Connection::trouble() const {
   const std::lock_guard lock(text_mutex_);
   return trouble_;
 }
-
-std::string Connection::where() const { return url_.host + ":" + url_.port; }
 
 void Connection::stop() {
   asio::dispatch(loop_, [self = shared_from_this()] {
@@ -53,65 +47,54 @@ void Connection::stop() {
 
 void Connection::tick(TimePoint now) {
   if (stopped_) return;
-  if (open_ && !conversation_->ready() && now >= connect_until_)
-    return close({Errc::unavailable, "no connection to " + where() + " within connect_timeout"});
+  if (link_ && !conversation_->ready() && now >= connect_until_) {
+    return close(
+        {Errc::unavailable, "no connection to " + route_->where() + " within connect_timeout"});
+  }
+  follow(now);
   conversation_->tick(now);
-  if (open_) {
+  if (link_) {
     after_change();
-  } else if (now >= connect_at_ && conversation_->wanted()) {
+  } else if (now >= connect_at_ && route_->version() != 0 && conversation_->wanted()) {
     begin_connect(now);
   }
   if (after_tick_) after_tick_(now);
 }
 
-void Connection::begin_connect(TimePoint now) {
-  open_ = true;
-  connect_until_ = now + connect_timeout_;
-  conversation_->connect();
-  const unsigned generation = ++generation_;
-  resolver_.async_resolve(
-      url_.host, url_.port,
-      [self = shared_from_this(), generation](error_code error, auto endpoints) {
-        if (generation != self->generation_ || self->stopped_) return;
-        if (error) {
-          return self->close(
-              {Errc::unavailable, "cannot resolve " + self->url_.host + ": " + error.message()});
-        }
-        asio::async_connect(
-            self->socket_, endpoints, [self, generation](error_code failed, const auto&) {
-              if (generation != self->generation_ || self->stopped_) return;
-              if (failed) {
-                return self->close({Errc::unavailable, "cannot connect to " + self->where() + ": " +
-                                                           failed.message()});
-              }
-              self->connected(Clock::now());
-            });
-      });
+/// What is at the old place is of no use any more, however well it is.
+void Connection::follow(TimePoint now) {
+  const std::uint64_t version = route_->version();
+  if (std::exchange(version_, version) == version) return;
+  if (link_) close({Errc::connection_lost, "the master is at " + route_->where() + " now"});
+  failures_ = 0;
+  connect_after(Duration::zero(), kAfterLoss, now);
 }
 
-void Connection::connected(TimePoint now) {
-  error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
-  conversation_->connected(now);
-  flush();
-  read();
+void Connection::begin_connect(TimePoint now) {
+  link_ = std::make_shared<Link>(loop_, Link::Buffers{});
+  connect_until_ = now + connect_timeout_;
+  conversation_->connect();
+  const auto server = route_->server();
+  if (!server) return close(server.error());
+  link_->open(*server, route_->tls(),
+              [self = shared_from_this(), link = link_](const std::optional<Error>& failed) {
+                if (link != self->link_) return;
+                if (failed) return self->close(*failed);
+                self->conversation_->connected(Clock::now());
+                self->flush();
+                self->read();
+              });
 }
 
 void Connection::read() {
-  socket_.async_read_some(
-      asio::buffer(received_),
-      [self = shared_from_this(), generation = generation_](error_code error, std::size_t size) {
-        if (generation != self->generation_ || self->stopped_) return;
-        if (error) {
-          return self->close({Errc::connection_lost,
-                              "the connection to " + self->where() + " ended: " + error.message()});
-        }
-        self->conversation_->received({self->received_.data(), size}, Clock::now());
-        if (generation != self->generation_) return;
-        self->after_change();
-        if (generation == self->generation_ && self->open_) self->read();
-      });
+  link_->read([self = shared_from_this(), link = link_](const Result<std::string_view>& bytes) {
+    if (link != self->link_) return;
+    if (!bytes) return self->close(bytes.error());
+    self->conversation_->received(*bytes, Clock::now());
+    if (link != self->link_) return;
+    self->after_change();
+    if (link == self->link_) self->read();
+  });
 }
 
 /// What the conversation wants done after it was told something.
@@ -139,55 +122,50 @@ void Connection::flush_soon() {
 }
 
 void Connection::flush() {
-  if (writing_ || !open_ || conversation_->output().empty()) return;
+  if (writing_ || !link_ || conversation_->output().empty()) return;
   writing_ = true;
-  sending_.clear();
-  sending_.swap(conversation_->output());
-  asio::async_write(
-      socket_, asio::buffer(sending_),
-      [self = shared_from_this(), generation = generation_](error_code error, std::size_t) {
-        if (generation != self->generation_ || self->stopped_) return;
-        self->writing_ = false;
-        if (error) {
-          return self->close(
-              {Errc::connection_lost, "cannot write to " + self->where() + ": " + error.message()});
-        }
-        self->flush();
-      });
+  link_->write(conversation_->output(),
+               [self = shared_from_this(), link = link_](const std::optional<Error>& failed) {
+                 if (link != self->link_) return;
+                 self->writing_ = false;
+                 if (failed) return self->close(*failed);
+                 self->flush();
+               });
 }
 
 void Connection::close(const Error& why) {
   const TimePoint now = Clock::now();
   const bool was_up = up_.exchange(false, std::memory_order_relaxed);
-  ++generation_;
-  open_ = false;
+  if (auto link = std::exchange(link_, nullptr)) link->close();
   writing_ = false;
-  error_code ignored;
-  resolver_.cancel();
-  socket_.close(ignored);
   {
     const std::lock_guard lock(text_mutex_);
     trouble_ = why.detail;
   }
+  route_->doubt();
   schedule_reconnect(was_up, now);
   conversation_->closed(why, now);
   note_change();
 }
 
 void Connection::schedule_reconnect(bool was_up, TimePoint now) {
-  Duration wait = kAfterLoss;
-  if (!was_up) {
-    wait = std::min(kLongestWait, kFirstWait * (std::int64_t{1} << std::min(failures_, 10U)));
-    ++failures_;
-  }
-  std::uniform_int_distribution<std::int64_t> spread(was_up ? 0 : wait.count() / 2, wait.count());
+  if (was_up) return connect_after(Duration::zero(), kAfterLoss, now);
+  const Duration wait =
+      std::min(kLongestWait, kFirstWait * (std::int64_t{1} << std::min(failures_, 10U)));
+  ++failures_;
+  connect_after(wait / 2, wait, now);
+}
+
+void Connection::connect_after(Duration least, Duration most, TimePoint now) {
+  std::uniform_int_distribution<std::int64_t> spread(least.count(), most.count());
   connect_at_ = now + Duration(spread(random_));
 }
 
-LaneConnection::LaneConnection(asio::io_context& loop, RedisUrl url, Duration connect_timeout,
-                               const cohere::LaneConfig& config, cohere::LaneView& view,
-                               cohere::Listener& listener, std::function<void()> on_form)
-    : Connection(loop, std::move(url), connect_timeout,
+LaneConnection::LaneConnection(asio::io_context& loop, std::shared_ptr<Route> route,
+                               Duration connect_timeout, const cohere::LaneConfig& config,
+                               cohere::LaneView& view, cohere::Listener& listener,
+                               std::function<void()> on_form)
+    : Connection(loop, std::move(route), connect_timeout,
                  std::make_unique<cohere::Lane>(config, view, listener)),
       lane_(static_cast<cohere::Lane&>(conversation())),
       on_form_(std::move(on_form)) {}

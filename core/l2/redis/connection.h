@@ -1,4 +1,4 @@
-// Connection: carries one conversation's bytes over TCP, and reconnects. LaneConnection: that of a lane.
+// Connection: carries one conversation's bytes over a link, makes another when that ends, and gives it up when the server is elsewhere. LaneConnection: that of a lane.
 //
 // Threads:   everything runs on the loop, but submit, stop and the readers of health, which any thread
 //            may call.
@@ -8,7 +8,6 @@
 //            together.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -18,18 +17,18 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 
 #include "core/cohere/conversation.h"
 #include "core/cohere/lane.h"
-#include "core/l2/redis/redis_url.h"
+#include "core/l2/redis/link.h"
+#include "core/l2/redis/route.h"
 
 namespace nearlane::l2 {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   /// `after_tick` runs on the loop after every tick, if there is one.
-  Connection(boost::asio::io_context& loop, RedisUrl url, Duration connect_timeout,
+  Connection(boost::asio::io_context& loop, std::shared_ptr<Route> route, Duration connect_timeout,
              std::unique_ptr<cohere::Conversation> conversation,
              std::function<void(TimePoint)> after_tick = {});
   virtual ~Connection();
@@ -55,7 +54,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   mutable std::mutex text_mutex_;  // of what is for people
 
  private:
-  [[nodiscard]] std::string where() const;
+  void follow(TimePoint now);
   void begin_connect(TimePoint now);
   void connected(TimePoint now);
   void read();
@@ -63,24 +62,22 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void flush_soon();
   void close(const Error& why);
   void schedule_reconnect(bool was_up, TimePoint now);
+  void connect_after(Duration least, Duration most, TimePoint now);
 
-  boost::asio::ip::tcp::resolver resolver_;
-  boost::asio::ip::tcp::socket socket_;
-  const RedisUrl url_;
+  const std::shared_ptr<Route> route_;
   const Duration connect_timeout_;
   const std::unique_ptr<cohere::Conversation> conversation_;
   const std::function<void(TimePoint)> after_tick_;
 
-  bool open_ = false;  // a connection is up, or being made
+  std::shared_ptr<Link>
+      link_;  // null: none is up, nor being made; handlers of an earlier one know themselves by it
   bool stopped_ = false;
   bool writing_ = false;
   bool flush_posted_ = false;
-  unsigned generation_ = 0;    // handlers of an earlier connection know themselves by it
+  std::uint64_t version_;      // of the route, that was followed
   unsigned failures_ = 0;      // in a row
-  TimePoint connect_at_{};     // when to try next, while not open_
+  TimePoint connect_at_{};     // when to try next, while there is no link
   TimePoint connect_until_{};  // an attempt that is not ready by then has failed
-  std::string sending_;
-  std::array<char, std::size_t{64} * 1024> received_;
   std::minstd_rand random_;
 
   std::atomic<bool> up_{false};
@@ -93,8 +90,8 @@ class LaneConnection final : public Connection {
 
   /// `on_form` is called, on the loop, when it has been found out what vouches for this connection, and when that
   /// has changed.
-  LaneConnection(boost::asio::io_context& loop, RedisUrl url, Duration connect_timeout,
-                 const cohere::LaneConfig& config, cohere::LaneView& view,
+  LaneConnection(boost::asio::io_context& loop, std::shared_ptr<Route> route,
+                 Duration connect_timeout, const cohere::LaneConfig& config, cohere::LaneView& view,
                  cohere::Listener& listener, std::function<void()> on_form);
 
   void submit(std::unique_ptr<cohere::Call> call);

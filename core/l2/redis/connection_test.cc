@@ -24,9 +24,15 @@ struct Deaf final : cohere::Listener {
 
 class Ping final : public cohere::Call {
  public:
-  Ping() : Call({.op = cohere::Op::confirm, .key = Key(0, "k")}) {}
+  explicit Ping(std::optional<cohere::Answer>* answer = nullptr)
+      : Call({.op = cohere::Op::confirm, .key = Key(0, "k")}), answer_(answer) {}
   void settle(const cohere::Answer&) noexcept override {}
-  void complete(cohere::Answer) noexcept override {}
+  void complete(cohere::Answer answer) noexcept override {
+    if (answer_ != nullptr) *answer_ = std::move(answer);
+  }
+
+ private:
+  std::optional<cohere::Answer>* answer_;
 };
 
 class ConnectionTest : public testing::Test {
@@ -34,7 +40,10 @@ class ConnectionTest : public testing::Test {
   ConnectionTest() : redis(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0)), peer(loop) {
     redis.non_blocking(true);
     connection = std::make_shared<LaneConnection>(
-        loop, RedisUrl{.host = "127.0.0.1", .port = std::to_string(redis.local_endpoint().port())},
+        loop,
+        std::make_shared<Route>(
+            RedisUrl{.server = {"127.0.0.1", std::to_string(redis.local_endpoint().port())}},
+            nullptr),
         std::chrono::seconds(20), cohere::LaneConfig{.probe_key = "p"}, view, listener,
         [this] { ++findings; });
   }
@@ -114,6 +123,58 @@ TEST_F(ConnectionTest, GivesTheReasonOfItsLastProbe) {
   say(refusals("NOPERM second"));
   run_until([this] { return findings == 2; });
   EXPECT_THAT(connection->distrust(), testing::HasSubstr("NOPERM second"));
+}
+
+/// A connection whose server sentinels have to name.
+class MovingConnection : public ConnectionTest {
+ protected:
+  MovingConnection() {
+    connection->stop();
+    poll();
+    connection = std::make_shared<LaneConnection>(loop, route, std::chrono::seconds(20),
+                                                  cohere::LaneConfig{.probe_key = "p"}, view,
+                                                  listener, [this] { ++findings; });
+  }
+  static Endpoint endpoint_of(const tcp::acceptor& acceptor) {
+    return {"127.0.0.1", std::to_string(acceptor.local_endpoint().port())};
+  }
+
+  std::shared_ptr<Route> route =
+      std::make_shared<Route>(parse_redis_url("redis+sentinel://s/m").value(), nullptr);
+};
+
+TEST_F(MovingConnection, WaitsUntilItIsKnownWhere) {
+  std::optional<cohere::Answer> answer;
+  connection->submit(std::make_unique<Ping>(&answer));
+  connection->tick(Clock::now());
+  poll();
+  EXPECT_FALSE(answer);
+  route->lose("nobody knows");
+  connection->tick(Clock::now());
+  run_until([&] {
+    connection->tick(Clock::now());
+    return answer.has_value();
+  });
+  EXPECT_EQ(answer->error, (Error{Errc::unavailable, "nobody knows"}));
+  EXPECT_TRUE(route->take_doubt());
+}
+
+TEST_F(MovingConnection, LeavesAtOnceWhenTheMasterIsElsewhere) {
+  route->move_to(endpoint_of(redis));
+  shake_hands(proof());
+  const auto epoch = view.epoch();
+  const tcp::acceptor another(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  route->move_to(endpoint_of(another));
+  connection->tick(Clock::now());
+  EXPECT_FALSE(connection->up());
+  EXPECT_NE(view.epoch(), epoch);
+  EXPECT_THAT(connection->trouble(), testing::HasSubstr(endpoint_of(another).to_string()));
+  redis = tcp::acceptor(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  route->move_to(endpoint_of(redis));
+  redis.non_blocking(true);
+  peer.close();
+  shake_hands(proof());
+  EXPECT_EQ(connection->form(), Form::tracked);
 }
 
 }  // namespace

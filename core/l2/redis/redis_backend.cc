@@ -17,6 +17,7 @@
 #include "core/cohere/channel.h"
 #include "core/cohere/hint.h"
 #include "core/l2/redis/connection.h"
+#include "core/l2/redis/sentinel_watch.h"
 #include "core/l2/redis/tracking_table.h"
 
 namespace nearlane::l2 {
@@ -77,9 +78,9 @@ class LoopShare : public std::enable_shared_from_this<LoopShare> {
 
 class RedisBackend final : public L2Backend {
  public:
-  RedisBackend(const RedisUrl& url, const L2Config& config,
+  RedisBackend(std::shared_ptr<Route> route, const L2Config& config,
                std::span<asio::io_context* const> loops)
-      : url_(url),
+      : route_(std::move(route)),
         config_(config),
         loops_(loops.begin(), loops.end()),
         views_(std::max(config.pool, 1U)) {
@@ -96,7 +97,7 @@ class RedisBackend final : public L2Backend {
     return {.coherence = name_of(mode_.load(std::memory_order_relaxed)),
             .lease = alone() ? Duration::zero() : config_.lease,
             .every_command = true,
-            .default_db = url_.db};
+            .default_db = route_->url().db};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
 
@@ -115,8 +116,8 @@ class RedisBackend final : public L2Backend {
     health.gaps = heard_ == nullptr ? 0 : heard_->gaps();
     // A lane that is just reconnecting must not take the whole instance out of its balancer.
     health.ready = health.lanes_up * 2 > health.lanes;
-    if (health.lanes_up == health.lanes) health.detail = url_.host + ":" + url_.port;
-    if (health.detail.empty()) health.detail = "connecting to " + url_.host + ":" + url_.port;
+    if (health.lanes_up == health.lanes) health.detail = route_->where();
+    if (health.detail.empty()) health.detail = "connecting to " + route_->where();
     return health;
   }
 
@@ -128,8 +129,8 @@ class RedisBackend final : public L2Backend {
                             .max_calls = config_.lane_queue,
                             .coherence = config_.coherence,
                             .announcements = alone() ? nullptr : &announcements_,
-                            .user = url_.user,
-                            .password = url_.password};
+                            .user = route_->url().user,
+                            .password = route_->url().password};
     for (std::size_t i = 0; i < views_.size(); ++i) {
       // A key that no other process picks, and no other lane.
       lane.probe_key = fmt::format("nearlane:probe:{:016x}:{}", announcements_.origin, i);
@@ -144,10 +145,13 @@ class RedisBackend final : public L2Backend {
     for (std::size_t i = 0; i < kComparingPerLoop * loops_.size(); ++i)
       comparing_.push_back(connect_outside(i, lane, listener));
     start_aside(lane, listener);
+    if (route_->may_move()) watch_sentinels();
     for (const auto& share : shares_) share->start();
-    spdlog::info("l2: {} lanes to redis at {}:{}, lease {} ms", views_.size(), url_.host, url_.port,
+    spdlog::info("l2: {} lanes to redis at {}, lease {} ms", views_.size(), where(),
                  config_.lease / std::chrono::milliseconds(1));
   }
+
+  [[nodiscard]] std::shared_ptr<Route> route() const noexcept override { return route_; }
 
   void submit(std::unique_ptr<Call> call) noexcept override {
     if (stopped_.load(std::memory_order_relaxed)) {
@@ -185,6 +189,7 @@ class RedisBackend final : public L2Backend {
  private:
   using Form = cohere::Lane::Form;
 
+  [[nodiscard]] std::string where() const { return route_->where(); }
   [[nodiscard]] bool alone() const noexcept { return config_.coherence == cohere::Coherence::none; }
   static std::string_view name_of(Form mode) noexcept {
     switch (mode) {
@@ -204,8 +209,8 @@ class RedisBackend final : public L2Backend {
                                           std::function<void()> on_form) {
     const std::size_t loop = i % loops_.size();
     lane.announcer = next_announcer_++;
-    auto connection = std::make_shared<LaneConnection>(*loops_[loop], url_, config_.connect_timeout,
-                                                       lane, view, listener, std::move(on_form));
+    auto connection = std::make_shared<LaneConnection>(
+        *loops_[loop], route_, config_.connect_timeout, lane, view, listener, std::move(on_form));
     shares_[loop]->add(connection);
     return connection;
   }
@@ -227,16 +232,31 @@ class RedisBackend final : public L2Backend {
     auto channel =
         std::make_unique<cohere::Channel>(cohere::ChannelConfig{.lease = config_.lease,
                                                                 .dead = config_.lane_dead,
-                                                                .user = url_.user,
-                                                                .password = url_.password},
+                                                                .user = route_->url().user,
+                                                                .password = route_->url().password},
                                           announcements_, listener);
     heard_ = channel.get();
-    channel_ = std::make_shared<Connection>(*loops_[0], url_, config_.connect_timeout,
+    channel_ = std::make_shared<Connection>(*loops_[0], route_, config_.connect_timeout,
                                             std::move(channel), [this](TimePoint now) {
                                               if (auto beat = heard_->heartbeat(now))
                                                 aside_->submit(std::move(beat));
                                             });
     shares_[0]->add(channel_);
+  }
+
+  /// Sentinels are asked over one connection, whatever is asked of Redis.
+  void watch_sentinels() {
+    auto own =
+        std::make_shared<Route>(RedisUrl{.server = route_->url().sentinels.front()}, nullptr);
+    auto watch = std::make_unique<SentinelWatch>(*route_, *own);
+    shares_[0]->add(std::make_shared<Connection>(
+        *loops_[0], std::move(own), config_.connect_timeout, std::move(watch),
+        [this, seen = std::uint64_t{0}](TimePoint) mutable {
+          if (std::exchange(seen, route_->version()) == route_->version()) return;
+          const auto server = route_->server();
+          if (!server) return spdlog::warn("l2: {}", server.error().detail);
+          spdlog::warn("l2: the master '{}' is at {}", route_->url().master, server->to_string());
+        }));
   }
 
   /// Why a lane vouches for nothing; empty: none is known to be unreliable.
@@ -261,32 +281,32 @@ class RedisBackend final : public L2Backend {
     switch (mode) {
       case Form::tracked:
         return spdlog::info(
-            "l2: redis at {}:{} announces changes: L1 serves, nothing older than {} ms", url_.host,
-            url_.port, lease);
+            "l2: redis at {} announces changes: L1 serves, nothing older than {} ms", where(),
+            lease);
       case Form::announced:
         return spdlog::warn(
-            "l2: redis at {}:{} does not announce changes, so instances tell each other (pubsub): "
+            "l2: redis at {} does not announce changes, so instances tell each other (pubsub): "
             "L1 serves "
             "nothing older than {} ms of what an instance wrote, and than {} ms (pubsub_ttl) of "
             "what anybody else "
             "wrote. All instances of this store have to reach it in the same way",
-            url_.host, url_.port, lease, config_.unannounced_ttl / std::chrono::milliseconds(1));
+            where(), lease, config_.unannounced_ttl / std::chrono::milliseconds(1));
       case Form::alone:
         return spdlog::warn(
             "l2: nobody is listened to (coherence = none): L1 is right only while this instance "
             "alone writes to "
-            "redis at {}:{}",
-            url_.host, url_.port);
+            "redis at {}",
+            where());
       default:
         return spdlog::warn(
-            "l2: redis at {}:{} does not prove that it announces changes: {}. Where it does not, "
+            "l2: redis at {} does not prove that it announces changes: {}. Where it does not, "
             "L1 "
             "serves nothing and every read goes to L2; it is tried again every few seconds",
-            url_.host, url_.port, reason);
+            where(), reason);
     }
   }
 
-  const RedisUrl url_;
+  const std::shared_ptr<Route> route_;
   const L2Config config_;
   const std::vector<asio::io_context*> loops_;
   std::vector<cohere::LaneView> views_;
@@ -309,9 +329,9 @@ class RedisBackend final : public L2Backend {
 
 }  // namespace
 
-std::unique_ptr<L2Backend> make_redis_backend(const RedisUrl& url, const L2Config& config,
+std::unique_ptr<L2Backend> make_redis_backend(std::shared_ptr<Route> route, const L2Config& config,
                                               std::span<asio::io_context* const> loops) {
-  return std::make_unique<RedisBackend>(url, config, loops);
+  return std::make_unique<RedisBackend>(std::move(route), config, loops);
 }
 
 }  // namespace nearlane::l2

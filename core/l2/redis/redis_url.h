@@ -1,20 +1,38 @@
-// Reads redis://[[user]:password@]host[:port][/db].
+// Reads redis://[[user]:password@]host[:port][/db], the same with rediss:// for TLS, and
+// redis+sentinel://[[user]:password@]host[:port],host[:port]/name[/db], whose hosts are sentinels that know where the
+// master of that name is.
 //
 // Errors:    invalid_argument, saying which part of the URL is wrong; the password is never part of
 //            a message.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 
 namespace nearlane::l2 {
 
+/// So many sentinels may be named.
+inline constexpr std::size_t kMostSentinels = 64;
+
+/// Where a server listens.
+struct Endpoint {
+  std::string host;  // a name or an address, an IPv6 one without brackets
+  std::string port;
+
+  [[nodiscard]] std::string to_string() const;
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
 struct RedisUrl {
-  std::string host = "127.0.0.1";
-  std::string port = "6379";
+  Endpoint server = {};  // empty where sentinels know it
+  std::vector<Endpoint> sentinels = {};
+  std::string master = {};  // as the sentinels call it
+  bool tls = false;
   std::string user = {};
   std::string password = {};
   std::uint32_t db = 0;

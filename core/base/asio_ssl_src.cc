@@ -1,0 +1,2 @@
+// Boost.Asio's TLS, compiled once for the whole build.
+#include <boost/asio/ssl/impl/src.hpp>

@@ -1,0 +1,78 @@
+// Route: how all connections of this process reach the Redis behind it: where it is, as whom, over TLS or not.
+//
+// Where sentinels know the master, that may change: version() tells, and whoever has a connection to where it was gives
+// that up. Before the sentinels have said anything nobody connects; when none of them can say, trouble() says why.
+//
+// Errors:    of make_route: invalid_argument, naming what is wrong with the URL or the file of authorities.
+// Threads:   any.
+// Lifetime:  shared by the connections.
+// Cost:      version() is one load; server() takes a lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/base/result.h"
+#include "core/l2/redis/redis_url.h"
+
+namespace boost::asio::ssl {
+class context;
+}
+
+namespace nearlane::l2 {
+
+class Route {
+ public:
+  Route(RedisUrl url, std::shared_ptr<boost::asio::ssl::context> tls);
+
+  [[nodiscard]] const RedisUrl& url() const noexcept { return url_; }
+  /// Null: in clear.
+  [[nodiscard]] const std::shared_ptr<boost::asio::ssl::context>& tls() const noexcept {
+    return tls_;
+  }
+
+  /// Whether sentinels say where it is.
+  [[nodiscard]] bool may_move() const noexcept { return !url_.sentinels.empty(); }
+  /// Grows whenever it is found to be elsewhere. 0: nothing is known yet, not even that nobody knows.
+  [[nodiscard]] std::uint64_t version() const noexcept {
+    return version_.load(std::memory_order_acquire);
+  }
+  /// Where it is now.
+  [[nodiscard]] Result<Endpoint> server() const;
+  /// The same for people.
+  [[nodiscard]] std::string where() const;
+
+  /// It is there, whether or not it was.
+  void move_to(Endpoint server);
+  /// The next connection goes there; those that there are stay.
+  void turn_to(Endpoint server);
+  /// Nobody knows where it is. What was known is still believed.
+  void lose(std::string why);
+  /// A connection to it has ended, or could not be had: somebody should ask whether it is still there.
+  void doubt() noexcept { doubted_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool take_doubt() noexcept {
+    return doubted_.load(std::memory_order_relaxed) &&
+           doubted_.exchange(false, std::memory_order_relaxed);
+  }
+
+ private:
+  const RedisUrl url_;
+  const std::shared_ptr<boost::asio::ssl::context> tls_;
+  mutable std::mutex mutex_;
+  std::optional<Endpoint> server_;
+  std::string trouble_;
+  std::atomic<std::uint64_t> version_{0};
+  std::atomic<bool> doubted_{false};
+};
+
+/// `ca_file`: whom to trust where the URL asks for TLS; empty: whom the system trusts.
+[[nodiscard]] Result<std::shared_ptr<Route>> make_route(std::string_view url,
+                                                        const std::string& ca_file);
+
+}  // namespace nearlane::l2
