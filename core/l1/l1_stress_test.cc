@@ -19,10 +19,10 @@ namespace {
 
 /// Few keys, that threads meet at; and many, that tables grow under again and again, since they are cleared.
 constexpr unsigned kFew = 64;
-constexpr unsigned kMany = 8192;
+constexpr unsigned kMany = 2048;
 constexpr unsigned kWriters = 2;
 constexpr int kWrites = 4000;
-constexpr int kWritesOfMany = 40'000;
+constexpr int kWritesOfMany = 6000;
 
 class Scene {
  public:
