@@ -83,6 +83,9 @@ void Channel::take_announcement(std::string_view message) {
   if (own && !announcement->everything && is_known(*announcement)) return;
   const bool missed = !own && !(announcement && order_.follows(*announcement));
   if (missed) gaps_.fetch_add(1, std::memory_order_relaxed);
+  // Before the epoch that follows from it, which is what lanes look at.
+  if (announcement && announcement->everything)
+    announcements_.flushes.fetch_add(1, std::memory_order_release);
   if (missed || announcement->everything) disown_everything();
   if (!announcement) return;
   for (const std::string_view key : announcement->keys) listener_.invalidate(key);

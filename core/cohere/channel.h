@@ -48,6 +48,8 @@ struct Announcements {
   /// Whether L2 announces nothing, so that writers do: as the lane says whose handshake was the last.
   enum class Need : std::uint8_t { unknown, no, yes };
   std::atomic<Need> need{Need::unknown};
+  /// Heard so far: what was read before is not to be served even while L2 is away.
+  std::atomic<std::uint64_t> flushes{0};
   /// The channel's: lanes take over its epoch and lease.
   LaneView view{};
 };

@@ -146,6 +146,7 @@ TEST_F(ChannelTest, EverythingDisownsEverythingWhoeverSaysIt) {
   EXPECT_TRUE(bumped());
   channel.received(everything(1), kStart);
   EXPECT_TRUE(bumped()) << "which keys it was our lanes do not know either";
+  EXPECT_EQ(announcements.flushes, 2U);
   EXPECT_EQ(channel.gaps(), 0U);
 }
 
@@ -155,6 +156,7 @@ TEST_F(ChannelTest, AGapOrWhatCannotBeReadDisownsEverything) {
   const std::string before = beat(kStart + milliseconds(1));
   channel.received(written(3), kStart + milliseconds(2));
   EXPECT_TRUE(bumped());
+  EXPECT_EQ(announcements.flushes, 0U);
   hear(before, kStart + milliseconds(3));
   EXPECT_EQ(lease(), TimePoint::min()) << "it was sent before the gap";
   channel.received(message("hello"), kStart + milliseconds(4));

@@ -214,6 +214,7 @@ class Lane final : public Conversation {
   std::uint64_t incarnation_ = 0;   // connections so far
   std::uint64_t sequence_ = 0;      // announcements over this one
   Epoch channel_epoch_ = kNoEpoch;  // that was taken over
+  std::uint64_t channel_flushes_ = 0;
   TrackingProbe probe_;
   TimePoint probed_at_ = TimePoint::min();
   TimePoint lease_until_ = TimePoint::min();

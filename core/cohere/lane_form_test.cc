@@ -208,6 +208,20 @@ TEST_F(AnnouncedLane, DisownsWhatItHasWhenTheChannelDoes) {
   EXPECT_EQ(view.lease_until(), now + milliseconds(250));
 }
 
+TEST_F(AnnouncedLane, KeepsNoStaleCandidateOfWhatOthersHaveFlushed) {
+  ASSERT_NO_FATAL_FAILURE(shake_hands());
+  hear();
+  lane.tick(now);
+  const auto entry = Entry::build(KeyRef(0, "k"), "v", kForever, view.epoch());
+  announcements.view.bump();  // a gap, or the channel is lost
+  lane.tick(now);
+  EXPECT_NE(view.vouched_until(*entry, view.lease_until()), TimePoint::min());
+  ++announcements.flushes;
+  announcements.view.bump();
+  lane.tick(now);
+  EXPECT_EQ(view.vouched_until(*entry, view.lease_until()), TimePoint::min());
+}
+
 TEST_F(AnnouncedLane, ABarrierDisownsWhatWasReadBeforeIt) {
   ASSERT_NO_FATAL_FAILURE(shake_hands());
   hear();

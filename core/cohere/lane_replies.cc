@@ -188,6 +188,7 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
       take_exec(pending, reply);
       return true;
     case Step::value:
+    case Step::pong:
       pending.answer.reply = std::move(reply);
       return true;
     case Step::pttl:
@@ -196,7 +197,6 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
     case Step::subscribe:
     case Step::indifferent:
     case Step::try_select:
-    case Step::pong:
       return true;
   }
   return true;
@@ -271,7 +271,13 @@ void Lane::follow_channel() {
   // What of ours is unanswered may have been executed: the channel says nothing of our own, and its reply may be stuck.
   if (!pending_.empty()) lease = std::min(lease, pending_.front().answer.sent_at + config_.lease);
   const Epoch epoch = channel.epoch();
-  if (std::exchange(channel_epoch_, epoch) != epoch) view_.bump();
+  const bool moved = std::exchange(channel_epoch_, epoch) != epoch;
+  const std::uint64_t flushes = config_.announcements->flushes.load(std::memory_order_acquire);
+  if (std::exchange(channel_flushes_, flushes) != flushes) {
+    view_.bump_for_good();
+  } else if (moved) {
+    view_.bump();
+  }
   if (lease > view_.lease_until()) view_.set_lease(lease);
 }
 

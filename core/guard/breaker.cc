@@ -97,7 +97,10 @@ void Breaker::open(TimePoint now, std::uint32_t chance) {
   if (state_ == State::closed && closed_since_ != TimePoint::min() &&
       now - closed_since_ >= kStable)
     openings_ = 0;
-  if (state_ == State::closed) away_since_ = now;
+  if (state_ == State::closed) {
+    away_since_ = now;
+    away_ = false;  // of an outage before this one
+  }
   const Duration hold = std::min(kLongestHold, kFirstHold * (1 << std::min(openings_, 8U)));
   // From half as long to half longer.
   const auto spread = hold / 2 + hold / 1024 * static_cast<std::int64_t>(chance % 1024);

@@ -111,6 +111,18 @@ TEST_F(BreakerTest, WhatWasAwayAndIsBackIsProbedAtOnce) {
   EXPECT_EQ(breaker.probes_due(now), 0U) << "it was away once";
 }
 
+TEST_F(BreakerTest, ThatItWasAwayOnceSaysNothingOfTheNextOutage) {
+  breaker.trip(now, kMiddle);
+  come_to_ramp();  // without anybody having said that it is back
+  now += Breaker::kRampSteps * Breaker::kRampStep;
+  ASSERT_TRUE(breaker.admits(now, kMiddle));
+  ASSERT_EQ(state(), State::closed);
+  open();
+  now += 1ms;
+  breaker.back(now);
+  EXPECT_EQ(breaker.probes_due(now), 0U) << "it hangs, with every connection there";
+}
+
 TEST_F(BreakerTest, HoldsAreSpreadByHalf) {
   for (const auto& [chance, hold] : {std::pair{0U, 100ms}, {1023U, 299ms}}) {
     Breaker one;

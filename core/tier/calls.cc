@@ -45,11 +45,13 @@ void restrict(Decision& decision, const KeyRules& rules, const Answer& answer) n
 
 void Fetch::settle(const Answer& answer) noexcept {
   const KeyRef key = command.key.ref();
+  const bool away = says_away(answer);
   Decision decision;
   if (!answer.error) {
     decision = cohere::after_fetch(answer.reply, answer.pttl, answer.sent_at,
                                    kept_for(key, answer, rules_), rules_.negative_ttl);
     restrict(decision, rules_, answer);
+    if (away) decision.action = Decision::Action::leave;  // it says nothing of the key
     if (answer.reply.type == protocol::Type::bulk_string) {
       entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
     } else if (decision.action == Decision::Action::install) {
@@ -81,7 +83,7 @@ void Fetch::settle(const Answer& answer) noexcept {
   for (auto& waiter : joined) waiters.push_back(std::move(waiter));
   // GET found the key and PTTL did not: it was PTTL that ended it. What PTTL will find after nobody waits
   // for it any more, nobody will say.
-  const bool ended_by_pttl = answer.pttl == -2 && !answer.reply.is_null();
+  const bool ended_by_pttl = answer.pttl == -2 && !answer.reply.is_null() && !away;
   const bool unheard = answer.error && cohere::after_failed_write(answer.error->code).action ==
                                            Decision::Action::erase;
   if (ended_by_pttl || unheard) tier_.forget_in_other_dbs(key);
@@ -89,12 +91,17 @@ void Fetch::settle(const Answer& answer) noexcept {
 
 void Fetch::finish(Answer answer) noexcept {
   const Result<Lookup> result = lookup_of(answer, entry_);
+  const bool unserved = answer.error || says_away(answer);
   for (auto& waiter : waiters) {
     if (result) Counts::add(result->entry ? Count::l2_hits : Count::l2_misses);
-    waiter(answer.error && may_be_stale ? tier_.stale_or(*answer.error, command.key.ref())
-                                        : result);
+    waiter(unserved && may_be_stale ? tier_.stale_or(result.error(), command.key.ref()) : result);
   }
   if (installed_) tier_.want_forms(*entry_, rules_, false);
+}
+
+void Confirm::finish(Answer answer) noexcept {
+  if (says_away(answer)) return done_(Error{Errc::unavailable, answer.reply.text});
+  done_(std::move(answer.error));
 }
 
 void Store::settle(const Answer& answer) noexcept {

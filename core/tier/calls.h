@@ -19,6 +19,9 @@
 
 namespace nearlane::tier {
 
+/// It was answered that it cannot be served now: L2 loads its data, or has no master.
+[[nodiscard]] bool says_away(const cohere::Answer& answer) noexcept;
+
 /// A call on somebody's behalf, which the breaker may refuse and learns from.
 class Guarded : public cohere::Call {
  public:
@@ -82,7 +85,7 @@ class Confirm final : public Guarded {
   void settle(const cohere::Answer&) noexcept override {}
 
  private:
-  void finish(cohere::Answer answer) noexcept override { done_(std::move(answer.error)); }
+  void finish(cohere::Answer answer) noexcept override;
 
   std::function<void(std::optional<Error>)> done_;
 };

@@ -28,12 +28,16 @@ constexpr std::array kFailures = {Errc::timeout, Errc::connection_lost, Errc::pr
 
 bool is_failure(const Answer& answer) noexcept {
   if (answer.error) return std::ranges::find(kFailures, answer.error->code) != kFailures.end();
-  return answer.reply.is_error() && std::ranges::any_of(kAway, [&](std::string_view code) {
-           return answer.reply.text.starts_with(code);
-         });
+  return says_away(answer);
 }
 
 }  // namespace
+
+bool says_away(const Answer& answer) noexcept {
+  return !answer.error && answer.reply.is_error() &&
+         std::ranges::any_of(
+             kAway, [&](std::string_view code) { return answer.reply.text.starts_with(code); });
+}
 
 std::uint32_t TieredCache::Impl::chance() const {
   if (config_.chance) return config_.chance();

@@ -27,6 +27,7 @@ class Away final : public l2::ForwardingBackend {
   explicit Away(const cohere::LaneView& view)
       : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)), view_(view) {}
   std::optional<Errc> failing;
+  std::string says;  // to every command, unless empty
 
   [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
     return {.coherence = "lanes", .lease = kLease, .every_command = true};
@@ -36,6 +37,13 @@ class Away final : public l2::ForwardingBackend {
     return {&view_, 1};
   }
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (!says.empty()) {
+      l2::Answer answer;
+      answer.reply = {.type = protocol::Type::error, .text = says};
+      answer.epoch = view_.epoch();
+      call->settle(answer);
+      return call->complete(answer);
+    }
     if (!failing) return behind_->submit(std::move(call));
     const l2::Answer failed = l2::Answer::failed(*failing, "away");
     call->settle(failed);
@@ -125,6 +133,23 @@ TEST_F(StaleTest, IsServedOnlyWhileL2IsNotAsked) {
   EXPECT_EQ(found->source, Source::stale);
   EXPECT_EQ(found->entry->value(), "v");
   EXPECT_EQ(get("unknown").error().code, Errc::unavailable);
+}
+
+TEST_F(StaleTest, IsNotLostToAStoreThatIsLoadingItsData) {
+  set("k", "v");
+  open();
+  come_to_ramp();
+  l2->says = "LOADING Redis is loading the dataset in memory";
+  for (int i = 0; i < 2000; ++i) {
+    const auto found = get("k");
+    ASSERT_TRUE(found) << i;
+    EXPECT_EQ(found->source, Source::stale);
+  }
+  ASSERT_EQ(tier->breaker(), guard::Breaker::State::open);
+  now += seconds(1);
+  tier->probe();
+  EXPECT_EQ(tier->breaker(), guard::Breaker::State::open) << "an error is no answer to a probe";
+  EXPECT_EQ(answered("k"), "stale v");
 }
 
 TEST_F(StaleTest, IsServedForMaxStaleAfterTheLease) {

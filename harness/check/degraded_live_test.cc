@@ -139,6 +139,9 @@ TEST_F(DegradedLive, ARedisThatIsGone) {
   start();
   redis.kill();
   come_to_be_open();
+  // What is relayed and may have written anything was never sent.
+  const auto relayed = ask("CONFIG GET maxmemory");
+  EXPECT_TRUE(relayed.starts_with("-ERR nearlane: L2 cannot be reached")) << relayed;
   expect_degraded();
   ASSERT_TRUE(redis.restart());
   expect_recovered();

@@ -237,10 +237,11 @@ void Relay::abandon(const Error& why) {
   channels_ = shards_ = 0;
   queued_ = {};
   if (auto pending = std::exchange(pending_, std::nullopt)) {
-    // It may have been executed; whoever has to hear of it does, and nobody waits for that.
-    context_.tier.written_elsewhere(db_, std::move(pending->effect.keys),
-                                    pending->effect.undeclared, Clock::now() + context_.l2_timeout,
-                                    [](const std::optional<Error>&) {});
+    // Unless there was no connection it may have been executed; whoever has to hear of it does, and nobody waits for that.
+    if (why.code != Errc::unavailable)
+      context_.tier.written_elsewhere(
+          db_, std::move(pending->effect.keys), pending->effect.undeclared,
+          Clock::now() + context_.l2_timeout, [](const std::optional<Error>&) {});
     pending->done(why);
   }
 }

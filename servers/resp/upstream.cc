@@ -59,6 +59,7 @@ void Upstream::connect() {
   }
   if (route.may_move()) send_own({"ROLE"}, Needed::master);
   send_own({"CLIENT", "SETNAME", "nearlane-relay"}, Needed::nothing);
+  greeting_ = own_.size();
 }
 
 void Upstream::connected() {
@@ -92,7 +93,7 @@ void Upstream::send_own(std::initializer_list<std::string_view> command, Needed 
 
 void Upstream::send(std::span<const std::string_view> command) {
   if (!open_) return;
-  protocol::append_command(output_, command);
+  protocol::append_command(greeting_ == 0 ? output_ : held_, command);
   flush();
 }
 
@@ -133,6 +134,10 @@ void Upstream::take(std::string_view bytes) {
       const Needed needed = own_.front();
       own_.pop_front();
       if (const auto wrong = judge_own(reply, needed)) return give_up(*wrong);
+      if (greeting_ != 0 && --greeting_ == 0) {
+        output_ += std::exchange(held_, {});
+        flush();
+      }
     } else if (owner_ != nullptr) {
       owner_->received(std::move(frame), reply);
     } else {
@@ -151,7 +156,11 @@ std::optional<Error> Upstream::judge_own(const protocol::Reply& reply, Needed ne
 
 void Upstream::give_up(const Error& why) noexcept {
   close();
-  if (Owner* owner = std::exchange(owner_, nullptr)) owner->lost(why);
+  Owner* owner = std::exchange(owner_, nullptr);
+  if (owner == nullptr) return;
+  // A connection that ends before it is greeted has carried nothing of a client.
+  const bool lost = why.code == Errc::connection_lost;
+  owner->lost(greeting_ != 0 && lost ? Error{Errc::unavailable, why.detail} : why);
 }
 
 void Upstream::close() noexcept {

@@ -97,6 +97,8 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   std::deque<Needed> own_;  // replies to our own commands that come next
   std::uint64_t route_version_ = 0;
   std::string output_;
+  std::size_t greeting_ = 0;  // replies to our own first commands that are still to come
+  std::string held_;          // what is sent once they are there
   protocol::ReplyParser parser_;
   std::string frame_;  // what has come of the next one
 };

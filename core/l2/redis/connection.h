@@ -56,7 +56,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   void follow(TimePoint now);
   void begin_connect(TimePoint now);
-  void connected(TimePoint now);
   void read();
   void flush();
   void flush_soon();
