@@ -238,10 +238,11 @@ void Relay::abandon(const Error& why) {
   queued_ = {};
   if (auto pending = std::exchange(pending_, std::nullopt)) {
     // Unless there was no connection it may have been executed; whoever has to hear of it does, and nobody waits for that.
-    if (why.code != Errc::unavailable)
+    if (why.code != Errc::unavailable) {
       context_.tier.written_elsewhere(
           db_, std::move(pending->effect.keys), pending->effect.undeclared,
           Clock::now() + context_.l2_timeout, [](const std::optional<Error>&) {});
+    }
     pending->done(why);
   }
 }
