@@ -1,8 +1,9 @@
 // CuckooTable: libcuckoo's cuckoohash_map, which locks the two buckets of a key for each find.
 //
 // Its keys are its own copies, because an entry's bytes go when it is replaced. More than eight keys of one
-// hash do not fit: its insert then throws libcuckoo::load_factor_too_low, so it is a peer to measure, not a
-// map to serve from.
+// hash do not fit: its insert then throws libcuckoo::load_factor_too_low; and as it grows it appends to its list of locks
+// while finds look at that list's end without one (get_current_locks), which the thread sanitizer reports and C++ does not
+// define. So it is a peer to measure, not a map to serve from.
 //
 // Source: libcuckoo 0.3.1; Li, Andersen, Kaminsky, Freedman, "Algorithmic improvements for fast
 //         concurrent cuckoo hashing", EuroSys 2014.
