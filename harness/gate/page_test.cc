@@ -8,7 +8,6 @@ namespace nearlane::gate {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 const About kAbout{.base = "/a/nearlane",
                    .head = "/b/nearlane",
