@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "harness/gate/counts.h"
 #include "harness/gate/page.h"
 #include "harness/gate/recording.h"
+#include "harness/report/files.h"
 #include "harness/report/provenance.h"
 
 namespace nearlane::harness {
@@ -167,14 +167,6 @@ Result<gate::Measured> time_both(const Program& base, const Program& head,
   return with_blocks(counted, blocks);
 }
 
-Result<void> write(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) return Error{Errc::invalid_argument, path.string() + ": cannot be written"};
-  return {};
-}
-
 int exit_code(gate::Outcome outcome) {
   if (outcome == gate::Outcome::pass) return 0;
   return outcome == gate::Outcome::fail ? 1 : kUndecided;
@@ -189,7 +181,8 @@ int report(const Flags& flags, const gate::About& about, const gate::Measured& m
   for (const auto& [name, text] : {std::pair{"gate.md", page},
                                    {"gate.xml", gate::to_junit(about, verdict)},
                                    {"gate.json", gate::to_json(about, measured, verdict)}}) {
-    if (const auto written = write(folder / name, text); !written) return cannot(written.error());
+    if (const auto written = write_file(folder / name, text); !written)
+      return cannot(written.error());
   }
   fmt::print("{}\nWritten to {}/gate.md, gate.xml (JUnit) and gate.json\ngate: {}\n", page,
              flags.out, gate::to_string(verdict.outcome));

@@ -24,7 +24,7 @@
 #include "harness/bench/scenario.h"
 #include "harness/report/claims.h"
 #include "harness/report/compare.h"
-#include "harness/report/document.h"
+#include "harness/report/files.h"
 #include "harness/report/tables.h"
 
 namespace nearlane::harness {
@@ -134,9 +134,9 @@ int tables(const std::vector<std::string>& directories) {
 }
 
 int compare(const std::string& first, const std::string& second) {
-  const auto a = read_text(".", first);
+  const auto a = read_file(first);
   if (!a) return misused(a.error());
-  const auto b = read_text(".", second);
+  const auto b = read_file(second);
   if (!b) return misused(b.error());
   const auto page = compare_results(*a, first, *b, second);
   if (!page) return misused(page.error());

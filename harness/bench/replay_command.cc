@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +25,7 @@
 #include "harness/replay/reference.h"
 #include "harness/replay/replay.h"
 #include "harness/replay/rows.h"
+#include "harness/report/files.h"
 #include "harness/report/provenance.h"
 #include "harness/workload/settings.h"
 #include "harness/workload/trace.h"
@@ -85,18 +85,6 @@ Result<std::string> hash_file(const std::string& path) {
     if (*got == 0) return fmt::format("{:016x}", XXH3_64bits_digest(state.get()));
     XXH3_64bits_update(state.get(), chunk.data(), *got);
   }
-}
-
-Result<void> write_file(const std::filesystem::path& path, const std::string& text) {
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (file.fail()) {
-    return Error{Errc::invalid_argument, fmt::format("{}: cannot be written", path.string())};
-  }
-  return {};
 }
 
 class ReplayRun {

@@ -17,6 +17,20 @@
 
 namespace nearlane::harness {
 
+/// Once the traffic has stopped: no answer was wrong, none was later than `bound`, and nothing stays different.
+inline void expect_nothing_wrong(Traffic& traffic, History& history, Duration bound) {
+  const auto settled = traffic.settle();
+  ASSERT_TRUE(settled) << settled.error().detail;
+  EXPECT_EQ(settled->different, 0U) << testing::PrintToString(settled->examples);
+  EXPECT_GT(settled->from_l1, 0U);
+  const auto report = history.take_report();
+  EXPECT_EQ(report.violations, std::vector<std::string>{});
+  EXPECT_EQ(report.violation_count(), 0U);
+  EXPECT_LE(report.lateness.max(), bound);
+  EXPECT_GT(report.reads, 1000U);
+  EXPECT_GT(report.writes, 100U);
+}
+
 class Checked : public testing::Test {
  public:
   static constexpr Duration kLease = std::chrono::milliseconds(250);
@@ -100,16 +114,7 @@ class Checked : public testing::Test {
     run_for(std::chrono::milliseconds(500));  // healthy again, under load
     traffic->stop();
     run_for(bound_ - kLease);
-    const auto settled = traffic->settle();
-    ASSERT_TRUE(settled) << settled.error().detail;
-    EXPECT_EQ(settled->different, 0U) << testing::PrintToString(settled->examples);
-    EXPECT_GT(settled->from_l1, 0U);
-    const auto report = history.take_report();
-    EXPECT_EQ(report.violations, std::vector<std::string>{});
-    EXPECT_EQ(report.violation_count(), 0U);
-    EXPECT_LE(report.lateness.max(), bound_);
-    EXPECT_GT(report.reads, 1000U);
-    EXPECT_GT(report.writes, 100U);
+    ASSERT_NO_FATAL_FAILURE(expect_nothing_wrong(*traffic, history, bound_));
     const auto counts = traffic->counts();
     RecordProperty("operations", std::to_string(counts.operations));
     RecordProperty("failed", std::to_string(counts.failed));

@@ -1,7 +1,6 @@
 #include "harness/gate/counts.h"
 
 #include <array>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "core/base/result.h"
 #include "harness/gate/requests.h"
 #include "harness/gate/tool_output.h"
+#include "harness/report/files.h"
 #include "harness/topology/instance.h"
 #include "harness/topology/redis_server.h"
 #include "harness/topology/temp_dir.h"
@@ -90,11 +90,6 @@ std::vector<Tool> tools() {
   };
 }
 
-std::string slurp(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 std::vector<std::string> command_of(const Tool& tool, const std::filesystem::path& file) {
   auto command = tool.command;
   for (auto& word : command) {
@@ -126,7 +121,9 @@ Result<double> run_under(const Tool& tool, const std::filesystem::path& program,
   if (!server) return server.error();
   if (auto done = exercise(*server, tool.burst, kind, tool.requests); !done) return done.error();
   if (auto stopped = server->stop(); !stopped) return stopped.error();
-  return tool.read(slurp(file));
+  const auto said = harness::read_file(file);
+  if (!said) return said.error();
+  return tool.read(*said);
 }
 
 /// What one request of each kind takes.
@@ -200,7 +197,9 @@ Result<double> micro_total(const Tool& tool, const std::filesystem::path& micro,
     return Error{Errc::unavailable, fmt::format("nearlane-micro --draws: {}: {}",
                                                 status->to_string(), child->last_output(3))};
   }
-  return tool.read(slurp(file));
+  const auto said = harness::read_file(file);
+  if (!said) return said.error();
+  return tool.read(*said);
 }
 
 Result<double> micro_per_read(const Tool& tool, const std::filesystem::path& micro) {

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "harness/gate/statistics.h"
+#include "harness/report/files.h"
 
 namespace nearlane::gate {
 namespace {
@@ -152,19 +152,15 @@ Result<Recording> parse_recording(std::string_view text) {
 }
 
 Result<Recording> read_recording(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in.is_open()) return Error{Errc::invalid_argument, path + ": cannot be read"};
-  auto recording = parse_recording(std::string(std::istreambuf_iterator<char>(in), {}));
+  const auto text = harness::read_file(path);
+  if (!text) return text.error();
+  auto recording = parse_recording(*text);
   if (!recording) return Error{recording.error().code, path + ": " + recording.error().detail};
   return recording;
 }
 
 Result<void> write_recording(const Recording& recording, const std::string& path) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << to_json(recording);
-  out.close();
-  if (!out) return Error{Errc::invalid_argument, path + ": cannot be written"};
-  return {};
+  return harness::write_file(path, to_json(recording));
 }
 
 std::vector<Block> undisturbed(const std::vector<Block>& blocks) {

@@ -28,6 +28,7 @@
 #include "core/base/clock.h"
 #include "core/l1/l1_map.h"
 #include "harness/micro/ticks.h"
+#include "harness/report/files.h"
 #include "harness/workload/random.h"
 
 namespace nearlane::micro {
@@ -293,11 +294,9 @@ std::string page_beside(const std::string& document) {
 }
 
 bool write(const std::string& path, const std::string& text) {
-  std::ofstream file(path);
-  file << text;
-  if (file.flush()) return true;
-  std::fprintf(stderr, "nearlane-micro: %s cannot be written\n", path.c_str());
-  return false;
+  const auto done = harness::write_file(path, text);
+  if (!done) std::fprintf(stderr, "nearlane-micro: %s\n", done.error().detail.c_str());
+  return done.has_value();
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The page of claims: figures looked up in the documents, verdicts made from them.
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 
 #include "harness/report/claims.h"
 #include "harness/report/document.h"
+#include "harness/report/files.h"
 #include "harness/report/result.h"
 #include "harness/report/tables.h"
 
@@ -49,14 +51,19 @@ class Library {
     if (!at || !over) return missing(figure);
     Judged judged{.how = clock(figure.at)};
     const bool ratio = !figure.over.scenario.empty();
-    const double ours = *over == 0 ? 0 : *at / *over;
+    if (*over == 0)
+      return {.why = fmt::format("{} of {} is 0", figure.over.metric, figure.over.measure)};
+    const double ours = *at / *over;
     judged.shown = ratio ? fmt::format("{:.2f}×", ours) : show_metric(figure.at.metric, ours);
     judged.verdict = compare(ours, figure);
-    if (const auto crowd = crowded(figure.at); crowd && is_time(figure.at.metric)) {
+    for (const Place* place : {&figure.at, &figure.over}) {
+      if (place->scenario.empty() || !is_time(place->metric)) continue;
+      const auto crowd = crowded(*place);
+      if (!crowd) continue;
       judged.verdict = Verdict::needs_hardware;
       judged.why = *crowd;
     }
-    if (ratio && is_time(figure.over.metric) && !(figure.over.scenario == figure.at.scenario)) {
+    if (ratio && figure.over.scenario != figure.at.scenario) {
       judged.how += fmt::format("; over {}, of another run", figure.over.scenario);
     }
     return judged;
@@ -169,7 +176,7 @@ Result<std::string> render_claims(const std::string& directory) {
   std::set<std::string> builds;
   bool quick = false;
   for (const auto& name : names) {
-    const auto text = read_text(directory, name);
+    const auto text = read_file(std::filesystem::path(directory) / name);
     if (!text) return text.error();
     auto document = parse_document(*text, name);
     if (!document) return document.error();
@@ -211,7 +218,7 @@ Result<std::string> render_claims(const std::string& directory) {
 Result<void> write_claims(const std::string& directory) {
   const auto page = render_claims(directory);
   if (!page) return page.error();
-  return write_page(directory, "CLAIMS.md", *page);
+  return write_file(std::filesystem::path(directory) / "CLAIMS.md", *page);
 }
 
 }  // namespace nearlane::harness

@@ -120,9 +120,22 @@ TEST_F(Claims, MayBeRatios) {
   EXPECT_THAT(row("B9"), HasSubstr("replies as Redis's, of all: 0.96× |"));
 }
 
+TEST_F(Claims, AreNoMultipleOfNothing) {
+  ScenarioResult both;
+  both.scenario = "http/ablation";
+  both.measure({.id = "all/load"}).repetitions.emplace_back().values = {{"response_bytes", 500}};
+  both.measure({.id = "no_precompression/load"}).repetitions.emplace_back().values = {
+      {"response_bytes", 0}};
+  ASSERT_TRUE(write_result(both, directory_.string()));
+  EXPECT_THAT(row("A12"), HasSubstr("missed: response_bytes of no_precompression/load is 0"));
+}
+
 TEST_F(Claims, OfATimeThatIsNoMeasurementNeedHardware) {
   put("engine/generations", {{"head/l2/http", "p50_ns", {100}, 1000}});
   EXPECT_THAT(row("A7"), ContainsRegex("\\| needs hardware: 1000 processes on [0-9]+ cores \\|"));
+  put("latency/l1_get", {{"in_process/hot/mutex", "batch_mean_ns", {50}},
+                         {"in_process/hot/native", "batch_mean_ns", {10}, 1000}});
+  EXPECT_THAT(row("A9"), HasSubstr("hot, against one lock: 5.00× (needs hardware: 1000 processes"));
   // A count is one, however many worked.
   put("coherence/invalidation",
       {{"checked", "violations_count", {0}, 1000}, {"settled", "different_count", {0}, 1000}});

@@ -1,9 +1,5 @@
 #include "harness/report/document.h"
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 #include <fmt/format.h>
 
 #include "harness/report/result.h"
@@ -11,16 +7,6 @@
 namespace nearlane::harness {
 
 using Json = nlohmann::ordered_json;
-namespace fs = std::filesystem;
-
-Result<std::string> read_text(const std::string& directory, const std::string& name) {
-  std::ifstream in(fs::path(directory) / name, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (!in.is_open() || in.bad()) {
-    return Error{Errc::invalid_argument, fmt::format("{}/{}: cannot be read", directory, name)};
-  }
-  return text;
-}
 
 Result<Document> parse_document(const std::string& text, const std::string& name) {
   auto document = Json::parse(text, nullptr, false);
@@ -31,16 +17,6 @@ Result<Document> parse_document(const std::string& text, const std::string& name
                              kResultSchema)};
   }
   return Document{std::move(document)};
-}
-
-Result<void> write_page(const std::string& directory, const std::string& name,
-                        const std::string& text) {
-  std::ofstream out(fs::path(directory) / name, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out)
-    return Error{Errc::invalid_argument, fmt::format("{}/{}: cannot be written", directory, name)};
-  return {};
 }
 
 std::string heading(const Json& provenance) {

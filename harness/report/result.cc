@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/files.h"
 #include "harness/report/provenance.h"
 
 namespace nearlane::harness {
@@ -197,14 +197,7 @@ std::string to_json(const ScenarioResult& result) {
 
 Result<std::string> write_result(const ScenarioResult& result, const std::string& directory) {
   const auto path = std::filesystem::path(directory) / (result.scenario + ".json");
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << to_json(result);
-  out.close();
-  if (error || !out) {
-    return Error{Errc::invalid_argument, fmt::format("{}: cannot be written", path.string())};
-  }
+  if (const auto done = write_file(path, to_json(result)); !done) return done.error();
   return path.string();
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +12,7 @@
 
 #include "core/base/histogram.h"
 #include "harness/report/document.h"
+#include "harness/report/files.h"
 #include "harness/report/plot.h"
 #include "harness/report/result.h"
 
@@ -241,7 +241,7 @@ Result<std::string> render_tables(const std::string& directory, bool links) {
   std::string label;
   bool quick = false;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto text = read_text(directory, names[i]);
+    const auto text = read_file(fs::path(directory) / names[i]);
     if (!text) return text.error();
     auto document = parse_document(*text, names[i]);
     if (!document) return document.error();
@@ -322,26 +322,29 @@ Result<std::string> write_tables(const std::string& directory) {
   std::string plots;
   std::string drawings;
   for (const auto& name : find_results(directory)) {
-    const auto text = read_text(directory, name);
+    const auto text = read_file(fs::path(directory) / name);
     if (!text) return text.error();
     const auto curves = render_curves(*text, name);
     if (!curves) return curves.error();
     for (std::size_t i = 0; i < curves->size(); ++i) {
       const auto image =
           fs::path(name).replace_extension(fmt::format("{}.svg", i + 1)).generic_string();
-      std::ofstream(fs::path(directory) / image, std::ios::binary) << (*curves)[i];
+      if (const auto done = write_file(fs::path(directory) / image, (*curves)[i]); !done)
+        return done.error();
       drawings += fmt::format("\n![Table {} of {}]({})\n", i + 1, name, image);
     }
     const auto drawn = render_plot(*text, name);
     if (!drawn) return drawn.error();
     if (drawn->empty()) continue;
     const auto image = fs::path(name).replace_extension(".svg").generic_string();
-    std::ofstream(fs::path(directory) / image, std::ios::binary) << *drawn;
+    if (const auto done = write_file(fs::path(directory) / image, *drawn); !done)
+      return done.error();
     plots += fmt::format("\n![Latency percentiles of {}]({})\n", name, image);
   }
   if (!drawings.empty()) *page += "\n## Curves\n" + drawings;
   if (!plots.empty()) *page += "\n## Percentiles\n" + plots;
-  if (const auto done = write_page(directory, "TABLES.md", *page); !done) return done.error();
+  if (const auto done = write_file(fs::path(directory) / "TABLES.md", *page); !done)
+    return done.error();
   return page;
 }
 

@@ -1,4 +1,5 @@
-// Connection: carries one conversation's bytes over a link, makes another when that ends, and gives it up when the server is elsewhere. LaneConnection: that of a lane.
+// Connection: carries one conversation's bytes over a link, makes another when that ends, and gives it up when the
+// server is elsewhere. LaneConnection: that of a lane.
 //
 // Threads:   everything runs on the loop, but submit, stop and the readers of health, which any thread
 //            may call.
