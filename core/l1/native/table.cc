@@ -11,9 +11,12 @@
 namespace nearlane::l1 {
 namespace {
 
-/// A table grows when it is this full: beyond it too many homes overflow, and while entries come and go, so many counts
-/// reach their largest, where they stay, that ways grow without end (table_test.cc). Of 8 words a bucket, 5.6.
+/// A table grows when it is this full: beyond it too many homes overflow. Of 8 words a bucket, 5.6.
 constexpr std::uint64_t kFullTenths = 56;
+
+/// A table in which more counts have lost track than one bucket in so many, and a few, is replaced by one of its size.
+constexpr std::uint64_t kLostPart = 64;
+constexpr std::uint64_t kLostAnyway = 2;
 
 /// A table of this size comes from the kernel, which zeroes a page when it is first touched: nobody waits for
 /// the whole. Smaller ones stay in the heap, whose huge pages they share; alone they would have none. Unit: bytes.
@@ -94,9 +97,10 @@ void NativeTable::set(Bucket& bucket, unsigned slot, std::uint64_t word) noexcep
   bucket.words[slot].store(word | passed, std::memory_order_release);
 }
 
-void NativeTable::put_into(Buckets buckets, const Entry* entry, std::uint64_t hash) noexcept {
-  for (std::uint64_t at = buckets.home(hash);; at = buckets.after(at, hash)) {
-    Bucket& bucket = buckets[at];
+void NativeTable::put_in(const Entry* entry, std::uint64_t hash) noexcept {
+  const Buckets current{current_.load(std::memory_order_relaxed)};
+  for (std::uint64_t at = current.home(hash);; at = current.after(at, hash)) {
+    Bucket& bucket = current[at];
     for (unsigned slot = 0; slot < kWords; ++slot) {
       if (entry_of(bucket.words[slot].load(std::memory_order_relaxed)) != nullptr) continue;
       return set(bucket, slot, word_of(entry, hash));
@@ -104,9 +108,9 @@ void NativeTable::put_into(Buckets buckets, const Entry* entry, std::uint64_t ha
     // Counted before the entry is there, so that no find stops short of it. At its largest the count
     // stays: it has lost track.
     const std::uint64_t last = bucket.words[kLast].load(std::memory_order_relaxed);
-    if ((last & kPassed) != kPassed) {
-      bucket.words[kLast].store(last + 1, std::memory_order_release);
-    }
+    if ((last & kPassed) == kPassed) continue;
+    bucket.words[kLast].store(last + 1, std::memory_order_release);
+    if (((last + 1) & kPassed) == kPassed) ++lost_;
   }
 }
 
@@ -148,9 +152,8 @@ void NativeTable::take_out(const Place& place, std::uint64_t hash) noexcept {
 
 void NativeTable::insert(const Entry* entry, std::uint64_t hash) {
   move_buckets(kMoved);
-  const Buckets current{current_.load(std::memory_order_relaxed)};
-  if ((size_ + 1) * 10 > current.count() * kFullTenths) grow();
-  put_into(Buckets{current_.load(std::memory_order_relaxed)}, entry, hash);
+  if (older_.load(std::memory_order_relaxed) == 0) renew();
+  put_in(entry, hash);
   ++size_;
 }
 
@@ -164,20 +167,21 @@ void NativeTable::erase(const Entry* entry, std::uint64_t hash) noexcept {
   --size_;
 }
 
-void NativeTable::grow() {
+void NativeTable::renew() {
   const Buckets current{current_.load(std::memory_order_relaxed)};
-  // Never needed while inserts alone fill the table; whoever gets here pays for what was not moved.
-  if (older_.load(std::memory_order_relaxed) != 0) move_buckets(current.count());
-  const Buckets twice = make(static_cast<unsigned>(std::countr_zero(current.count())) + 1);
+  const bool full = (size_ + 1) * 10 > current.count() * kFullTenths;
+  if (!full && lost_ <= current.count() / kLostPart + kLostAnyway) return;
+  const Buckets next =
+      make(static_cast<unsigned>(std::countr_zero(current.count())) + (full ? 1 : 0));
   next_to_move_ = 0;
+  lost_ = 0;
   older_.store(current.word, std::memory_order_release);
-  current_.store(twice.word, std::memory_order_release);
+  current_.store(next.word, std::memory_order_release);
 }
 
 void NativeTable::move_buckets(std::uint64_t count) noexcept {
   const Buckets older{older_.load(std::memory_order_relaxed)};
   if (!older) return;
-  const Buckets current{current_.load(std::memory_order_relaxed)};
   const std::uint64_t end = std::min(next_to_move_ + count, older.count());
   for (; next_to_move_ < end; ++next_to_move_) {
     Bucket& bucket = older[next_to_move_];
@@ -188,7 +192,7 @@ void NativeTable::move_buckets(std::uint64_t count) noexcept {
     }
     for (unsigned slot = 0; slot < kWords; ++slot) {
       if (entries[slot] == nullptr) continue;
-      put_into(current, entries[slot], entries[slot]->key().hash);
+      put_in(entries[slot], entries[slot]->key().hash);
       set(bucket, slot, 0);  // the counts stay: what passed this bucket is still to be found
     }
   }
@@ -204,6 +208,7 @@ void NativeTable::clear() {
   current_.store(make(kSmallest).word, std::memory_order_release);
   older_.store(0, std::memory_order_release);
   size_ = 0;
+  lost_ = 0;
   give_up(older);
   give_up(current);
 }
@@ -218,8 +223,9 @@ double NativeTable::mean_way() const noexcept {
   std::uint64_t looked = 0;
   for (std::uint64_t home = 0; home < current.count(); ++home) {
     std::uint64_t at = home;
-    for (++looked; (current[at].words[kLast].load(std::memory_order_relaxed) & kPassed) != 0;
-         ++looked) {
+    for (std::uint64_t way = 1; way <= current.count(); ++way) {
+      ++looked;
+      if ((current[at].words[kLast].load(std::memory_order_relaxed) & kPassed) == 0) break;
       at = current.after(at, home << kTagShift);
     }
   }

@@ -10,7 +10,10 @@
 // needs no version numbers.
 //
 // Growth.  A table of twice the size is put beside the full one, and every insert moves two buckets, so
-// that the old one is empty long before the new one is full. An entry that moves is put into the new
+// that the old one is empty long before the new one is full. A count is never lowered again once it has reached
+// 15, because it no longer knows how many passed; entries that come and go for weeks would leave ever longer ways. So a
+// table with too many of those is moved in the same way, into one of its own size; should it fill up meanwhile, it is
+// moved on when that has ended, by when it is three quarters full at most. An entry that moves is put into the new
 // table first and taken from the old one afterwards. A find looks into the old table, then into the new
 // one: what it does not find in the old one because it had been moved is in the new one by then. (What
 // lies at home in the newest table is found at once, before anything else is asked.) A find
@@ -197,13 +200,14 @@ class NativeTable {
   static const Entry* find_in(Buckets buckets, const KeyRef& key) noexcept;
   [[nodiscard]] const Entry* find_on(const KeyRef& key) const noexcept;
 
-  static void put_into(Buckets buckets, const Entry* entry, std::uint64_t hash) noexcept;
+  void put_in(const Entry* entry, std::uint64_t hash) noexcept;
   static void take_out(const Place& place, std::uint64_t hash) noexcept;
   static void set(Bucket& bucket, unsigned slot, std::uint64_t word) noexcept;
   [[nodiscard]] static bool look_for(Buckets buckets, const Entry* entry, std::uint64_t hash,
                                      Place& found) noexcept;
   [[nodiscard]] Place place_of(const Entry* entry, std::uint64_t hash) const noexcept;
-  void grow();
+  /// Begins a growth if it is time. Precondition: none is under way.
+  void renew();
   void move_buckets(std::uint64_t count) noexcept;
 
   // Finds read this line, and only a growth writes it.
@@ -211,6 +215,7 @@ class NativeTable {
   std::atomic<std::uint64_t> older_{0};  // 0 but for the time of a growth
   alignas(kLine) std::size_t size_ = 0;
   std::uint64_t next_to_move_ = 0;  // in the older table
+  std::uint64_t lost_ = 0;  // buckets of the current one whose count has reached its largest
 };
 static_assert(Prefetches<NativeTable>);
 
