@@ -8,8 +8,8 @@
 //            (core/base/epoch.h); pin it to keep it longer. Entries that leave the map are retired
 //            through epoch::retire.
 // Threads:   any thread may call anything. Readers hold an epoch::Guard.
-// Cost:      find: no allocation, no shared write beyond what the map's own lock needs; one virtual
-//            call.
+// Cost:      find: no allocation, one virtual call; what it writes beside the map's own lock is the policy's note in
+//            the entry (core/l1/policy says how often).
 // Errors:    none; put says what it did.
 #pragma once
 
@@ -69,7 +69,8 @@ class L1Map {
   virtual void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept = 0;
 
   virtual PutOutcome put(EntryPtr entry) = 0;
-  /// Puts `next` only where `expected` still is. False: something newer is there, or nothing.
+  /// Puts `next` only where `expected` still is, which is no use. False: something newer is there, or nothing, or there
+  /// is no room for `next`, and `expected` stays.
   virtual bool replace_if(const Entry* expected, EntryPtr next) = 0;
   /// True: it was there.
   virtual bool erase(const KeyRef& key) noexcept = 0;
@@ -95,6 +96,9 @@ class L1Map {
   }
   [[nodiscard]] virtual L1Stats stats() const noexcept = 0;
 };
+
+/// A map that shards, and is limited in entries, gives each shard at least so many: small shards fill unevenly.
+inline constexpr std::uint64_t kShardEntries = 4096;
 
 struct L1Config {
   std::string_view map = "native";

@@ -121,6 +121,16 @@ TEST_P(L1Contract, KeysThatDoNotExistPushNothingOutThatDoes) {
   EXPECT_EQ(map.stats().negatives, 0U);
   EXPECT_EQ(deny(0), PutOutcome::inserted);
 
+  // Where entries are counted a long name is more than one.
+  auto& by_weight = make(16 * kMiB, 1024);
+  const std::string long_name(kMaxKeyBytes - 8, 'n');
+  for (int key = 0; key < 64; ++key) {
+    map_->put(Entry::build_negative(KeyRef(0, long_name + name(key)), kForever, 1));
+  }
+  EXPECT_GT(by_weight.stats().negatives, 8U);
+  EXPECT_LE(by_weight.stats().bytes,
+            kMiB * 11 / 10);  // a weight is rounded down, and without what lies beside an entry
+
   auto& by_bytes = make(16 * kMiB);
   for (int key = 0; key < 12'000; ++key) deny(key);
   EXPECT_GT(by_bytes.stats().negatives, 3'000U);
@@ -228,6 +238,19 @@ TEST_P(L1Contract, ReplaceIfLosesAgainstAnythingNewer) {
   map.erase(KeyRef(0, "k"));
   EXPECT_FALSE(map.replace_if(better, entry("k", "late"))) << "it was invalidated";
   EXPECT_EQ(get("k"), "-");
+}
+
+// Whoever makes another form of a value does it on nobody's behalf.
+TEST_P(L1Contract, ReplaceIfIsNoUse) {
+  auto& map = make();
+  if (!holds()) return;
+  const epoch::Guard guard;
+  const KeyRef key(0, "k");
+  map.put(entry("k", "old"));
+  const Entry* old = map.peek(key);
+  const auto mark = old->mark();
+  ASSERT_TRUE(map.replace_if(old, entry("k", "better")));
+  EXPECT_EQ(map.peek(key)->mark(), mark);
 }
 
 TEST_P(L1Contract, SweepDropsWhatHasExpiredAndNothingElse) {

@@ -221,6 +221,39 @@ TEST(Adaptive, FindsWorthMoreWhatIsUsedMore) {
   EXPECT_GT(worth.at("hot"), 2 * worth.at("cold"));
 }
 
+// A large value among many small entries is a tick by itself, and nothing has to leave for it.
+TEST(Adaptive, AgesDoNotWrapHoweverFewAreInsertedATick) {
+  constexpr std::size_t kSmall = 1000;
+  constexpr std::size_t kEach = 256;
+  const Room room{.bytes = 3200 * kEach, .entries = 3200};  // a tick is a weight of 100
+  Adaptive::Shared shared(room);
+  Adaptive policy(room, shared, 1);
+  Cells cells;
+  std::vector<EntryPtr> entries;
+  const auto insert = [&](std::string_view value) {
+    entries.push_back(
+        Entry::build(KeyRef(0, fmt::format("k{}", entries.size())), value, kForever, 0));
+    const Entry& entry = *entries.back();
+    policy.insert(cells.take(&entry), entry, entry.key().hash);
+    policy.refresh(cells);
+    return entry.cell();
+  };
+  for (std::size_t i = 0; i < kSmall; ++i) insert("v");
+  const std::string large(100 * kEach, 'v');
+  const std::uint32_t filled = shared.model.now();
+  while (shared.model.now() - filled < 3 * Use::kTicks) {
+    const CellId cell = insert(large);
+    policy.erase(cell, *entries.back());
+    cells.give_back(cell);
+    entries.pop_back();
+    const std::uint32_t now = shared.model.now();
+    if (now - filled < ReuseModel::kHorizon) continue;
+    for (const EntryPtr& entry : entries) {
+      ASSERT_GE(Use(entry->mark()).age(now), ReuseModel::kHorizon - 1) << now;
+    }
+  }
+}
+
 TEST(Queues, KnowWhatEachWeighs) {
   Queues<2> queues;
   queues.push_front(0, 0, 10);

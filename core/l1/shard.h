@@ -113,7 +113,8 @@ class alignas(128) Shard {
     const std::lock_guard lock(mutex_);
     const Entry* old = table_.find(key);
     const bool was_there = old != nullptr;
-    if (!within_quota(*entry, old) || !make_room(cost(*entry), old, key.hash, retired, gone)) {
+    if (old != nullptr) policy_.hit(*old, key.hash);  // so that it is not the next to go
+    if (!within_quota(*entry, old) || !make_room(cost(*entry), old, retired, gone)) {
       ++rejections_;
       if (old != nullptr) remove(old, gone);
       return PutOutcome::rejected;
@@ -131,7 +132,7 @@ class alignas(128) Shard {
     const std::lock_guard lock(mutex_);
     const Entry* old = table_.find(key);
     if (old == nullptr || old != expected) return false;
-    if (!within_quota(*next, old) || !make_room(cost(*next), old, key.hash, retired, gone)) {
+    if (!within_quota(*next, old) || !make_room(cost(*next), old, retired, gone)) {
       ++rejections_;
       return false;
     }
@@ -251,7 +252,7 @@ class alignas(128) Shard {
   }
   /// What an entry takes of the room's capacity.
   [[nodiscard]] std::uint64_t part(const Entry& entry) const noexcept {
-    return room_.entries != 0 ? 1 : cost(entry);
+    return room_.entries != 0 ? room_.weight(entry) : cost(entry);
   }
   /// What is counted of the entries in the shard.
   void count_in(const Entry& entry) noexcept {
@@ -268,19 +269,15 @@ class alignas(128) Shard {
   }
 
   /// Evicts until `needed` bytes fit in place of `old`, which may itself go. False: reject.
-  [[nodiscard]] bool make_room(std::uint64_t needed, const Entry*& old, std::uint64_t hash,
-                               std::uint64_t retired, Departed& gone) noexcept {
+  [[nodiscard]] bool make_room(std::uint64_t needed, const Entry*& old, std::uint64_t retired,
+                               Departed& gone) noexcept {
     if (needed > largest()) return false;
     const std::uint64_t limit = room_.bytes - std::min(room_.bytes / kIdlePart, idle());
     // What is evicted waits to be freed itself. So a put makes the shard smaller for what waits by no more than it
     // needs: else each eviction would ask for the next.
     const std::uint64_t wanted = std::max(limit - std::min(room_.bytes / kRetiredPart, retired),
                                           bytes_ - std::min(bytes_, needed));
-    std::uint64_t freed = 0;  // once the old one has gone
-    if (old != nullptr) {
-      freed = cost(*old);
-      policy_.hit(*old, hash);  // so that it is not the next to go
-    }
+    std::uint64_t freed = old != nullptr ? cost(*old) : 0;  // once the old one has gone
     const auto full = [&] {
       return bytes_ - freed + needed > std::min(limit, wanted) ||
              (room_.entries != 0 && cells_.size() + (old == nullptr ? 1 : 0) > room_.entries);
@@ -309,6 +306,7 @@ class alignas(128) Shard {
     wheel_.schedule(cell, entry->deadline());
     count_in(*entry);
     table_.insert(entry.release(), hash);
+    if constexpr (requires { policy_.refresh(cells_); }) policy_.refresh(cells_);
   }
 
   void exchange(const Entry* old, EntryPtr next, std::uint64_t hash, Departed& gone) noexcept {

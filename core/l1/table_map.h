@@ -25,8 +25,6 @@ namespace nearlane::l1 {
 
 /// A shard's share of the budget is at least this, so that a value of 2 MB fits one. Unit: bytes.
 inline constexpr std::uint64_t kShardBytes = std::uint64_t{16} << 20U;
-/// And at least this many entries where the number of entries is limited: small shards fill unevenly.
-inline constexpr std::uint64_t kShardEntries = 4096;
 /// More shards than cores that are likely to meet; each costs its policy's precision.
 inline constexpr std::uint64_t kMostShards = 64;
 /// Keys of a batch that are fetched at once: more than a core has line fill buffers gains nothing, and

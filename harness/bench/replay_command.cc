@@ -58,7 +58,7 @@ Result<TraceFile> find(const std::string& given, const std::string& directory) {
   std::error_code error;
   if (std::filesystem::is_regular_file(given, error)) return TraceFile{trace_name(given), given};
   if (auto path = find_trace(directory, given, TraceForm::oracle_general); !path.empty()) {
-    return TraceFile{given, std::move(path)};
+    return TraceFile{trace_name(path), std::move(path)};
   }
   if (directory.empty()) {
     return Error{Errc::invalid_argument,

@@ -97,6 +97,13 @@ TEST_F(ReplayCommand, WritesPagesThatFollowFromTheirJson) {
   EXPECT_TRUE(nlohmann::json::accept(read("found/replay.json")));
 }
 
+TEST_F(ReplayCommand, ATraceIsNamedByItsFileWhereverThatLies) {
+  const auto told = replay("../traces/both --traces traces --out found 2>/dev/null");
+  EXPECT_EQ(told.status, "exit code 0") << told.output;
+  EXPECT_THAT(told.output, HasSubstr("## both"));
+  EXPECT_THAT(read("found/both.svg"), StartsWith("<svg"));
+}
+
 TEST_F(ReplayCommand, TakesByteBudgetsWithUnits) {
   const auto told = replay("both --bytes 8KiB,1MiB --json 2>/dev/null");
   const auto array = nlohmann::json::parse(told.output, nullptr, false);
@@ -126,6 +133,7 @@ TEST_F(ReplayCommand, SaysWhatIsWrongAndExitsWith2) {
       {"both --objects 5 --bytes 5", "excludes"},
       {"both --reference absent.csv", "absent.csv: cannot be opened"},
       {"both --out /proc/nowhere", "cannot be written"},
+      {"both --bytes 8KiB --map none --policy belady", "map 'none' holds nothing"},
       {"", "trace is required"},
   };
   for (const auto& [arguments, message] : table) {

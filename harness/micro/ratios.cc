@@ -131,10 +131,16 @@ class Foreign {
   double own_ = own();
 };
 
-/// What malloc has given and not got back, with its own words and rounding. Unit: bytes.
+/// What malloc has given and not got back, with its own words and rounding, and what was mapped beside it, as large
+/// tables are. Unit: bytes.
 std::size_t allocated() {
+  std::ifstream in("/proc/self/status");
+  std::size_t mapped = 0;  // all that is private, malloc's own among it
+  for (std::string word; mapped == 0 && in >> word;) {
+    if (word == "VmData:") in >> mapped;
+  }
   const auto info = mallinfo2();
-  return info.uordblks + info.hblkhd;
+  return mapped * 1024 - info.arena + info.uordblks;
 }
 
 std::vector<std::string> split(std::string_view text) {
@@ -268,7 +274,13 @@ class Run {
   bool wrong_ = false;
 };
 
-/// What the map is compared with; false for a name that does not exist.
+/// Not so the null twin, which holds nothing that could be read.
+bool holds(const std::string& map, const std::string& policy) {
+  const auto target = make_target(map, policy, {1, 1});
+  return target && target->holds();
+}
+
+/// What the map is compared with; false for a name that does not exist, or holds nothing.
 bool choose_others(RatioTable& table) {
   const auto known = l1::map_names();
   for (const auto& name : split(table.options.against)) {
@@ -276,13 +288,19 @@ bool choose_others(RatioTable& table) {
       std::fprintf(stderr, "nearlane-micro: unknown map '%s' in --against\n", name.c_str());
       return false;
     }
+    if (!holds(name, table.options.policy)) {
+      std::fprintf(stderr, "nearlane-micro: %s in --against holds nothing that could be read\n",
+                   name.c_str());
+      return false;
+    }
     if (name != table.options.map) table.others.push_back(name);
   }
   if (!table.options.against.empty()) return true;
   for (const auto name : known) {
-    // The null twin holds nothing that could be read.
-    const auto twin = make_target(name, table.options.policy, {1, 1});
-    if (name != table.options.map && twin && twin->holds()) table.others.emplace_back(name);
+    const std::string other(name);
+    if (other != table.options.map && holds(other, table.options.policy)) {
+      table.others.push_back(other);
+    }
   }
   return true;
 }
@@ -306,9 +324,13 @@ int run_ratios(const RatioOptions& options) {
   table.block_s = options.quick ? kQuickBlock : kBlock;
   table.clock_ns = clock_ticks() * ticks_to_ns();
   if (!choose_others(table)) return 2;
-  const auto itself = make_target(options.map, options.policy, {1, 1});
-  if (!itself || !itself->holds()) {
+  if (!holds(options.map, options.policy)) {
     std::fprintf(stderr, "nearlane-micro: %s holds nothing to compare\n", options.map.c_str());
+    return 2;
+  }
+  // Before the minutes that the rest takes.
+  if (!std::ofstream(options.out, std::ios::app)) {
+    std::fprintf(stderr, "nearlane-micro: %s cannot be written\n", options.out.c_str());
     return 2;
   }
   std::vector<std::string> rivals = table.others;

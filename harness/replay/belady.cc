@@ -89,10 +89,12 @@ class Clairvoyant {
   /// Keeps the key until `use`, whether or not there is room for it.
   void keep(std::uint32_t key, std::uint32_t use, std::uint64_t cost) {
     auto& resident = residents_[key];
+    const auto size_class = class_of(cost);
+    const bool has_place = resident.use == use && class_of(resident.cost) == size_class;
     if (resident.use != kAbsent) taken_ -= resident.cost;
     taken_ += cost;
     resident = {use, cost};
-    const auto size_class = class_of(cost);
+    if (has_place) return;
     if (!in_use_[size_class]) {
       in_use_[size_class] = true;
       used_.push_back(size_class);

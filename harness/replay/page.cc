@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "core/l1/l1_map.h"
 #include "harness/report/plot.h"
 #include "harness/report/tables.h"
 
@@ -191,6 +192,11 @@ std::optional<double> above(const ReplayRow& row, const std::vector<ReplayRow>& 
   return (static_cast<double>(row.misses) / static_cast<double>(same->misses) - 1) * 100;
 }
 
+/// Whether a map that shards has more than one shard there, so that it may differ from one that does not.
+bool is_divided(const ReplayRow& row) {
+  return row.unit == Unit::bytes || row.capacity >= 2 * l1::kShardEntries;
+}
+
 /// What a map's shards change.
 std::string render_maps(const std::vector<ReplayRow>& all) {
   const auto maps = each_once(all, [](const ReplayRow& row) { return row.map; });
@@ -211,7 +217,7 @@ std::string render_maps(const std::vector<ReplayRow>& all) {
       double most = 0;  // the farthest, either way
       int rows = 0;
       for (const auto& row : mine) {
-        if (row.policy != policy) continue;
+        if (row.policy != policy || !is_divided(row)) continue;
         const auto percent_above = above(row, first);
         if (!percent_above) continue;
         sum += *percent_above;
@@ -223,9 +229,10 @@ std::string render_maps(const std::vector<ReplayRow>& all) {
   }
   return fmt::format(
              "\n## Other maps\n\nMisses above those in `{}` at the same trace and capacity: mean, "
-             "and "
-             "farthest either way. A map in shards evicts in each by itself.\n\n",
-             maps.front()) +
+             "and farthest either way. A map in shards evicts in each by itself. Of the capacities "
+             "in objects "
+             "those count that make two shards at least, {} objects.\n\n",
+             maps.front(), 2 * l1::kShardEntries) +
          aligned(grid);
 }
 

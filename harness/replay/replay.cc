@@ -201,6 +201,11 @@ Result<ReplayCount> Replayer::run_belady(const ReplayCase& wanted) {
   constexpr std::uint64_t kRoom = std::uint64_t{1} << 40U;  // any shard takes any one value
   auto map = l1::make_l1({.map = wanted.map, .policy = l1::policy_names().front(), .bytes = kRoom});
   if (!map) return map.error();
+  if ((*map)->put(Entry::build(KeyRef(0, "k"), "", kForever, 0)) == l1::PutOutcome::rejected) {
+    return Error{Errc::invalid_argument,
+                 fmt::format("map '{}' holds nothing, so what a value takes in it is not known",
+                             wanted.map)};
+  }
   CostProbe cost(log_, std::move(*map));
   return ReplayCount{.misses = belady_size_misses(log_, uses_, wanted.capacity, std::ref(cost))};
 }

@@ -82,7 +82,6 @@ class Adaptive {
     return model_->rank(Use(entry.mark()));
   }
   [[nodiscard]] CellId victim(const Cells& cells, std::size_t&) noexcept {
-    for (int i = 0; i < kRefreshed; ++i) refresh_one(cells);
     CellId cell = next_drawn(cells);
     for (unsigned draws = 0; cell == kNoCell && draws < kMostDraws; ++draws) {
       draw(cells);
@@ -95,9 +94,22 @@ class Adaptive {
     }
     return cell;
   }
+  /// Keeps marks from wrapping: an age has nearly as many ticks from the horizon to the end of its field as up to the
+  /// horizon, and in half of them every entry is looked at once.
+  void refresh(const Cells& cells) noexcept {
+    const std::uint32_t now = model_->now();
+    if (now != refreshed_to_) {
+      const std::uint64_t due =
+          std::uint64_t{now - refreshed_to_} * (cells.size() / (kHorizon / 2) + 1);
+      due_ = std::min<std::uint64_t>(cells.size(), due_ + due);
+      refreshed_to_ = now;
+    }
+    if (due_ != 0) refresh_some(cells);
+  }
   void clear() noexcept {
     ghosts_ = {};
     entries_ = 0;
+    due_ = 0;
     drawn_ = next_ = 0;
     leaving_ = kNoCell;
   }
@@ -106,9 +118,10 @@ class Adaptive {
   static constexpr unsigned kDrawsPerVictim = 32;
   static constexpr unsigned kBatch = 8;  // victims of one draw
   static constexpr unsigned kMostDraws = 4;
-  /// Entries a victim whose marks are kept from wrapping: all of a shard in half a capacity, while an age
-  /// takes eight from the horizon to the end of its field.
-  static constexpr int kRefreshed = 2;
+  /// Entries that an insertion refreshes at most. A tick has far more insertions than this needs, unless few large values
+  /// come to many small ones.
+  static constexpr std::size_t kRefreshed = 64;
+  static constexpr std::uint32_t kHorizon = ReuseModel::kHorizon;
   static constexpr std::size_t kGhostsPerEntry = 2;
 
   struct Ghost {
@@ -170,15 +183,23 @@ class Adaptive {
   [[nodiscard]] float score(const Entry& entry) const noexcept {
     return model_->rank(Use(entry.mark())) / static_cast<float>(room_.weight(entry));
   }
-  void refresh_one(const Cells& cells) noexcept {
-    const CellId next = cells.next(hand_ + 1);
-    if (next == kNoCell) return;
-    hand_ = next;
-    const Entry* entry = cells.at(hand_);
-    const Use use(entry->mark());
-    if (use.age(model_->now()) < ReuseModel::kHorizon) return;
-    const Use oldest(use.uses(), use.interval(), model_->now() - (ReuseModel::kHorizon - 1));
-    entry->replace_mark(use.bits(), oldest.bits());  // or it was used just now, and needs no help
+  [[gnu::noinline]] void refresh_some(const Cells& cells) noexcept {
+    // They are fetched side by side.
+    std::array<const Entry*, kRefreshed> entries;
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(due_, kRefreshed));
+    for (std::size_t i = 0; i < count; ++i) {
+      hand_ = cells.next(hand_ + 1);
+      entries[i] = cells.at(hand_);
+      __builtin_prefetch(entries[i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) refresh_one(*entries[i]);
+    due_ -= count;
+  }
+  void refresh_one(const Entry& entry) noexcept {
+    const Use use(entry.mark());
+    if (use.age(model_->now()) < kHorizon) return;
+    const Use oldest(use.uses(), use.interval(), model_->now() - (kHorizon - 1));
+    entry.replace_mark(use.bits(), oldest.bits());  // or it was used just now, and needs no help
   }
   /// Whoever was drawn, and neither left nor was used since.
   CellId next_drawn(const Cells& cells) noexcept {
@@ -236,6 +257,8 @@ class Adaptive {
   alignas(64) std::size_t entries_ = 0;
   Zeroed<Bucket> ghosts_;  // all free at first; none where there is no memory
   CellId hand_ = 0;
+  std::uint32_t refreshed_to_ = 0;  // the tick
+  std::uint64_t due_ = 0;           // entries to refresh for the ticks until then
   CellId walker_ = 0;
   CellId leaving_ = kNoCell;  // the victim, until it is erased
   std::uint64_t random_ = 1;

@@ -1,7 +1,11 @@
 // Lru: the entry that was not used for the longest time goes first. Exact, within a shard.
 //
 // A hit moves its entry to the front, so it needs the lock to itself: that is LRU's price, and why other
-// policies exist. 8 bytes an entry.
+// policies exist.
+//
+// Cost:      8 bytes an entry; a hit: the lock, and four links. victim(): the last of the list.
+// Source:    Mattson, Gecsei, Slutz, Traiger, "Evaluation techniques for storage hierarchies", IBM Systems Journal 9(2),
+//            1970, where it is the first of the stack algorithms.
 #pragma once
 
 #include "core/l1/policy/policy.h"

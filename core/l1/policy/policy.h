@@ -42,7 +42,8 @@ struct Room {
 /// leave for, at the time that so many cache misses take. Then the next entries go though they were used.
 inline constexpr std::size_t kMostPassed = 8192;
 
-/// It may also say what an entry is worth keeping for, whatever it weighs: `float worth(entry)`, more for the hotter.
+/// It may also say what an entry is worth keeping for, whatever it weighs: `float worth(entry)`, more for the hotter;
+/// and look at some entries after each insertion, so that what it noted of them does not grow too old: `refresh(cells)`.
 template <class P>
 concept Policy = std::constructible_from<P, Room> && std::movable<P> &&
     requires(P policy, CellId cell, const Entry& entry, std::uint64_t hash, const Cells& cells,
