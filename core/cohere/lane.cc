@@ -110,6 +110,7 @@ void Lane::closed(Error why, TimePoint now) {
   std::vector<bool> overtaken(lost.size());
   std::unordered_set<std::uint64_t> written;
   for (std::size_t i = lost.size(); i-- > 0;) {
+    if (lost[i].given_up) written.insert(*lost[i].given_up);
     if (!lost[i].call) continue;
     const Command& command = lost[i].call->command;
     overtaken[i] = written.contains(command.key.hash);
@@ -157,19 +158,24 @@ void Lane::tick(TimePoint now) {
   const bool refuted = form_ == Form::unvouched && !probe_.trouble().empty();
   if (refuted && !probe_.running() && now - probed_at_ >= kProbeAgain) begin_probe(now);
   if (form_ == Form::announced) follow_channel();
-  if (config_.tracked) heartbeat(now);
+  heartbeat(now);
 }
 
+/// While L1 answers for L2, or L2 itself does: is it still the master that it was, and does it still answer?
 void Lane::heartbeat(TimePoint now) {
-  if (view_.take_hit()) {
+  if (config_.tracked && view_.take_hit()) {
     last_hit_ = now;
     if (form_ == Form::announced) config_.announcements->view.note_hit();
   }
-  if (last_hit_ == TimePoint::min() || now - last_hit_ > config_.stay_warm) return;
-  if (now - last_replication_ >= std::chrono::seconds(1)) {
+  const auto is_recent = [&](TimePoint use) {
+    return use != TimePoint::min() && now - use <= config_.stay_warm;
+  };
+  if (!is_recent(last_hit_) && !is_recent(last_call_)) return;
+  if (now - last_replication_ >= std::chrono::seconds(1) && !comparing_) {
     last_replication_ = now;
     write_own({"INFO", "replication"}, Step::replication, now);
-  } else if (form_ == Form::tracked && now - last_sent_ >= config_.lease / 5) {
+  } else if (form_ == Form::tracked && is_recent(last_hit_) &&
+             now - last_sent_ >= config_.lease / 5) {
     write_own({"PING"}, Step::pong, now);
   }
 }
@@ -185,7 +191,12 @@ void Lane::expire_overdue(TimePoint now) {
       next_deadline_ = std::min(next_deadline_, call->command.deadline);
     }
   };
-  for (Pending& pending : pending_) consider(pending.call);
+  for (Pending& pending : pending_) {
+    const Call* call = pending.call.get();
+    consider(pending.call);
+    if (call != nullptr && !pending.call && !repeatable(call->command))
+      pending.given_up = call->command.key.hash;
+  }
   for (auto& call : waiting_) consider(call);
   std::erase_if(waiting_, [](const auto& call) { return call == nullptr; });
   for (auto& call : overdue) {

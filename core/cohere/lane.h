@@ -143,6 +143,7 @@ class Lane final : public Conversation {
     std::uint8_t attempts = 0;  // looks that this comparison has had
     bool announces = false;     // exec: with the latest number
     bool overtaken = false;     // exec: somebody has written the key since it was watched
+    std::optional<std::uint64_t> given_up = {};  // a write's key, whose caller waits no more
     Answer answer = {};
     std::string queue_error =
         {};  // the first error among the QUEUED replies says more than EXECABORT
@@ -222,6 +223,7 @@ class Lane final : public Conversation {
   std::string replication_id_;  // of this connection's L2: names the history that its data have
   TimePoint last_replication_ = TimePoint::min();
   TimePoint last_hit_ = TimePoint::min();
+  TimePoint last_call_ = TimePoint::min();
   TimePoint next_deadline_ = kForever;  // no call is overdue before
 };
 

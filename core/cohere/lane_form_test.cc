@@ -68,8 +68,8 @@ TEST_F(ProbedLane, TriesAgainUntilChangesAreAnnounced) {
   (void)sent();
   now += seconds(1);
   lane.tick(now);
-  EXPECT_TRUE(sent().empty());
-  lane.received("$1\r\nv\r\n:-1\r\n", now);
+  EXPECT_EQ(sent(), Words{"INFO replication"}) << "no probe yet";
+  lane.received("$1\r\nv\r\n:-1\r\n" + std::string(kMaster), now);
   now += seconds(5);
   lane.tick(now);
   EXPECT_EQ(sent().size(), 14U);

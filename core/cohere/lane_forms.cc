@@ -67,6 +67,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
     nothing_to_do.reply = protocol::Reply::ok();
     return finish(std::move(call), std::move(nothing_to_do));
   }
+  last_call_ = now;
   Pending& pending = push_pending(now);
   const auto expect = [&pending](Step step) { pending.steps[pending.count++] = step; };
 

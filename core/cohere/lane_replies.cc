@@ -246,7 +246,12 @@ void Lane::become_ready(Form form, TimePoint now) {
   if (form != Form::unvouched) distrust_.clear();
   if (config_.tracked && config_.announcements != nullptr) {
     using Need = Announcements::Need;
-    config_.announcements->need = form == Form::announced ? Need::yes : Need::no;
+    // That this lane may not announce does not mean that none of the others does, whose peers rely on it.
+    if (form == Form::announced) {
+      config_.announcements->need = Need::yes;
+    } else if (form != Form::unvouched || config_.announcements->need == Need::unknown) {
+      config_.announcements->need = Need::no;
+    }
   }
   // Before anything is read on the new connection, what was read on the old one is disowned.
   state_ = State::ready;

@@ -181,6 +181,22 @@ TEST_F(LaneTest, GivesUpOnAMasterThatWasDemoted) {
   EXPECT_EQ(lane.broken()->detail, "L2 is not a master");
 }
 
+// What L1 does not answer comes from L2, and a replica answers too.
+TEST_F(LaneTest, AsksWhetherItIsStillAMasterWhileItHasCallsThoughL1ServesNothing) {
+  make_ready();
+  now += milliseconds(500);
+  fetch("a", "k");
+  lane.received("+OK\r\n_\r\n:-2\r\n", now);
+  (void)sent();
+  lane.tick(now + milliseconds(100));
+  EXPECT_EQ(sent(), Words{}) << "no lease is needed where nothing is served";
+  lane.tick(now + milliseconds(500));
+  EXPECT_EQ(sent(), Words{"INFO replication"});
+  lane.received(kMaster, now + milliseconds(500));
+  lane.tick(now + seconds(6));
+  EXPECT_EQ(sent(), Words{}) << "seconds after the last call it falls silent";
+}
+
 // It was a replica between two heartbeats, and may have taken another's data.
 TEST_F(LaneTest, DisownsWhatItReadOfAMasterThatHasAnotherHistory) {
   make_ready();
@@ -286,6 +302,20 @@ TEST_F(LaneTest, DoesNotRepeatAReadThatALostWriteOfItsKeyFollowed) {
   ASSERT_TRUE(journal.answers.contains("read")) << "sent again it would see the write";
   EXPECT_EQ(journal.answers.at("read").error->code, Errc::connection_lost);
   EXPECT_FALSE(journal.answers.contains("behind"));
+}
+
+// Whoever wrote waits no more, but Redis may have executed the write.
+TEST_F(LaneTest, DoesNotAskAgainForAReadThatAWriteWasBehindThoughThatWasGivenUp) {
+  make_ready();
+  submit("read", {.op = Op::fetch, .key = Key(0, "k"), .deadline = now + seconds(9)});
+  submit("write", {.op = Op::raw, .key = Key(0, "k"), .args = {"INCR", "k"}});
+  submit("other", {.op = Op::fetch, .key = Key(0, "other"), .deadline = now + seconds(9)});
+  now += seconds(1);
+  lane.tick(now);
+  EXPECT_EQ(journal.answers["write"].error->code, Errc::timeout);
+  lane.closed({Errc::connection_lost, "gone"}, now);
+  EXPECT_EQ(journal.answers["read"].error->code, Errc::connection_lost);
+  EXPECT_FALSE(journal.answers.contains("other")) << "that one is asked for again";
 }
 
 TEST_F(LaneTest, DoesNotAskAgainForWhatCouldNotBeRead) {

@@ -30,6 +30,25 @@ Result<Lookup> lookup_of(const Answer& answer, const EntryPtr& entry) {
   return Lookup{entry, Source::l2};
 }
 
+/// Whether a command that only reads may have found that there is no such key.
+bool may_mean_absent(const protocol::Reply& reply) noexcept {
+  using protocol::Type;
+  switch (reply.type) {
+    case Type::integer:
+      return reply.integer <= 0 && reply.integer != -1;  // -1: it has no TTL
+    case Type::bulk_string:
+      return reply.text.empty();
+    case Type::simple_string:
+      return reply.text == "none";  // TYPE
+    case Type::array:
+    case Type::map:
+    case Type::set:
+      return reply.elements.empty();
+    default:
+      return reply.is_null();
+  }
+}
+
 /// How long L1 may keep what the answer says.
 Duration kept_for(const KeyRef& key, const Answer& answer, const KeyRules& rules) noexcept {
   return TieredCache::Impl::keep_for(key, answer.sent_at, std::min(rules.l1_ttl, answer.l1_ttl));
@@ -202,7 +221,11 @@ void Raw::settle(const Answer& answer) noexcept {
       !answer.error ||
       cohere::after_failed_write(answer.error->code).action == Decision::Action::erase;
   if (command.undeclared && may_have_written) tier_.note_undeclared();
-  if (!command.wide) tier_.forget_in_other_dbs(command.key.ref());
+  if (command.wide) return;
+  tier_.forget_in_other_dbs(command.key.ref());
+  // Then L2 has dropped the registration, and has told nobody. By our own clock the copy may still be good: L2's may
+  // have been set, or ours have stood still while the machine slept.
+  if (!answer.error && may_mean_absent(answer.reply)) tier_.forget(command.key.ref());
 }
 
 void Raw::forget_all() noexcept {

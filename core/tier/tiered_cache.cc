@@ -101,8 +101,8 @@ std::string_view TieredCache::content_type(std::string_view name) const noexcept
   return impl_->prefixes_.content_type(name);
 }
 
-void TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
-  impl_->get(std::move(key), from, deadline, std::move(done), true);
+bool TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
+  return impl_->get(std::move(key), from, deadline, std::move(done), true);
 }
 
 void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions options,
@@ -192,10 +192,10 @@ bool TieredCache::slide(const KeyRef& key, std::chrono::milliseconds ttl, TimePo
   return impl_->slide(key, ttl, now);
 }
 
-void TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
+bool TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
                         BoolHandler done) {
   std::vector<std::string> args = {"PEXPIRE", std::string(key.name), std::to_string(ttl.count())};
-  impl_->touch(
+  return impl_->touch(
       key, std::move(args), deadline,
       [done = std::move(done)](Result<protocol::Reply> reply) {
         if (!reply) return done(reply.error());
@@ -204,9 +204,9 @@ void TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePo
       ttl);
 }
 
-void TieredCache::touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
+bool TieredCache::touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
                         ReplyHandler done, std::optional<std::chrono::milliseconds> slide) {
-  impl_->touch(key, std::move(command), deadline, std::move(done), slide);
+  return impl_->touch(key, std::move(command), deadline, std::move(done), slide);
 }
 
 void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler done) {

@@ -99,7 +99,7 @@ struct StoreOutcome {
 enum class ReadFrom : std::uint8_t {
   l1_first,  // L1; where only the lease has lapsed, one small command and perhaps a fetch after it
   l1_in_order,  // L1, else one fetch, sent before this call returns: whoever sends a write of the key's lane
-                // behind it has it executed before
+                // behind it has it executed before. Unless it has joined another caller's
   through_l2,  // joins no fill that is in flight: executed after whatever this caller has sent down the lane
 };
 
@@ -226,8 +226,10 @@ class TieredCache {
   [[nodiscard]] std::string_view content_type(std::string_view name) const noexcept;
 
   /// After find() said null, or instead of it. Does not count a hit or miss of L1 again. What fails while the breaker
-  /// is not closed is answered stale where L1 may do so, unless it had to go through_l2.
-  void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
+  /// is not closed is answered stale where L1 may do so, unless it had to go through_l2. True: it has joined the fetch
+  /// of another caller, whose loop may not have sent it yet. So a write of this caller's that is to come after has to
+  /// wait for the answer; `done` has not run.
+  bool get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   void set(const KeyRef& key, std::string_view value, StoreOptions options, TimePoint deadline,
            SetHandler done);
   /// True: the key was there.
@@ -252,13 +254,14 @@ class TieredCache {
   [[nodiscard]] bool slide(const KeyRef& key, std::chrono::milliseconds ttl,
                            TimePoint now) noexcept;
   /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there. Where touches are
-  /// coalesced it may join an equal one under way, so it is only for a caller who may call slide().
-  void touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
+  /// coalesced it may join an equal one under way, so it is only for a caller who may call slide(). Returns what get()
+  /// does.
+  bool touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
              BoolHandler done);
   /// The same for a client's own EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT or PERSIST with whatever
   /// options; its reply.
   /// `slide`: the command is a plain EXPIRE or PEXPIRE of so long, and this caller may call slide().
-  void touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
+  bool touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
              ReplyHandler done, std::optional<std::chrono::milliseconds> slide = {});
   void execute(RawCommand command, TimePoint deadline, ReplyHandler done);
 

@@ -21,7 +21,7 @@ Lookup lookup_of(EntryPtr entry) {
 
 }  // namespace
 
-void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done,
+bool TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done,
                             bool may_confirm) {
   note_db(key.db);
   if (from == ReadFrom::l1_first && may_confirm) {
@@ -31,7 +31,10 @@ void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
     const TimePoint lease = lane(key.hash).lease_until();
     const Entry* entry = l1_->find(ref);
     if (entry != nullptr && lane(key.hash).vouches_but_for_lease(*entry, now)) {
-      if (vouched(ref, entry, now, lease) != nullptr) return done(lookup_of(EntryPtr::pin(entry)));
+      if (vouched(ref, entry, now, lease) != nullptr) {
+        done(lookup_of(EntryPtr::pin(entry)));
+        return false;
+      }
       // Only the lease has run out: one small command instead of fetching the body again.
       Counts::add(Count::confirmations);
       Command ping{.op = Op::confirm, .key = key, .deadline = deadline};
@@ -43,13 +46,14 @@ void TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
         }
         get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
       };
-      return send(std::make_unique<Confirm>(*this, std::move(ping), std::move(again)));
+      send(std::make_unique<Confirm>(*this, std::move(ping), std::move(again)));
+      return false;
     }
   }
-  fetch(std::move(key), from, deadline, std::move(done));
+  return fetch(std::move(key), from, deadline, std::move(done));
 }
 
-void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
+bool TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
   const TimePoint now = config_.now();
   if (from == ReadFrom::through_l2) {
     const KeyRules& rules = prefixes_.of(key.name);
@@ -58,7 +62,8 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
     call->may_be_stale = false;
     flights_.begin(call->flight, now);
     Counts::add(Count::fills);
-    return send(std::move(call));
+    send(std::move(call));
+    return false;
   }
   std::unique_ptr<Fetch> call;
   EntryPtr found;
@@ -78,16 +83,20 @@ void TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
           return call->flight;
         });
   }
-  if (found) return done(lookup_of(std::move(found)));
+  if (found) {
+    done(lookup_of(std::move(found)));
+    return false;
+  }
   if (joined) {
     Counts::add(Count::fills_coalesced);
-    return;
+    return true;
   }
   Counts::add(Count::fills);
   send(std::move(call));
+  return false;
 }
 
-void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
+bool TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
                               ReplyHandler done, std::optional<std::chrono::milliseconds> slide) {
   note_db(key.db);
   const KeyRules& rules = prefixes_.of(key.name);
@@ -119,7 +128,10 @@ void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
           make();
           return call->slide(std::move(joint));
         });
-    if (joined) return Counts::add(Count::touches_coalesced);
+    if (joined) {
+      Counts::add(Count::touches_coalesced);
+      return true;
+    }
   } else {
     make();
     call->waiters.push_back(std::move(done));
@@ -127,6 +139,7 @@ void TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
   Counts::add(Count::writes);
   flights_.begin(call->flight, now);
   send(std::move(call));
+  return false;
 }
 
 Duration TieredCache::Impl::slack_of(const KeyRules& rules,

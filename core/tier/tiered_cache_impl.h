@@ -156,9 +156,9 @@ class TieredCache::Impl final : public cohere::Listener {
       dbs_.fetch_or(bit, std::memory_order_seq_cst);
   }
 
-  void get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
-  void fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
-  void touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
+  bool get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
+  bool fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
+  bool touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
              ReplyHandler done, std::optional<std::chrono::milliseconds> slide);
   /// By how little a touch may move a key's end and need not go to L2; zero where each has to.
   [[nodiscard]] Duration slack_of(const KeyRules& rules,

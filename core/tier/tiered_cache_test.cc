@@ -543,6 +543,46 @@ class LateInDatabaseOne final : public l2::ForwardingBackend {
   Errc code_;
 };
 
+/// Answers commands that only read with whatever it is told.
+class Answering final : public l2::ForwardingBackend {
+ public:
+  explicit Answering(const protocol::Reply& reply)
+      : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)), reply_(reply) {}
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (call->command.op != cohere::Op::raw) return behind_->submit(std::move(call));
+    l2::Answer answer;
+    answer.reply = reply_;
+    call->settle(answer);
+    call->complete(std::move(answer));
+  }
+
+ private:
+  const protocol::Reply& reply_;
+};
+
+// It may have been our command that found the key ended, of which Redis tells nobody; by Redis's clock, not by ours.
+TEST(TieredCache, ForgetsAKeyOfWhichACommandFoundNothing) {
+  using protocol::Reply;
+  Reply reply;
+  Cache cache(std::make_unique<Answering>(reply));
+  const auto keeps = [&](const char* command, Reply told) {
+    reply = std::move(told);
+    EXPECT_TRUE(cache.set("k", "v")->stored);
+    EXPECT_TRUE(cache.execute({command, "k"}, {"k"}, false));
+    return cache.find("k").has_value();
+  };
+  EXPECT_FALSE(keeps("EXISTS", Reply::number(0)));
+  EXPECT_FALSE(keeps("TTL", Reply::number(-2)));
+  EXPECT_FALSE(keeps("OBJECT", Reply::null()));
+  EXPECT_FALSE(keeps("GETRANGE", Reply::bulk("")));
+  EXPECT_FALSE(keeps("TYPE", Reply::simple("none")));
+  EXPECT_FALSE(keeps("HGETALL", Reply::array({})));
+  EXPECT_TRUE(keeps("EXISTS", Reply::number(1)));
+  EXPECT_TRUE(keeps("TTL", Reply::number(-1)));
+  EXPECT_TRUE(keeps("GETRANGE", Reply::bulk("v")));
+  EXPECT_TRUE(keeps("TYPE", Reply::simple("string")));
+}
+
 TEST(TieredCache, ForgetsTheNameElsewhereWhenAReadWasGivenUp) {
   for (const Errc code : {Errc::timeout, Errc::unavailable}) {
     Cache cache(std::make_unique<LateInDatabaseOne>(code));

@@ -81,16 +81,17 @@ void BatchRun::start(std::size_t index, std::function<void()> done) {
         outcome.entry = EntryPtr::pin(entry);
       }
       if (outcome.entry) return done();
-      return tier_.get(Key(key), tier::ReadFrom::l1_first, deadline_,
-                       [&outcome, done = std::move(done)](Result<tier::Lookup> looked) {
-                         if (looked.has_error()) {
-                           outcome.failure = looked.error();
-                         } else {
-                           outcome.stale = looked->source == tier::Source::stale;
-                           outcome.entry = std::move(looked->entry);
-                         }
-                         done();
-                       });
+      tier_.get(Key(key), tier::ReadFrom::l1_first, deadline_,
+                [&outcome, done = std::move(done)](Result<tier::Lookup> looked) {
+                  if (looked.has_error()) {
+                    outcome.failure = looked.error();
+                  } else {
+                    outcome.stale = looked->source == tier::Source::stale;
+                    outcome.entry = std::move(looked->entry);
+                  }
+                  done();
+                });
+      return;
     }
     case Kind::set: {
       tier::StoreOptions options{.ask_existed = true, .asks_forms = true};

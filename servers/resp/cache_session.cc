@@ -226,8 +226,9 @@ void CacheSession::answer_error(Slot& slot, const Error& error, bool writes) con
 }
 
 void CacheSession::complete(std::uint64_t number, Order::Kind kind) {
-  order_.answered(kind);
   Slot& mine = *slot(number);
+  order_.answered(kind);
+  order_.came_back(mine.aside);
   mine.ready = true;
   held_ += mine.entry ? mine.entry->resp_bulk().size() : mine.text.size();
   refill();

@@ -84,6 +84,7 @@ class CacheSession final : public Session,
     EntryPtr entry = {};  // the reply is this entry's, else the text
     std::string text = {};
     std::string after = {};
+    std::size_t aside = 0;  // of what it waits for
   };
   struct Gather;
 
@@ -118,7 +119,9 @@ class CacheSession final : public Session,
   tier::TieredCache::ReplyHandler reply_handler(std::uint64_t number, Order::Kind kind, bool writes,
                                                 std::size_t command);
   [[nodiscard]] tier::ReadFrom way_of(const KeyRef& key) const;
-  [[nodiscard]] static Order::Kind kind_of(tier::ReadFrom from) noexcept;
+  void ask(std::uint64_t number, Key key, tier::ReadFrom from, tier::TieredCache::GetHandler done);
+  /// Until the slot is complete.
+  void step_aside(std::uint64_t number) noexcept;
   void fetch(const KeyRef& key, tier::ReadFrom from);
   void reply_hit(const Entry& entry);
 

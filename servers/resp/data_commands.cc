@@ -78,41 +78,46 @@ bool CacheSession::get(Args args) {
   return true;
 }
 
-/// Where the lease has lapsed a read may need two commands, between which no write of ours may come.
+/// Where the lease has lapsed a read may need two commands.
 tier::ReadFrom CacheSession::way_of(const KeyRef& key) const {
   return context_.tier.lease_lapsed(key, Clock::now()) ? tier::ReadFrom::l1_first
                                                        : tier::ReadFrom::l1_in_order;
 }
-Order::Kind CacheSession::kind_of(tier::ReadFrom from) noexcept {
-  return from == tier::ReadFrom::l1_first ? Order::Kind::read_twice : Order::Kind::read;
+/// No write of ours may come between what is aside and its answer.
+void CacheSession::ask(std::uint64_t number, Key key, tier::ReadFrom from,
+                       tier::TieredCache::GetHandler done) {
+  order_.sent(Order::Kind::read, context_.tier.lane_of(key.ref()));
+  if (from == tier::ReadFrom::l1_first) step_aside(number);
+  const bool joined =
+      context_.tier.get(std::move(key), from, Clock::now() + context_.l2_timeout, std::move(done));
+  if (joined) step_aside(number);
+}
+void CacheSession::step_aside(std::uint64_t number) noexcept {
+  order_.step_aside();
+  ++slot(number)->aside;
 }
 
 void CacheSession::fetch(const KeyRef& key, tier::ReadFrom from) {
-  const Order::Kind kind = kind_of(from);
-  order_.sent(kind, context_.tier.lane_of(key));
   const std::uint64_t number = open_slot();
-  context_.tier.get(
-      Key(key), from, Clock::now() + context_.l2_timeout,
-      [self = shared_from_this(), number, kind](Result<tier::Lookup> found) {
-        boost::asio::dispatch(
-            self->context_.home.context(), [self, number, kind, found = std::move(found)] {
-              Slot& mine = *self->slot(number);
-              if (found.has_error()) {
-                self->answer_error(mine, found.error(), false);
-                self->count(kGet, AnsweredBy::l2, Outcome::error);
-              } else {
-                const bool is_there = static_cast<bool>(found->entry);
-                if (is_there) {
-                  mine.entry = found->entry;
-                } else {
-                  protocol::append_null(mine.text, mine.version);
-                }
-                self->count(kGet, tier::is_from_l1(found->source) ? AnsweredBy::l1 : AnsweredBy::l2,
-                            is_there ? Outcome::hit : Outcome::miss);
-              }
-              self->complete(number, kind);
-            });
-      });
+  ask(number, Key(key), from, [self = shared_from_this(), number](Result<tier::Lookup> found) {
+    boost::asio::dispatch(self->context_.home.context(), [self, number, found = std::move(found)] {
+      Slot& mine = *self->slot(number);
+      if (found.has_error()) {
+        self->answer_error(mine, found.error(), false);
+        self->count(kGet, AnsweredBy::l2, Outcome::error);
+      } else {
+        const bool is_there = static_cast<bool>(found->entry);
+        if (is_there) {
+          mine.entry = found->entry;
+        } else {
+          protocol::append_null(mine.text, mine.version);
+        }
+        self->count(kGet, tier::is_from_l1(found->source) ? AnsweredBy::l1 : AnsweredBy::l2,
+                    is_there ? Outcome::hit : Outcome::miss);
+      }
+      self->complete(number, Order::Kind::read);
+    });
+  });
 }
 
 /// An MGET under way: what was found so far, and how many answers are still to come.
@@ -179,13 +184,10 @@ bool CacheSession::mget(Args args) {
   for (const std::size_t i : missing) {
     Key key(client_.db, std::string(names[i]));
     const tier::ReadFrom from = way_of(key.ref());
-    const Order::Kind kind = kind_of(from);
-    order_.sent(kind, context_.tier.lane_of(key.ref()));
-    context_.tier.get(
-        std::move(key), from, Clock::now() + context_.l2_timeout,
-        [self = shared_from_this(), gather, i, kind, finish](Result<tier::Lookup> found) {
+    ask(number, std::move(key), from,
+        [self = shared_from_this(), gather, i, finish](Result<tier::Lookup> found) {
           boost::asio::dispatch(self->context_.home.context(),
-                                [self, gather, i, kind, finish, found = std::move(found)] {
+                                [self, gather, i, finish, found = std::move(found)] {
                                   if (found.has_value()) {
                                     gather->entries[i] = found->entry;
                                   } else if (!found.error().detail.starts_with("WRONGTYPE")) {
@@ -193,7 +195,7 @@ bool CacheSession::mget(Args args) {
                                     gather->failed = true;
                                     gather->error = found.error();
                                   }
-                                  self->order_.answered(kind);
+                                  self->order_.answered(Order::Kind::read);
                                   finish();
                                 });
         });
@@ -266,8 +268,10 @@ bool CacheSession::touch(const CommandSpec& spec, Args args) {
   if (!order_.may_send(Order::Kind::write, lane)) return false;
   order_.sent(Order::Kind::write, lane);
   const std::uint64_t number = open_slot();
-  context_.tier.touch(key, to_strings(args), Clock::now() + context_.l2_timeout,
-                      reply_handler(number, Order::Kind::write, true, index_of(spec)), slide);
+  const bool joined =
+      context_.tier.touch(key, to_strings(args), Clock::now() + context_.l2_timeout,
+                          reply_handler(number, Order::Kind::write, true, index_of(spec)), slide);
+  if (joined) step_aside(number);
   return true;
 }
 

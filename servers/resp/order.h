@@ -4,8 +4,9 @@
 // commands, and reads do not change anything; so a command may be sent to L2 without waiting if
 // nothing of this connection is unanswered, or if everything unanswered and it are reads, or if
 // everything unanswered and it are commands of one lane. Otherwise it waits until the connection
-// has been answered everything. A read that may be sent twice (the lease has lapsed: a small command
-// first, and a fetch if that was not enough) is in no lane's order: writes wait for it.
+// has been answered everything. What may be sent twice (the lease has lapsed: a small command first, and a fetch if that
+// was not enough), or has joined a call of somebody else, which may not have been sent yet, is aside: in no lane's
+// order, so that writes wait for it.
 //
 // Threads:  one connection's.
 // Cost:     a few words; no allocation.
@@ -19,14 +20,14 @@ namespace nearlane::resp {
 
 class Order {
  public:
-  /// read_twice: a read that may be sent a second time. whole: several keys, or none, so in no lane's order.
-  enum class Kind : std::uint8_t { read, read_twice, write, whole };
+  /// whole: several keys, or none, so in no lane's order.
+  enum class Kind : std::uint8_t { read, write, whole };
 
   [[nodiscard]] bool may_send(Kind kind, std::size_t lane) const noexcept {
     if (unanswered_ == 0) return true;
     if (whole_ || kind == Kind::whole) return false;
     if (kind != Kind::write && writes_ == 0) return true;
-    return twice_ == 0 && one_lane_ && lane == lane_;
+    return aside_ == 0 && one_lane_ && lane == lane_;
   }
   /// A read of this lane must follow an unanswered write down the lane.
   [[nodiscard]] bool bypasses_l1(std::size_t lane) const noexcept {
@@ -44,20 +45,22 @@ class Order {
       one_lane_ = true;
     }
     one_lane_ = one_lane_ && lane == lane_;
-    if (kind == Kind::read_twice) ++twice_;
     if (kind == Kind::write) ++writes_;
     if (kind == Kind::whole) whole_ = true;
   }
+  /// Something that was sent is aside.
+  void step_aside() noexcept { ++aside_; }
+  /// So many that were aside have been answered.
+  void came_back(std::size_t count) noexcept { aside_ -= count; }
   void answered(Kind kind) noexcept {
     --unanswered_;
-    if (kind == Kind::read_twice) --twice_;
     if (kind == Kind::write) --writes_;
     if (kind == Kind::whole) whole_ = false;
   }
 
  private:
   std::size_t unanswered_ = 0;
-  std::size_t twice_ = 0;
+  std::size_t aside_ = 0;
   std::size_t writes_ = 0;
   std::size_t lane_ = 0;
   bool one_lane_ = true;

@@ -29,20 +29,26 @@ TEST(Order, CommandsOfOneLaneTravelTogether) {
   EXPECT_FALSE(order.may_send(Kind::write, 4));
 }
 
-TEST(Order, WritesWaitForAReadThatMayBeSentTwice) {
+TEST(Order, WritesWaitForWhatIsAside) {
   Order order;
-  order.sent(Kind::read_twice, 3);
+  const auto send_aside = [&] {
+    order.sent(Kind::read, 3);
+    order.step_aside();
+  };
+  send_aside();
   EXPECT_FALSE(order.may_send(Kind::write, 3));
   EXPECT_FALSE(order.may_send(Kind::whole, 3));
   ASSERT_TRUE(order.may_send(Kind::read, 4));
   order.sent(Kind::read, 4);
-  ASSERT_TRUE(order.may_send(Kind::read_twice, 3));
-  order.sent(Kind::read_twice, 3);
+  ASSERT_TRUE(order.may_send(Kind::read, 3));
+  send_aside();
   EXPECT_TRUE(order.only_reads());
-  order.answered(Kind::read_twice);
+  order.answered(Kind::read);
+  order.came_back(1);
   order.answered(Kind::read);
   EXPECT_FALSE(order.may_send(Kind::write, 3)) << "one of them is still under way";
-  order.answered(Kind::read_twice);
+  order.answered(Kind::read);
+  order.came_back(1);
   EXPECT_TRUE(order.may_send(Kind::write, 3));
 }
 

@@ -1,5 +1,7 @@
 #include "core/tier/sim/history.h"
 
+#include <algorithm>
+
 namespace nearlane::sim {
 
 History::History(std::size_t keys) : states_(keys) {
@@ -43,9 +45,10 @@ bool History::may_serve(std::size_t key, Version shown, TimePoint when, Duration
 }
 
 bool History::may_answer(std::size_t key, Version shown, TimePoint asked, TimePoint answered,
-                         Duration lease, int floor) const noexcept {
+                         Duration lease, int floor, int ceiling) const noexcept {
   const auto& states = states_[key];
-  for (std::size_t i = states.size(); i-- > static_cast<std::size_t>(floor);) {
+  const auto end = std::min(states.size(), static_cast<std::size_t>(ceiling));
+  for (std::size_t i = end; i-- > static_cast<std::size_t>(floor);) {
     const State& state = states[i];
     if (state.superseded <= asked - lease) return false;
     // A fill that was joined may have read the value as much as a lease before the asker came.

@@ -3,8 +3,8 @@
 //
 // Each change of a key, its end included, is a state with a place in that key's order. An answer is
 // possible if some state shows it that was not superseded longer ago than the lease, and that comes
-// no earlier than the floor: the place of what the reader's instance has itself acknowledged. A
-// state's own end (its TTL) is known to whoever read it, so there is no lease beyond that.
+// no earlier than the floor: the place of what the reader's instance has itself acknowledged; and before the ceiling:
+// what the reader's connection wrote after it had asked. A state's own end (its TTL) is known to whoever read it, so there is no lease beyond that.
 //
 // Units:     places count from 0 for each key; version 0 is "no such key".
 // Threads:   one owner.
@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -26,6 +27,8 @@ inline constexpr Version kNone = 0;
 inline constexpr std::size_t kKeys = 2;  // of a schedule
 /// The place of what was there at the start.
 inline constexpr int kStartPlace = 0;
+
+inline constexpr int kNoCeiling = std::numeric_limits<int>::max();
 
 class History {
  public:
@@ -41,9 +44,9 @@ class History {
   /// A value, or kNone, served from L1 at `when`.
   [[nodiscard]] bool may_serve(std::size_t key, Version shown, TimePoint when, Duration lease,
                                int floor) const noexcept;
-  /// A value, or kNone, answered at `answered` to who had asked at `asked`.
+  /// A value, or kNone, answered at `answered` to who had asked at `asked`, and of nothing in `ceiling` or a later place.
   [[nodiscard]] bool may_answer(std::size_t key, Version shown, TimePoint asked, TimePoint answered,
-                                Duration lease, int floor) const noexcept;
+                                Duration lease, int floor, int ceiling = kNoCeiling) const noexcept;
 
   /// A touch answered with "it is there, and ends at `end` or later" to who had asked at `asked`.
   [[nodiscard]] bool may_touch(std::size_t key, TimePoint asked, Duration lease, int floor,

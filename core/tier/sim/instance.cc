@@ -107,7 +107,7 @@ std::string Instance::text(const char* what, std::size_t key, Version version) c
 
 bool Instance::may_write(std::size_t session) const noexcept {
   const Session& asker = sessions_[session];
-  return !asker.wide && asker.twice == 0;
+  return !asker.wide && asker.aside == 0;
 }
 
 int Instance::floor(std::size_t key) const noexcept {
@@ -116,7 +116,7 @@ int Instance::floor(std::size_t key) const noexcept {
 
 void Instance::read(std::size_t session, std::size_t key, TimePoint deadline) {
   const Session& asker = sessions_[session];
-  if (asker.wide || (asker.writes != 0 && asker.twice != 0)) return;
+  if (asker.wide || (asker.writes != 0 && asker.aside != 0)) return;
   ask(session, key, deadline, false);
 }
 
@@ -128,7 +128,8 @@ void Instance::ask(std::size_t session, std::size_t key, TimePoint deadline, boo
                                                       .floor = floor(key),
                                                       .own_floor = acknowledged_[key],
                                                       .behind = std::nullopt,
-                                                      .twice = false,
+                                                      .begun = asker.begun.size(),
+                                                      .aside = false,
                                                       .last = last});
   for (const Written& written : asker.written) {
     if (written.key == key) question->behind = written;
@@ -147,17 +148,32 @@ void Instance::ask(std::size_t session, std::size_t key, TimePoint deadline, boo
   if (!follows) {
     const bool alone = asker.unanswered == 0 && !world_.random.once_in(4);
     from = alone ? ReadFrom::l1_first : ReadFrom::l1_in_order;
-    question->twice = alone;
+    question->aside = alone;
   }
   ++questions_;
   ++unanswered_;
   ++asker.unanswered;
-  if (question->twice) ++asker.twice;
+  if (question->aside) ++asker.aside;
   tier::TieredCache::GetHandler done = [this, question](const Result<Lookup>& found) {
     take_answer(*question, found);
   };
   if (world_.mutant == Mutant::join_cancelled && !follows && backend_->join(ref(key), done)) return;
-  on_loop(session, [&] { cache_->get(Key(ref(key)), from, deadline, std::move(done)); });
+  on_loop(session, [&] {
+    const bool joined = cache_->get(Key(ref(key)), from, deadline, std::move(done));
+    if (!joined || question->aside || world_.mutant == Mutant::write_overtakes_joined) return;
+    question->aside = true;
+    ++asker.aside;
+  });
+}
+
+int Instance::ceiling(const Question& question) const noexcept {
+  const auto& begun = sessions_[question.session].begun;
+  for (std::size_t i = question.begun; i < begun.size(); ++i) {
+    if (begun[i].key != question.key) continue;
+    if (const int place = world_.history.place_of(begun[i].version); place != kStartPlace)
+      return place;
+  }
+  return kNoCeiling;
 }
 
 void Instance::take_answer(Question& question, const Result<Lookup>& found) {
@@ -165,7 +181,7 @@ void Instance::take_answer(Question& question, const Result<Lookup>& found) {
   Session& asker = sessions_[question.session];
   --unanswered_;
   --asker.unanswered;
-  if (question.twice) --asker.twice;
+  if (question.aside) --asker.aside;
   if (found && found->source == tier::Source::stale)
     return judge_stale(question, version_of(found->entry.get()));
   if (found) return judge_answer(question, version_of(found->entry.get()));
@@ -185,6 +201,9 @@ void Instance::judge_answer(const Question& question, Version shown) {
     return judge_.violate(1, text("a client is told of", key, shown));
   if (!history.may_answer(key, shown, question.asked, world_.now, kLease, question.floor))
     return judge_.violate(2, text("acknowledged newer than", key, shown));
+  if (!history.may_answer(key, shown, question.asked, world_.now, kLease, question.floor,
+                          ceiling(question)))
+    return judge_.violate(2, text("a connection is told of what it wrote later:", key, shown));
   if (question.behind) followers_.push_back({*question.behind, shown, question.asked, world_.now});
 }
 
@@ -277,6 +296,7 @@ void Instance::begin_write(std::size_t session, std::initializer_list<Written> w
   ++writer.writes;
   for (const Written& one : written) {
     writer.written.push_back(one);
+    writer.begun.push_back(one);
     if (judge_.tracing()) judge_.say(text("a client writes", one.key, one.version));
   }
 }
@@ -362,9 +382,12 @@ void Instance::touch(std::size_t session, std::size_t key, TimePoint deadline) {
   // One that joined another's may count from a little earlier, which the slack covers. Redis counts whole milliseconds.
   const bool may_join = alone && coalesces_ && ttl >= 2 * kLeastSlack;
   const Duration short_of = may_join ? tier::slide_slack(ttl, kLeastSlack) : milliseconds(1);
-  const auto judge = [this, session, key, least = floor(key), end = world_.now + ttl - short_of,
-                      asked = world_.now, lease = may_join ? kLease : Duration::zero()](
-                         std::optional<Errc> failed, bool there) {
+  const auto aside = std::make_shared<bool>(false);
+  const auto judge = [this, session, key, aside, least = floor(key),
+                      end = world_.now + ttl - short_of, asked = world_.now,
+                      lease = may_join ? kLease : Duration::zero()](std::optional<Errc> failed,
+                                                                    bool there) {
+    if (*aside) --sessions_[session].aside;
     end_write(session, {}, failed, false);
     if (!there) return;
     ++judge_.coverage().touched;
@@ -373,9 +396,11 @@ void Instance::touch(std::size_t session, std::size_t key, TimePoint deadline) {
   };
   on_loop(session, [&] {
     if (alone) {
-      return cache_->touch(ref(key), ttl, deadline, [judge](const Result<bool>& there) {
+      *aside = cache_->touch(ref(key), ttl, deadline, [judge](const Result<bool>& there) {
         judge(failure_of(there), there && *there);
       });
+      if (*aside) ++sessions_[session].aside;
+      return;
     }
     cache_->touch(ref(key), {"PEXPIRE", std::string(ref(key).name), std::to_string(ttl.count())},
                   deadline, [judge](const Result<protocol::Reply>& reply) {

@@ -98,9 +98,10 @@ class Instance {
   struct Session {
     std::uint32_t unanswered = 0;
     std::uint32_t writes = 0;
-    std::uint32_t twice = 0;  // reads that may be sent twice
+    std::uint32_t aside = 0;  // what may be sent twice, or has joined a call of somebody else
     bool wide = false;
     std::vector<Written> written = {};  // by unanswered writes, in order
+    std::vector<Written> begun = {};    // by all
   };
   /// A read behind an unanswered write of its own connection, and its answer.
   struct Follower {
@@ -116,7 +117,8 @@ class Instance {
     int floor;
     int own_floor;  // revocations, which are not offered where anything is served stale, left out
     std::optional<Written> behind;
-    bool twice;
+    std::size_t begun;  // writes of its connection
+    bool aside;
     bool last;  // asked when all was quiet
     bool answered = false;
   };
@@ -128,6 +130,8 @@ class Instance {
   [[nodiscard]] bool may_write(std::size_t session) const noexcept;
   [[nodiscard]] int floor(std::size_t key) const noexcept;
   void ask(std::size_t session, std::size_t key, TimePoint deadline, bool last);
+  /// The place of the first write that its connection began after the question, of those that happened.
+  [[nodiscard]] int ceiling(const Question& question) const noexcept;
   void take_answer(Question& question, const Result<tier::Lookup>& found);
   void judge_answer(const Question& question, Version shown);
   void judge_stale(const Question& question, Version shown);

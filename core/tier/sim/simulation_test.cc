@@ -176,6 +176,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Mutant::deadline_from_receipt, "DeadlineFromReceipt", 1},
                     Planted{Mutant::install_despite_later, "InstallDespiteLater", 4},
                     Planted{Mutant::read_overtakes_write, "ReadOvertakesWrite", 2},
+                    Planted{Mutant::write_overtakes_joined, "WriteOvertakesJoined", 2},
                     Planted{Mutant::join_cancelled, "JoinCancelled", 2},
                     Planted{Mutant::join_old, "JoinOld", 1},
                     Planted{Mutant::late_put, "LatePut", 4},
