@@ -1,5 +1,6 @@
-// The checker against instances of a hundred lines: one that caches without listening to anybody, which it
-// must catch, and one that asks Redis every time, which it must not accuse.
+// The checker against instances of a hundred lines: one that caches without listening to anybody and one that lets
+// a connection's writes overtake its reads, which it must catch, and one that asks Redis every time, which it must not
+// accuse.
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -29,11 +31,11 @@ constexpr Duration kBound = 250ms;
 /// Speaks enough RESP for the traffic; a thread for each connection.
 class ToyInstance {
  public:
-  enum class Cache : std::uint8_t { none, never_invalidated };
+  enum class Fault : std::uint8_t { none, never_invalidates, writes_overtake };
 
-  ToyInstance(Endpoint redis, Cache cache)
+  ToyInstance(Endpoint redis, Fault fault)
       : redis_(std::move(redis)),
-        cache_(cache),
+        fault_(fault),
         listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{
         .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
@@ -67,15 +69,16 @@ class ToyInstance {
     std::array<char, 65536> chunk{};
     for (ssize_t got = 0; (got = ::recv(peer, chunk.data(), chunk.size(), 0)) > 0;) {
       input.append(chunk.data(), static_cast<std::size_t>(got));
-      std::string output;
+      std::vector<std::vector<std::string>> commands;
       std::size_t taken = 0;
       for (;;) {
         const auto status = parser.parse(std::string_view(input).substr(taken));
         if (!status || *status != protocol::CommandParser::Status::complete) break;
-        output += execute(redis, parser.args());
+        commands.emplace_back(parser.args().begin(), parser.args().end());
         taken += parser.consumed();
       }
       input.erase(0, taken);
+      const std::string output = execute(redis, commands);
       for (std::string_view left = output; !left.empty();) {
         const auto sent = ::send(peer, left.data(), left.size(), MSG_NOSIGNAL);
         if (sent <= 0) break;
@@ -85,9 +88,28 @@ class ToyInstance {
     ::close(peer);
   }
 
-  std::string execute(RedisClient& redis, std::span<const std::string_view> command) {
-    const std::string key(command[1]);
-    const bool caches = cache_ != Cache::none;
+  /// What came in together; the replies in its order.
+  std::string execute(RedisClient& redis, const std::vector<std::vector<std::string>>& commands) {
+    std::vector<std::string> replies(commands.size());
+    const auto some = [&](bool reads) {
+      for (std::size_t i = 0; i < commands.size(); ++i) {
+        if ((commands[i][0] == "GET") == reads) replies[i] = execute(redis, commands[i]);
+      }
+    };
+    if (fault_ == Fault::writes_overtake) {
+      some(false);
+      some(true);
+    } else {
+      for (std::size_t i = 0; i < commands.size(); ++i) replies[i] = execute(redis, commands[i]);
+    }
+    std::string output;
+    for (const auto& reply : replies) output += reply;
+    return output;
+  }
+  std::string execute(RedisClient& redis, const std::vector<std::string>& words) {
+    const std::vector<std::string_view> command(words.begin(), words.end());
+    const std::string& key = words[1];
+    const bool caches = fault_ == Fault::never_invalidates;
     if (command[0] != "GET") {
       // What it writes itself it knows; only what others write it never hears of.
       const auto reply = redis.command(command);
@@ -115,7 +137,7 @@ class ToyInstance {
   }
 
   const Endpoint redis_;
-  const Cache cache_;
+  const Fault fault_;
   const int listener_;
   Endpoint endpoint_;
   std::thread accepting_;
@@ -129,12 +151,12 @@ struct Found {
   Settled settled;
 };
 
-Found check(ToyInstance::Cache cache) {
+Found check(ToyInstance::Fault fault) {
   Found found;
   auto redis = RedisServer::start();
   EXPECT_TRUE(redis) << redis.error().detail;
   if (!redis) return found;
-  ToyInstance toys[] = {{redis->endpoint(), cache}, {redis->endpoint(), cache}};
+  ToyInstance toys[] = {{redis->endpoint(), fault}, {redis->endpoint(), fault}};
   History history({.bound = kBound});
   {
     Traffic traffic({.doors = {{.node = 0, .endpoint = toys[0].endpoint()},
@@ -156,15 +178,23 @@ Found check(ToyInstance::Cache cache) {
 }
 
 TEST(ToyInstances, ThatNeverInvalidateAreCaught) {
-  const auto found = check(ToyInstance::Cache::never_invalidated);
+  const auto found = check(ToyInstance::Fault::never_invalidates);
   EXPECT_GT(found.report.stale, 0U);
   EXPECT_GT(found.report.lateness.max(), kBound);
   EXPECT_FALSE(found.report.violations.empty());
   EXPECT_GT(found.settled.different, 0U) << "and some of it stays for ever";
 }
 
+TEST(ToyInstances, ThatLetWritesOvertakeReadsAreCaught) {
+  const auto found = check(ToyInstance::Fault::writes_overtake);
+  EXPECT_GT(found.report.wrong, 0U);
+  EXPECT_EQ(found.report.stale, 0U);
+  EXPECT_THAT(found.report.violations,
+              testing::Each(testing::HasSubstr("its connection wrote it later")));
+}
+
 TEST(ToyInstances, ThatCacheNothingAreNotAccused) {
-  const auto found = check(ToyInstance::Cache::none);
+  const auto found = check(ToyInstance::Fault::none);
   EXPECT_EQ(found.report.violations, std::vector<std::string>{});
   EXPECT_EQ(found.report.lateness.count(), 0U) << "no read was even late";
   EXPECT_EQ(found.settled.different, 0U);

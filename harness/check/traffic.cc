@@ -57,6 +57,15 @@ struct Traffic::Client {
     bool exclusive = false;
   };
 
+  /// Whether this version of the key of request `at` was written by a request behind it.
+  [[nodiscard]] bool wrote_later(std::size_t at, std::uint64_t version) const {
+    for (std::size_t i = at + 1; i < requests.size(); ++i) {
+      if (requests[i].kind == Op::set && sent[i].key == sent[at].key && sent[i].version == version)
+        return true;
+    }
+    return false;
+  }
+
   const std::uint16_t writer;
   const Door door;
   const bool watches;
@@ -216,7 +225,9 @@ void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoin
     return;
   }
   const auto version = verify_document(request.key, reply.text);
-  if (version) {
+  if (version && client.wrote_later(at, *version)) {
+    history_.read_damaged(request.key, client.door.node, "its connection wrote it later");
+  } else if (version) {
     history_.read(request.key, client.door.node, client.begin, when, *version);
   } else {
     history_.read_damaged(request.key, client.door.node, version.error().detail);
