@@ -272,6 +272,7 @@ guard::Breaker::State TieredCache::breaker() const {
   return impl_->breaker_.state(impl_->config_.now());
 }
 void TieredCache::refill() { impl_->refill(); }
+void TieredCache::touch_hottest(TimePoint now) { impl_->touch_hottest(now); }
 void TieredCache::audit(TimePoint now) { impl_->audit(now); }
 const audit::Auditor& TieredCache::auditor() const noexcept { return impl_->auditor_; }
 void TieredCache::explain(const KeyRef& key, TimePoint deadline,

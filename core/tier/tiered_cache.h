@@ -129,6 +129,7 @@ enum class Count : std::uint8_t {
   writes,
   revocations,        // of them strict ones
   touches_coalesced,  // touches that did not go to L2
+  hot_touches,        // keys that L2 was told of because L1 answers for them
   refreshes,          // fills nobody asked for: of what others had changed
   prefetches,         // fills nobody asked for: of what others had made
   refills,            // fills nobody asked for: of what L1 had when a lane was lost
@@ -187,6 +188,8 @@ struct TierConfig {
   std::uint8_t most_unused = 3;
   Duration refresh_timeout = std::chrono::milliseconds(500);  // of one read in the background
   PrecompressLimits precompression = {};
+  /// Keys that L1 answers for and an L2 that may evict them is told of, a second; 0: none.
+  double hot_touches_per_s = 0;
 };
 
 class TieredCache {
@@ -296,6 +299,8 @@ class TieredCache {
   /// Housekeeping as well, by the same loop: what L1 had of a lane that was lost, and is back, is read again in the
   /// background, the hottest first.
   void refill();
+  /// Housekeeping as well, by the same loop: an L2 that evicts is told of some of the hottest keys that L1 answers for.
+  void touch_hottest(TimePoint now);
   /// Housekeeping as well, by the same loop: L2 is asked about hits that were sampled (core/audit/auditor.h).
   void audit(TimePoint now);
   [[nodiscard]] const audit::Auditor& auditor() const noexcept;

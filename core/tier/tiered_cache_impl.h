@@ -8,8 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -210,6 +212,12 @@ class TieredCache::Impl final : public cohere::Listener {
   /// A step of it; false: the last one.
   bool find_disowned(l1::WalkPlace& from);
 
+  // What L2 knows of what is hot: recency.cc.
+
+  void touch_hottest(TimePoint now);
+  /// By database, the names of at most `most` hot entries of the walk's next step.
+  std::map<std::uint32_t, std::vector<std::string>> hottest(std::size_t most, TimePoint now);
+
   // Compressed forms of what L1 holds: precompress.cc.
 
   /// `asked`: by somebody who may ask for a compressed form.
@@ -261,6 +269,13 @@ class TieredCache::Impl final : public cohere::Listener {
 
   std::atomic<unsigned> refills_gone_{0};  // in a row
   std::vector<Epoch> refilled_;  // refill()'s own: of the lanes, for which L1 was walked, or is
+
+  // touch_hottest()'s own.
+  l1::WalkPlace touched_to_;
+  TimePoint touched_at_{};
+  std::uint64_t touched_hits_ = 0;
+  double touches_due_ = 0;  // less than one is left to the next turn
+  std::minstd_rand touched_random_;
 
   // audit()'s own.
   std::vector<Epoch> epochs_;  // of the lanes, when they were last looked at

@@ -19,6 +19,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"coherence_faults", read_coherence_faults},
     {"coherence_costs", read_coherence_costs},
     {"routing", read_routing},
+    {"eviction", read_eviction},
     {"stampede", read_stampede},
     {"expiry", read_expiry},
     {"timeline", read_timeline},

@@ -51,6 +51,7 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_coherence_faults(Section& file);
 [[nodiscard]] Body read_coherence_costs(Section& file);
 [[nodiscard]] Body read_routing(Section& file);
+[[nodiscard]] Body read_eviction(Section& file);
 [[nodiscard]] Body read_stampede(Section& file);
 [[nodiscard]] Body read_expiry(Section& file);
 [[nodiscard]] Body read_timeline(Section& file);

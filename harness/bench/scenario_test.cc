@@ -194,6 +194,25 @@ road = "100ms"
   EXPECT_EQ(last(result, "stampede/http", "late_count"), 0);
 }
 
+TEST_F(ScenarioFiles, SeeWhetherRedisKeepsWhatOnlyL1IsAskedFor) {
+  constexpr std::string_view kFile = R"(
+kind = "eviction"
+title = "small"
+[eviction]
+hot_keys = 100
+redis_bytes = "6MiB"
+turnovers = 1
+lasts = "6s"
+touch_rate = {}
+)";
+  write(fmt::format(kFile, 2000));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_LT(last(result, "without", "kept_share"), 0.5);
+  write(fmt::format(kFile, 0));
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("Redis kept only")));
+}
+
 TEST_F(ScenarioFiles, FindWhatOutlivesItsEnd) {
   write(R"(
 kind = "expiry"

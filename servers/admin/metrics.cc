@@ -173,6 +173,9 @@ void add_tiers(Page& page, const Sources& sources) {
       .add({}, sum(Count::revocations));
   page.counter("nearlane_touch_coalesced_total", "Touches that did not go to L2")
       .add({}, sum(Count::touches_coalesced));
+  page.counter("nearlane_l2_hot_touches_total",
+               "Keys that L2 was told of (TOUCH), since L1 answers for them")
+      .add({}, sum(Count::hot_touches));
   page.counter("nearlane_background_fills_total", "Fetches that nobody asked for, of all fills")
       .add({{"why", "refresh"}}, sum(Count::refreshes))
       .add({{"why", "prefetch"}}, sum(Count::prefetches))

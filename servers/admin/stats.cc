@@ -86,6 +86,7 @@ std::string stats_page(const Sources& sources) {
         {"invalidations", sum(Count::invalidations)},
         {"writes", sum(Count::writes)},
         {"touches_coalesced", sum(Count::touches_coalesced)},
+        {"hot_touches", sum(Count::hot_touches)},
         {"refreshes", sum(Count::refreshes)},
         {"prefetches", sum(Count::prefetches)},
         {"refills", sum(Count::refills)},

@@ -66,6 +66,7 @@ struct Config {
   unsigned max_revocations = 4096;
   unsigned max_relays = 1024;                              // connections to Redis
   unsigned audit_rate = 100;                               // a second; 0: none
+  unsigned l2_touch_rate = 250;                            // keys a second; 0: none
   unsigned refresh_rate = 1000;                            // reads a second; 0: none
   std::uint64_t refresh_bytes = std::uint64_t{64} << 20U;  // a second
   unsigned refresh_queue = 16'384;                         // keys

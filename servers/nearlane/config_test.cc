@@ -76,6 +76,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"negative-ttl", "2s"},
       {"max-stale", "0"},
       {"max-revocations", "7"},
+      {"l2-touch-rate", "5"},
       {"refresh-rate", "5"},
       {"refresh-bytes", "1MiB"},
       {"refresh-queue", "9"},

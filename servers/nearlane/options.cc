@@ -244,6 +244,11 @@ constexpr std::array kOptions = {
            "thousand; 0: none [100]",
            [](Config& c, std::string_view t) { return set_number(c.audit_rate, t, 0, 100'000); }},
     Option{
+        "l2-touch-rate", "N",
+        "keys a second, of those that L1 answers for, that a Redis which may evict them is told "
+        "of (TOUCH); 0: none [250]",
+        [](Config& c, std::string_view t) { return set_number(c.l2_touch_rate, t, 0, 100'000); }},
+    Option{
         "refresh-rate", "N",
         "reads a second that nobody asked for, at most (prefixes with refresh or prefetch; what a "
         "lost connection has disowned); 0: none [1000]",

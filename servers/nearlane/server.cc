@@ -105,7 +105,8 @@ tier::TierConfig tier_config(const Config& config) {
                         .refresh_timeout = config.l2_timeout,
                         .precompression = {.threads = config.precompress_threads,
                                            .most_waiting = config.precompress_queue,
-                                           .most_bytes = config.precompress_bytes}};
+                                           .most_bytes = config.precompress_bytes},
+                        .hot_touches_per_s = static_cast<double>(config.l2_touch_rate)};
   tier.precompress = config.precompress.value_or(tier::Precompress::off);
   const auto cap = [](std::chrono::milliseconds l1_ttl) {
     return l1_ttl.count() == 0 ? Duration::max() : Duration(l1_ttl);
@@ -265,6 +266,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
     tier.sweep(Clock::now(), kSweepEntries);
     tier.probe();
     tier.refill();
+    tier.touch_hottest(Clock::now());
     tier.audit(Clock::now());
   });
   p.tier->start();

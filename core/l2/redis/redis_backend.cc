@@ -18,7 +18,7 @@
 #include "core/cohere/hint.h"
 #include "core/l2/redis/connection.h"
 #include "core/l2/redis/sentinel_watch.h"
-#include "core/l2/redis/tracking_table.h"
+#include "core/l2/redis/settings.h"
 
 namespace nearlane::l2 {
 namespace {
@@ -34,7 +34,7 @@ constexpr unsigned kWidePerLoop = 2;
 constexpr unsigned kComparingPerLoop = 2;
 
 /// For the connection to be made, and two commands.
-constexpr Duration kTableTimeout = std::chrono::seconds(5);
+constexpr Duration kSettingsTimeout = std::chrono::seconds(5);
 
 /// A hint that comes later than this is of no use: the session was asked for by then, or will not be.
 constexpr Duration kHintTimeout = std::chrono::milliseconds(500);
@@ -97,6 +97,7 @@ class RedisBackend final : public L2Backend {
     return {.coherence = name_of(mode_.load(std::memory_order_relaxed)),
             .lease = alone() ? Duration::zero() : config_.lease,
             .every_command = true,
+            .evicts = true,
             .default_db = route_->url().db};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
@@ -272,7 +273,7 @@ class RedisBackend final : public L2Backend {
     const Form form = lanes_[lane]->form();
     // One asks for all; asked again after each reconnect, since it may be another Redis.
     if (lane == 0 && form == Form::tracked)
-      check_tracking_table(*this, Clock::now() + kTableTimeout);
+      check_settings(*this, Clock::now() + kSettingsTimeout);
     const std::lock_guard lock(judging_);
     const std::string reason = distrust();
     const Form mode = reason.empty() ? form : Form::unvouched;
