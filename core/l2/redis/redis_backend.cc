@@ -272,8 +272,7 @@ class RedisBackend final : public L2Backend {
   void judge(std::size_t lane) {
     const Form form = lanes_[lane]->form();
     // One asks for all; asked again after each reconnect, since it may be another Redis.
-    if (lane == 0 && form == Form::tracked)
-      check_settings(*this, Clock::now() + kSettingsTimeout);
+    if (lane == 0 && form == Form::tracked) check_settings(*this, Clock::now() + kSettingsTimeout);
     const std::lock_guard lock(judging_);
     const std::string reason = distrust();
     const Form mode = reason.empty() ? form : Form::unvouched;
