@@ -79,6 +79,12 @@ Socket::Moved Socket::receive(std::span<char> into) const noexcept {
   return {.bytes = 0, .would_block = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR};
 }
 
+Socket::Moved Socket::discard(std::size_t most) const noexcept {
+  const auto got = ::recv(fd_, nullptr, most, MSG_TRUNC);
+  if (got >= 0) return {.bytes = static_cast<std::size_t>(got), .would_block = false};
+  return {.bytes = 0, .would_block = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR};
+}
+
 void Socket::close() noexcept {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   state_ = State::closed;

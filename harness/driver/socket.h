@@ -37,6 +37,8 @@ class Socket {
   [[nodiscard]] Result<void> connect_by(const Endpoint& peer, TimePoint deadline);
   [[nodiscard]] Moved send(std::string_view bytes) const noexcept;
   [[nodiscard]] Moved receive(std::span<char> into) const noexcept;
+  /// Receives what there is, `most` bytes at most, and leaves it in the kernel.
+  [[nodiscard]] Moved discard(std::size_t most) const noexcept;
   void close() noexcept;
 
   [[nodiscard]] int fd() const noexcept { return fd_; }
