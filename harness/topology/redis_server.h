@@ -43,6 +43,7 @@ class RedisServer {
   [[nodiscard]] const Endpoint& tls_endpoint() const noexcept { return tls_endpoint_; }
   [[nodiscard]] std::string url() const { return "redis://" + endpoint_.to_string(); }
   [[nodiscard]] Child& child() noexcept { return child_; }
+  [[nodiscard]] const Child& child() const noexcept { return child_; }
   [[nodiscard]] RedisClient client() const { return RedisClient(endpoint_); }
 
   /// SIGKILL, reaped on return.
