@@ -25,6 +25,9 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"timeline", read_timeline},
     {"http_ablation", read_http_ablation},
     {"outage", read_outage},
+    {"resp_get_depth", read_resp_get_depth},
+    {"resp_connections", read_resp_connections},
+    {"resp_large_values", read_resp_large_values},
 };
 
 std::vector<std::string> kind_names() {

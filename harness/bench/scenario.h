@@ -57,6 +57,9 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_timeline(Section& file);
 [[nodiscard]] Body read_http_ablation(Section& file);
 [[nodiscard]] Body read_outage(Section& file);
+[[nodiscard]] Body read_resp_get_depth(Section& file);
+[[nodiscard]] Body read_resp_connections(Section& file);
+[[nodiscard]] Body read_resp_large_values(Section& file);
 
 struct Scenario {
   std::string name;  // family/name, from its path

@@ -268,6 +268,103 @@ load_for = "200ms"
   EXPECT_GT(last(result, "none/load", "cpu_ns_per_op"), 0);
 }
 
+constexpr const char* kDepth = R"(
+kind = "resp_get_depth"
+title = "small"
+[load]
+keys = {}
+connections = 4
+load_for = "20ms"
+l1_bytes = "{}"
+[[load.values]]
+bytes = 1024
+misses = true
+mget = 10
+relayed = true
+)";
+
+TEST_F(ScenarioFiles, LoadRespServersInTurn) {
+  write(fmt::format(kDepth, 300, "64MiB"));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  for (const char* id :
+       {"hit/1024/16/redis", "hit/1024/64/canned", "mixed/1024/1/redis", "miss/1024/16/redis",
+        "mget/1024/10/canned", "relayed/1024/16/nutcracker"}) {
+    EXPECT_GT(last(result, id, "cpu_ns_per_op"), 0) << id;
+    EXPECT_GT(last(result, id, "nearlane_cpu_share"), 0) << id;
+    EXPECT_GT(last(result, id, "nearlane_rate_share"), 0) << id;
+  }
+  EXPECT_GT(last(result, "hit/1024/64/nearlane", "l1_share"), 0.99);
+  EXPECT_EQ(last(result, "hit/1024/1/nearlane", "reply_bytes"), 7 + 1024 + 2);
+  EXPECT_EQ(last(result, "miss/1024/1/nearlane", "reply_bytes"), 5);
+}
+
+TEST_F(ScenarioFiles, FailWhereL1DoesNotHaveWhatItIsToAnswer) {
+  write(fmt::format(kDepth, 20'000, "8MiB"));
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("L1 was to answer all")));
+}
+
+constexpr const char* kConnections = R"(
+kind = "resp_connections"
+title = "small"
+[work]
+keys = 100
+idle = 2000
+few = 2
+many = 20
+load_for = "50ms"
+max_connections = {}
+)";
+
+TEST_F(ScenarioFiles, FindWhatAConnectionKeeps) {
+  write(fmt::format(kConnections, 2100));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  for (const char* who : {"nearlane", "redis"}) {
+    const auto idle = fmt::format("idle/{}", who);
+    EXPECT_GT(last(result, idle, "opened_bytes"), 0) << who;
+    EXPECT_GE(last(result, idle, "asked_bytes"), last(result, idle, "opened_bytes")) << who;
+    EXPECT_GT(last(result, fmt::format("active/20/{}", who), "of_few_share"), 0) << who;
+  }
+}
+
+TEST_F(ScenarioFiles, FailWhereNotAllConnectionsAreTaken) {
+  write(fmt::format(kConnections, 1000));
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("idle/nearlane")));
+}
+
+constexpr const char* kLarge = R"(
+kind = "resp_large_values"
+title = "small"
+[blobs]
+bytes = ["300KB", "600KB"]
+count = 3
+rate = 50
+[small]
+keys = 100
+rate = 1000
+[load]
+for = "200ms"
+l1_bytes = "{}"
+)";
+
+TEST_F(ScenarioFiles, ReadBlobsWholeAndBesideSmallValues) {
+  write(fmt::format(kLarge, "64MiB"));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  for (const char* who : {"nearlane", "redis"}) {
+    EXPECT_EQ(last(result, fmt::format("whole/{}", who), "whole_count"), 6) << who;
+    EXPECT_GT(last(result, fmt::format("alone/600000/{}", who), "a_second_bytes"), 600'000) << who;
+    EXPECT_GT(last(result, fmt::format("small_alone/{}", who), "count"), 100) << who;
+    EXPECT_GT(last(result, fmt::format("small_beside/{}", who), "blobs_per_s"), 0) << who;
+  }
+}
+
+TEST_F(ScenarioFiles, FailWhereBlobsDoNotFitIntoL1) {
+  write(fmt::format(kLarge, "1MiB"));
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("L1 was to answer all")));
+}
+
 TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
   auto text = std::string(kSmall);
   text.replace(text.find("sharded"), 7, "nowhere");
