@@ -26,6 +26,8 @@ constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kLookEvery = std::chrono::milliseconds(10);
 /// Before its memory is looked at, a server has seen some clients come and go.
 constexpr std::uint32_t kEarlier = 50;
+/// In turn, as clients do who are idle most of the time. Unit: connections that send their burst, a second.
+constexpr double kAskRate = 10'000;
 /// Most that an idle connection may keep of the server's memory. Unit: bytes.
 constexpr std::uint64_t kMostBytes = 4096;
 
@@ -46,6 +48,10 @@ constexpr const char* id_of(Who who) { return who == Who::nearlane ? "nearlane" 
 constexpr const char* name_of(Who who) {
   return who == Who::nearlane ? "Nearlane" : "redis-server";
 }
+
+/// Beside the active ones: what the kernel alone takes more where connections are many.
+constexpr const char* kCannedId = "canned";
+constexpr const char* kCannedName = "canned answer, bare epoll";
 
 /// A server that has all keys, in L1 where there is one.
 struct Server {
@@ -145,6 +151,8 @@ class Connections {
     Result<void> connected;
     load.connections = plan_.idle;
     load.bursts = plan_.idle;
+    load.rate = kAskRate;
+    options.polls = true;
     options.opened = [&] {
       connected = wait_for_clients(peer.resp(), plan_.idle);
       repetition.values["opened_bytes"] = (rss() - before) / plan_.idle;
@@ -188,6 +196,11 @@ class Connections {
       if (!server) return server.error();
       servers.push_back(std::move(*server));
     }
+    const auto canned = start_canned_resp(plan_.value_bytes);
+    if (!canned) return canned.error();
+    RespKeys canned_keys = keys_;
+    canned_keys.canned = true;
+    const Sequence canned_reads = gets(canned_keys, 1, bench_.seed);
     RespContest contest(plan_.load_for, bench_);
     for (const auto connections : {plan_.few, plan_.many}) {
       RespCase active{.id = fmt::format("active/{}", connections),
@@ -201,10 +214,12 @@ class Connections {
              .sequence = &reads_,
              .stats = servers[i].nearlane ? &servers[i].nearlane->http() : nullptr});
       }
+      active.entrants.push_back(
+          {.id = kCannedId, .what = kCannedName, .peer = canned->get(), .sequence = &canned_reads});
       contest.add(std::move(active));
     }
     contest.play("active connections");
-    for (std::size_t i = 0; i < kAll.size(); ++i)
+    for (std::size_t i = 0; i < kAll.size() + 1; ++i)
       compare(contest.measure(0, i), contest.measure(1, i));
     contest.keep(fmt::format("GET of {} B that L1 has, one at a time on each connection",
                              plan_.value_bytes));
@@ -228,15 +243,18 @@ class Connections {
     table.title = "Server CPU a request, by connections";
     table.columns = {"server", fmt::format("{} connections", plan_.few),
                      fmt::format("{} connections", plan_.many), "in shares of the fewer", "limit"};
-    for (const Who who : kAll) {
-      const auto id = [&](std::uint32_t count) {
-        return fmt::format("active/{}/{}", count, id_of(who));
+    for (const auto& [who, name] :
+         {std::pair(id_of(Who::nearlane), name_of(Who::nearlane)),
+          std::pair(id_of(Who::redis), name_of(Who::redis)), std::pair(kCannedId, kCannedName)}) {
+      const auto id = [&, entrant = who](std::uint32_t count) {
+        return fmt::format("active/{}/{}", count, entrant);
       };
-      table.rows.push_back({{Cell::of(name_of(who))},
-                            {Cell::of(id(plan_.few), "cpu_ns_per_op")},
-                            {Cell::of(id(plan_.many), "cpu_ns_per_op")},
-                            {Cell::of(id(plan_.many), "of_few_share")},
-                            {Cell::of(who == Who::nearlane ? "≤ 100 %" : "—")}});
+      table.rows.push_back(
+          {{Cell::of(name)},
+           {Cell::of(id(plan_.few), "cpu_ns_per_op")},
+           {Cell::of(id(plan_.many), "cpu_ns_per_op")},
+           {Cell::of(id(plan_.many), "of_few_share")},
+           {Cell::of(name == std::string_view(name_of(Who::nearlane)) ? "≤ 100 %" : "—")}});
     }
     bench_.result.tables.push_back(std::move(table));
   }

@@ -212,8 +212,9 @@ void add_contest_notes(ScenarioResult& result) {
       "shares are of one round.");
   result.notes.emplace_back(
       "\"Not at its limit\": the server was busy for less than 90 % of the time, so that the load, "
-      "or who is behind the server, limits its requests and their times; its CPU time a request is "
-      "not concerned. Where several requests are sent at once, times are of all of them together.");
+      "who is behind the server, or whoever else uses its core limits its requests and their "
+      "times; its CPU time a request is hardly concerned. Where several requests are sent at once, "
+      "times are of all of them together.");
 }
 
 Result<void> read_once(const Endpoint& server, const Sequence& sequence) {
