@@ -52,7 +52,6 @@ const std::size_t kGet = index_of(*find_command("get"));
 
 CacheSession::CacheSession(SessionContext& context, Host& host, ClientInfo client)
     : context_(context), host_(&host), client_(std::move(client)) {
-  run_.reserve(kRun);
   client_.since = Clock::now();
   client_.db = context_.tier.l2_capabilities().default_db;
   client_.id = context_.clients.add(client_);
