@@ -1,6 +1,5 @@
 // Scenario kind `resp_connections`: what a connection that does nothing keeps of a server's memory, and whether many that ask make a
 // request dearer.
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>

@@ -1,6 +1,7 @@
 #include "harness/bench/resp_contest.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>

@@ -1,6 +1,5 @@
 // Scenario kind `resp_get_depth`: reads over RESP at several depths, beside Redis and a canned answer, MGET, and a command that is
 // relayed, beside twemproxy.
-#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>

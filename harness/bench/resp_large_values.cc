@@ -56,10 +56,10 @@ class LargeValues {
 
   Result<void> run() {
     bench_.meter.phase("starting and filling");
-    if (const auto started = start(); !started) return started;
-    if (const auto whole = read_whole(); !whole) return whole;
+    if (const auto started = start(); !started) return started.error();
+    if (const auto whole = read_whole(); !whole) return whole.error();
     play_alone();
-    if (const auto done = play_beside(); !done) return done;
+    if (const auto done = play_beside(); !done) return done.error();
     bench_.result.notes.push_back(fmt::format(
         "A blob is bytes that look random, as what was sealed does; it is written through the "
         "server's own door. Every blob was read once and compared whole, later one in {}; the "
@@ -79,11 +79,11 @@ class LargeValues {
     peers_.push_back(std::move(*nearlane));
     peers_.push_back(std::move(*redis));
     for (const auto& peer : peers_) {
-      if (const auto done = fill(peer->resp(), small_); !done) return done;
+      if (const auto done = fill(peer->resp(), small_); !done) return done.error();
       for (const RespKeys& blobs : blobs_) {
-        if (const auto done = fill(peer->resp(), blobs); !done) return done;
+        if (const auto done = fill(peer->resp(), blobs); !done) return done.error();
       }
-      if (const auto done = read_once(peer->resp(), small_reads_); !done) return done;
+      if (const auto done = read_once(peer->resp(), small_reads_); !done) return done.error();
     }
     return {};
   }
@@ -135,9 +135,10 @@ class LargeValues {
     for (std::size_t size = 0; size < blobs_.size(); ++size) {
       for (std::size_t at = 0; at < peers_.size(); ++at) {
         for (Repetition& each : contest.measure(size, at).repetitions) {
-          if (const auto rate = each.values.find("rate_per_s"); rate != each.values.end())
-            each.values["a_second_bytes"] =
-                rate->second.value_or(0) * static_cast<double>(blobs_[size].value_bytes);
+          const auto rate = each.values.find("rate_per_s");
+          if (rate == each.values.end()) continue;
+          each.values["a_second_bytes"] =
+              rate->second.value_or(0) * static_cast<double>(blobs_[size].value_bytes);
         }
       }
     }

@@ -174,7 +174,7 @@ Result<void> Bursts::open_all() {
 Result<void> Bursts::feed(Flow& flow, Duration now) {
   if (!flow.open_loop()) {
     while (!flow.free.empty() && flow.may_begin() && now < options_.duration) {
-      if (const auto done = begin(flow, now, now); !done) return done;
+      if (const auto done = begin(flow, now, now); !done) return done.error();
     }
     return {};
   }
@@ -187,7 +187,7 @@ Result<void> Bursts::feed(Flow& flow, Duration now) {
   while (!flow.waiting.empty() && !flow.free.empty()) {
     const Duration due = flow.waiting.front();
     flow.waiting.pop_front();
-    if (const auto done = begin(flow, due, this->now()); !done) return done;
+    if (const auto done = begin(flow, due, this->now()); !done) return done.error();
   }
   return {};
 }
@@ -272,7 +272,7 @@ Result<void> Bursts::finish(std::uint32_t number) {
   Flow& flow = flows_[line.flow];
   const Duration done = last_moved_;
   if (line.compared) {
-    if (const auto same = compare(line); !same) return same;
+    if (const auto same = compare(line); !same) return same.error();
   }
   flow.report.answered += line.count;
   flow.report.response_time.record(done - line.due);
@@ -298,7 +298,7 @@ Result<void> Bursts::loop() {
   for (;;) {
     const Duration pass = now();
     for (Flow& flow : flows_) {
-      if (const auto done = feed(flow, pass); !done) return done;
+      if (const auto done = feed(flow, pass); !done) return done.error();
     }
     if (over(pass)) return {};
     if (under_way_ > 0 && pass - last_moved_ > options_.timeout)
@@ -309,10 +309,10 @@ Result<void> Bursts::loop() {
          std::span(events).first(static_cast<std::size_t>(std::max(ready, 0)))) {
       const auto number = event.data.u32;
       if ((event.events & EPOLLOUT) != 0) {
-        if (const auto done = send(number); !done) return done;
+        if (const auto done = send(number); !done) return done.error();
       }
       if ((event.events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) {
-        if (const auto done = receive(number); !done) return done;
+        if (const auto done = receive(number); !done) return done.error();
       }
     }
   }
