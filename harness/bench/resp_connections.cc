@@ -25,8 +25,8 @@ constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kLookEvery = std::chrono::milliseconds(10);
 /// Before its memory is looked at, a server has seen some clients come and go.
 constexpr std::uint32_t kEarlier = 50;
-/// In turn, as clients do who are idle most of the time. Unit: connections that send their burst, a second.
-constexpr double kAskRate = 10'000;
+/// Connections that ask at the same time: they are idle most of the time.
+constexpr std::uint32_t kAskAtOnce = 8;
 /// Most that an idle connection may keep of the server's memory. Unit: bytes.
 constexpr std::uint64_t kMostBytes = 4096;
 
@@ -150,8 +150,7 @@ class Connections {
     Result<void> connected;
     load.connections = plan_.idle;
     load.bursts = plan_.idle;
-    load.rate = kAskRate;
-    options.polls = true;
+    load.under_way = kAskAtOnce;
     options.opened = [&] {
       connected = wait_for_clients(peer.resp(), plan_.idle);
       repetition.values["opened_bytes"] = (rss() - before) / plan_.idle;

@@ -19,18 +19,24 @@ namespace {
 constexpr std::uint64_t kCompareEvery = 64;
 /// A server that has work to do for less of the time is not what limits requests/s.
 constexpr double kBusyShare = 0.9;
-/// Of L1's lookups, where it is to answer all: an audit or a lease that ran out in a pause may cost some.
-constexpr double kLeastL1Share = 0.99;
+/// Of L1's lookups, where it is to answer all, besides the requests that are under way together: a lease that runs out, as
+/// where Redis was kept from its core for long, costs as many.
+constexpr double kMostMissesShare = 0.01;
 constexpr double kMostScale = 10;
 constexpr std::uint32_t kReadConnections = 8;
 constexpr std::uint32_t kReadBurst = 16;
 constexpr Duration kReadWithin = std::chrono::minutes(2);
 
-/// The share of lookups that L1 answered between two looks at the statistics.
-double l1_share(const ServerStats& before, const ServerStats& after) {
-  const auto hits = static_cast<double>(after.l1_hits - before.l1_hits);
-  const auto misses = static_cast<double>(after.l1_misses - before.l1_misses);
-  return hits / std::max(hits + misses, 1.0);
+struct Lookups {
+  double hits = 0;
+  double misses = 0;
+
+  [[nodiscard]] double share() const { return hits / std::max(hits + misses, 1.0); }
+};
+/// Of L1 between two looks at the statistics.
+Lookups lookups(const ServerStats& before, const ServerStats& after) {
+  return {.hits = static_cast<double>(after.l1_hits - before.l1_hits),
+          .misses = static_cast<double>(after.l1_misses - before.l1_misses)};
 }
 
 std::optional<double> median_of(const Measure& measure, const std::string& metric) {
@@ -118,11 +124,12 @@ Result<void> RespContest::load(const RespCase& which, const RespEntrant& entrant
   if (entrant.stats == nullptr) return {};
   const auto after = read_stats(*entrant.stats);
   if (!after) return after.error();
-  const double share = l1_share(*before, *after);
-  repetition.values["l1_share"] = share;
-  if (share < kLeastL1Share) {
+  const Lookups l1 = lookups(*before, *after);
+  repetition.values["l1_share"] = l1.share();
+  const double together = which.connections * which.burst;
+  if (l1.misses > together + kMostMissesShare * (l1.hits + l1.misses)) {
     return Error{Errc::protocol,
-                 fmt::format("L1 was to answer all, and answered {:.2f} %", share * 100)};
+                 fmt::format("L1 was to answer all, and answered {:.2f} %", l1.share() * 100)};
   }
   return {};
 }

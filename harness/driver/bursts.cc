@@ -80,6 +80,7 @@ struct Flow {
   Random random;
   std::size_t at;  // the next request of the sequence
   std::uint64_t begun = 0;
+  std::uint32_t under_way = 0;
   Duration next_due{};
   std::deque<Duration> waiting = {};
   std::deque<Free> free = {};
@@ -88,6 +89,9 @@ struct Flow {
 
   [[nodiscard]] bool open_loop() const noexcept { return load->rate > 0; }
   [[nodiscard]] bool may_begin() const noexcept { return begun < load->bursts; }
+  [[nodiscard]] bool has_room() const noexcept {
+    return !free.empty() && under_way < load->under_way;
+  }
   [[nodiscard]] Duration gap() {
     return Duration(std::llround(random.exponential(1e9 / load->rate)));
   }
@@ -173,7 +177,7 @@ Result<void> Bursts::open_all() {
 /// Sends what can and should be sent now.
 Result<void> Bursts::feed(Flow& flow, Duration now) {
   if (!flow.open_loop()) {
-    while (!flow.free.empty() && flow.may_begin() && now < options_.duration) {
+    while (flow.has_room() && flow.may_begin() && now < options_.duration) {
       if (const auto done = begin(flow, now, now); !done) return done.error();
     }
     return {};
@@ -184,7 +188,7 @@ Result<void> Bursts::feed(Flow& flow, Duration now) {
     flow.waiting.push_back(flow.next_due);
     flow.next_due += flow.gap();
   }
-  while (!flow.waiting.empty() && !flow.free.empty()) {
+  while (!flow.waiting.empty() && flow.has_room()) {
     const Duration due = flow.waiting.front();
     flow.waiting.pop_front();
     if (const auto done = begin(flow, due, this->now()); !done) return done.error();
@@ -209,6 +213,7 @@ Result<void> Bursts::begin(Flow& flow, Duration due, Duration now) {
   line.sent = now;
   line.unsent = sequence.requests(line.first, line.count);
   ++flow.begun;
+  ++flow.under_way;
   ++under_way_;
   flow.report.scheduled += line.count;
   flow.report.bytes_out += line.unsent.size();
@@ -280,6 +285,7 @@ Result<void> Bursts::finish(std::uint32_t number) {
   flow.report.send_lag.record(line.sent - line.ready);
   flow.report.connection_wait.record(line.ready - line.due);
   flow.last_done = done;
+  --flow.under_way;
   --under_way_;
   flow.free.push_back({number, done});
   // At once, so that the server need not wait until the others' replies were read.
@@ -349,7 +355,8 @@ Result<BurstReport> send_bursts(std::span<const BurstLoad> loads, const BurstOpt
   std::uint64_t connections = 0;
   for (const BurstLoad& load : loads) {
     if (load.sequence == nullptr || load.sequence->size() == 0) return refuse("nothing to send");
-    if (load.connections == 0 || load.burst == 0) return refuse("no connections, or no burst");
+    if (load.connections == 0 || load.burst == 0 || load.under_way == 0)
+      return refuse("no connections, or no burst");
     if (load.rate > 0 && !options.polls) return refuse("an open loop polls");
     connections += load.connections;
   }

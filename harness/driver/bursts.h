@@ -35,10 +35,11 @@ struct BurstLoad {
   const Sequence* sequence = nullptr;  // outlives the run
   Endpoint target;
   std::uint32_t connections = 1;
-  std::uint32_t burst = 1;            // requests
-  double rate = 0;                    // bursts/s, by Poisson; 0: a closed loop
-  std::uint64_t bursts = UINT64_MAX;  // at most
-  std::uint64_t first = 0;            // request of the sequence to begin with, modulo its size
+  std::uint32_t burst = 1;               // requests
+  std::uint32_t under_way = UINT32_MAX;  // bursts at once, at most
+  double rate = 0;                       // bursts/s, by Poisson; 0: a closed loop
+  std::uint64_t bursts = UINT64_MAX;     // at most
+  std::uint64_t first = 0;               // request of the sequence to begin with, modulo its size
 };
 
 struct BurstOptions {

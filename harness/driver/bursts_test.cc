@@ -86,6 +86,23 @@ TEST_F(SendBursts, CountsWhatItDoesNotCompareAndSleepsMeanwhile) {
   EXPECT_EQ(report->runs.front().answered, 10 * kKeys);
 }
 
+TEST_F(SendBursts, HasNoMoreUnderWayThanItMay) {
+  const Sequence sequence = reads(value);
+  auto load = load_of(sequence);
+  load.connections = 50;
+  load.under_way = 2;
+  load.bursts = 10;
+  ASSERT_TRUE(redis_->client().command({"CLIENT", "PAUSE", "50"}));
+  const auto report = send(load);
+  ASSERT_TRUE(report) << report.error().detail;
+  // Only those that were under way in the pause had to wait for its end.
+  const Histogram& took = report->runs.front().service_time;
+  EXPECT_EQ(took.count(), 10U);
+  const auto waited = took.count() - took.count_at_most(20ms);
+  EXPECT_GE(waited, 2U);
+  EXPECT_LT(waited, 10U);
+}
+
 TEST_F(SendBursts, RefusesAnotherValueThanTheExpectedOne) {
   const Sequence sequence = reads([](std::uint64_t number) {
     return number == 50 ? std::string("value of 0x50") : value(number);
@@ -163,6 +180,7 @@ TEST_F(SendBursts, RefusesWhatCannotBe) {
            {[](BurstLoad& wrong) { wrong.connections = 0; }, {}},
            {[](BurstLoad& wrong) { wrong.connections = kMaxBurstConnections + 1; }, {}},
            {[](BurstLoad& wrong) { wrong.burst = 0; }, {}},
+           {[](BurstLoad& wrong) { wrong.under_way = 0; }, {}},
            {[](BurstLoad& wrong) { wrong.rate = 1; }, {.polls = false}},
            {[](BurstLoad&) {}, {.compare_every = 0}}}) {
     auto wrong = load;
