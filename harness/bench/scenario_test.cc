@@ -344,7 +344,8 @@ rate = 50
 keys = 100
 rate = 1000
 [load]
-for = "200ms"
+alone_for = "200ms"
+beside_for = "200ms"
 l1_bytes = "{}"
 )";
 
