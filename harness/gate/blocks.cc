@@ -8,14 +8,18 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include "harness/gate/requests.h"
 #include "harness/gate/statistics.h"
 #include "harness/gate/tool_output.h"
+#include "harness/topology/pinned.h"
 
 namespace nearlane::gate {
 namespace {
+
+using harness::kClientsCore;
+using harness::kServersCore;
+using harness::Pinned;
 
 /// Requests in one send, so that what is timed is mostly ours and not the kernel's.
 constexpr std::size_t kBurst = 32;
@@ -36,35 +40,6 @@ constexpr unsigned kMicroRepetitions = 10;
 constexpr std::size_t kMicroLines = 10'000;
 /// Duets in a block, an odd number.
 constexpr unsigned kDuets = 3;
-
-/// The calling thread, and what it starts, on one of the cores that it may use; back on all of them at the end.
-class Pinned {
- public:
-  explicit Pinned(std::size_t nth) {
-    CPU_ZERO(&before_);
-    if (::sched_getaffinity(0, sizeof before_, &before_) != 0) return;
-    std::vector<int> cores;
-    for (int core = 0; core < CPU_SETSIZE; ++core) {
-      if (CPU_ISSET(core, &before_)) cores.push_back(core);
-    }
-    if (cores.empty()) return;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cores[nth % cores.size()], &one);
-    pinned_ = ::sched_setaffinity(0, sizeof one, &one) == 0;
-  }
-  ~Pinned() {
-    if (pinned_) ::sched_setaffinity(0, sizeof before_, &before_);
-  }
-  Pinned(const Pinned&) = delete;
-  Pinned& operator=(const Pinned&) = delete;
-
- private:
-  cpu_set_t before_{};
-  bool pinned_ = false;
-};
-constexpr std::size_t kServersCore = 0;
-constexpr std::size_t kClientsCore = 1;
 
 double thread_cpu_ns() {
   timespec used{};

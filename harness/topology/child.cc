@@ -124,6 +124,17 @@ Result<std::filesystem::path> find_in_path(const std::string& program) {
                            program.find('/') == std::string::npos ? " in PATH" : "")};
 }
 
+Result<std::filesystem::path> find_beside(std::string_view program) {
+  std::error_code error;
+  const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const auto& candidate : {here / program, here.parent_path() / "bin" / program}) {
+    if (auto found = find_in_path(candidate.string()); found) return found;
+  }
+  return Error{
+      Errc::invalid_argument,
+      fmt::format("no program '{}' beside {} or in ../bin; build it", program, here.string())};
+}
+
 struct Child::State {
   ChildSpec spec;
   pid_t pid = -1;

@@ -94,5 +94,7 @@ class Child {
 
 /// Where a program is: with a '/' as given, else the first executable of that name in PATH.
 [[nodiscard]] Result<std::filesystem::path> find_in_path(const std::string& program);
+/// A program of ours: beside the running one, else in ../bin.
+[[nodiscard]] Result<std::filesystem::path> find_beside(std::string_view program);
 
 }  // namespace nearlane::harness

@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <sstream>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -54,13 +53,9 @@ Result<std::filesystem::path> find_server() {
     if (found) return found;
     return Error{Errc::invalid_argument, "NEARLANE_BIN: " + found.error().detail};
   }
-  std::error_code error;
-  const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const auto& candidate : {here / "nearlane", here.parent_path() / "bin" / "nearlane"}) {
-    if (auto found = find_in_path(candidate.string()); found) return found;
-  }
-  return Error{Errc::invalid_argument, "no program 'nearlane' beside " + here.string() +
-                                           " or in ../bin; build it, or name it in NEARLANE_BIN"};
+  auto found = find_beside("nearlane");
+  if (found) return found;
+  return Error{Errc::invalid_argument, found.error().detail + ", or name it in NEARLANE_BIN"};
 }
 
 Instance::Instance(InstanceOptions options, Child child, Endpoint resp, Endpoint http)

@@ -3,35 +3,16 @@
 #include <fstream>
 #include <utility>
 
-#include <netinet/in.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGSTOP and SIGCONT are POSIX, not C++
-#include <sys/socket.h>
-#include <unistd.h>
+
+#include "harness/topology/free_port.h"
 
 namespace nearlane::harness {
 namespace {
 
 using namespace std::chrono_literals;
 
-// Redis cannot be told to pick a port, so one is asked of the kernel and let go again; another
-// program may take it in between, hence the retries.
-constexpr int kPortAttempts = 10;
-
 constexpr const char* kFile = "redis.conf";
-
-Result<std::uint16_t> free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return Error{Errc::unavailable, "no socket"};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  const bool bound = ::bind(fd, generic, size) == 0 && ::getsockname(fd, generic, &size) == 0;
-  ::close(fd);
-  if (!bound) return Error{Errc::unavailable, "no free port on 127.0.0.1"};
-  return ntohs(address.sin_port);
-}
 
 Result<Child> launch(const RedisOptions& options, const TempDir& folder, const Endpoint& endpoint,
                      const Endpoint& tls_endpoint) {
