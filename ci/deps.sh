@@ -16,6 +16,8 @@ packages=(
   cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
   redis-server redis-tools openssl curl python3-redis
+  # peers that scenario http/get measures over HTTP
+  nginx libnginx-mod-http-brotli-static h2o varnish
   # what the gate counts with
   valgrind strace
 )
@@ -29,7 +31,7 @@ done
 sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
 echo "deps: installing ${missing[*]}"
-# A package's own service (redis-server) must not start: tests start what they need, on ports of their own.
+# A package's own service (redis-server, nginx, varnish) must not start: tests start what they need, on ports of their own.
 policy=/usr/sbin/policy-rc.d
 made_policy=""
 if [ ! -e "$policy" ]; then
