@@ -24,6 +24,9 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"expiry", read_expiry},
     {"timeline", read_timeline},
     {"http_ablation", read_http_ablation},
+    {"http_auth", read_http_auth},
+    {"http_conditional", read_http_conditional},
+    {"http_get", read_http_get},
     {"outage", read_outage},
 };
 

@@ -56,6 +56,9 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_expiry(Section& file);
 [[nodiscard]] Body read_timeline(Section& file);
 [[nodiscard]] Body read_http_ablation(Section& file);
+[[nodiscard]] Body read_http_auth(Section& file);
+[[nodiscard]] Body read_http_conditional(Section& file);
+[[nodiscard]] Body read_http_get(Section& file);
 [[nodiscard]] Body read_outage(Section& file);
 
 struct Scenario {
