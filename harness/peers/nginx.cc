@@ -1,5 +1,6 @@
-// nginx with static files, as Debian configures it but for this: one process and no log, file descriptors kept open,
-// compressed forms taken from the files beside the value.
+// nginx with static files: one process and no log, file descriptors kept open, compressed forms taken from the files
+// beside the value. Without sendfile head and file leave in one call, which is cheaper for small files; with it, and
+// tcp_nopush as Debian has it, pipelined answers also wait 40 ms for a delayed acknowledgement.
 #include <fmt/format.h>
 
 #include "harness/peers/http_peer.h"
@@ -23,8 +24,7 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
-  sendfile on;
-  tcp_nopush on;
+  sendfile off;
   keepalive_timeout 1h;
   keepalive_requests 1000000000;
   open_file_cache max={files} inactive=1h;
