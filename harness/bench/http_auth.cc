@@ -86,9 +86,10 @@ Result<void> run_http_auth(const Plan& plan, Bench& bench) {
     const auto answer = run_program(plan, bench.scaled(plan.samples),
                                     bench.seed + static_cast<std::uint64_t>(round));
     if (!answer) return answer.error();
-    for (std::size_t i = 0; i < kFigures.size(); ++i)
+    for (std::size_t i = 0; i < kFigures.size(); ++i) {
       measures[i].repetitions.emplace_back().values[kFigures[i].metric] =
           answer->at(kFigures[i].field);
+    }
     if (const double seen = answer->at("early_exit_t"); seen <= kTelling) {
       bench.result.failures.push_back(fmt::format(
           "|t| of a comparison that stops early is {:.1f}: too few samples to see a leak", seen));

@@ -89,9 +89,10 @@ class Conditional {
     if (!instance) return instance.error();
     if (const auto filled = fill(*instance); !filled) return filled.error();
     for (std::size_t way = 0; way < ways_.size(); ++way) {
-      for (const auto depth : kDepths)
+      for (const auto depth : kDepths) {
         measures_[way].push_back(http_load_measure(id_of(ways_[way].id, depth), ways_[way].what,
                                                    load_of(*instance, ways_[way], depth)));
+      }
     }
     const Pinned here(kClientsCore);
     for (int round = 0; round < bench_.repetitions; ++round) {
@@ -282,9 +283,10 @@ class Conditional {
     for (const Way& way : ways_) {
       auto& values = by_id.at(way.id)->values;
       values["of_small_share"] = value(way.id, "cpu_ns_per_op") / value(kSmallHit, "cpu_ns_per_op");
-      if (!way.saves_on.empty())
+      if (!way.saves_on.empty()) {
         values["saved_share"] =
             1 - value(way.id, "response_bytes") / value(way.saves_on, "response_bytes");
+      }
     }
     return {};
   }

@@ -193,7 +193,7 @@ class Contest {
     for (std::uint64_t seed = 0;; ++seed) {
       Draws draws(site_, seed);
       Repetition ignored;
-      const auto loaded = load_http(draws, load_of(one, kPipelined), ignored);
+      auto loaded = load_http(draws, load_of(one, kPipelined), ignored);
       if (loaded || Clock::now() > until) return loaded;
     }
   }

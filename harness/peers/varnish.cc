@@ -50,10 +50,11 @@ Result<void> fill(const Site& site, Coding coding, const Endpoint& peer) {
   options.check = [](const Completion& done) { return done.outcome == Outcome::hit; };
   const auto report = generate(source, generator, options);
   if (!report) return report.error();
-  if (report->failed != 0 || report->answered != site.pages().size())
+  if (report->failed != 0 || report->answered != site.pages().size()) {
     return Error{Errc::protocol,
                  fmt::format("varnish: {} of {} pages were cached",
                              report->answered - report->failed, site.pages().size())};
+  }
   return {};
 }
 
