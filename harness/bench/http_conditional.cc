@@ -2,8 +2,8 @@
 // and a HEAD cost (claim A14)?
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -258,8 +258,7 @@ class Conditional {
             .in_flight = depth,
             .headers = way.headers,
             .reads = way.reads,
-            .load_for = Duration(static_cast<std::int64_t>(
-                static_cast<double>(plan_.load_for.count()) * std::min(bench_.scale, 10.0))),
+            .load_for = load_time(plan_.load_for, bench_),
             .check = [bytes = way.body_bytes](const Completion& done) {
               return done.outcome == Outcome::hit_l1 && done.value.size() == bytes;
             }};
@@ -277,16 +276,19 @@ class Conditional {
       if (!done) return Error{done.error().code, way.id + ": " + done.error().detail};
       by_id[way.id] = &repetition;
     }
-    const auto value = [&](std::string_view id, const char* metric) {
-      return by_id.at(std::string(id))->values.at(metric).value();
+    // Nothing where one of them is void.
+    const auto share = [&](const std::string& id, const std::string& of, const char* metric) {
+      const auto value = by_id.at(id)->values.find(metric);
+      const auto whole = by_id.at(of)->values.find(metric);
+      const bool both = value != by_id.at(id)->values.end() && whole != by_id.at(of)->values.end();
+      return both ? std::optional(value->second.value() / whole->second.value()) : std::nullopt;
     };
     for (const Way& way : ways_) {
       auto& values = by_id.at(way.id)->values;
-      values["of_small_share"] = value(way.id, "cpu_ns_per_op") / value(kSmallHit, "cpu_ns_per_op");
-      if (!way.saves_on.empty()) {
-        values["saved_share"] =
-            1 - value(way.id, "response_bytes") / value(way.saves_on, "response_bytes");
-      }
+      values["of_small_share"] = share(way.id, std::string(kSmallHit), "cpu_ns_per_op");
+      if (way.saves_on.empty()) continue;
+      const auto left = share(way.id, way.saves_on, "response_bytes");
+      values["saved_share"] = left ? std::optional(1 - *left) : std::nullopt;
     }
     return {};
   }

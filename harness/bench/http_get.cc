@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -179,21 +180,22 @@ class Contest {
             .connections = plan_.connections,
             .in_flight = depth,
             .headers = fmt::format("Accept-Encoding: {}\r\n", name_of(case_.coding)),
-            .load_for = Duration(static_cast<std::int64_t>(
-                static_cast<double>(plan_.load_for.count()) * std::min(bench_.scale, 10.0))),
+            .load_for = load_time(plan_.load_for, bench_),
             .check = [this, kind = one.kind](const Completion& done) {
               const Page& page = site_.pages()[kind->one_answer ? 0 : done.tag];
               return found(done.outcome) && done.value == page.form(case_.coding);
             }};
   }
 
-  /// Until a whole load is answered as it must be: Nearlane makes its forms beside the first reads.
+  /// Until every page is answered as it must be: Nearlane makes its forms beside the first reads.
   Result<void> warm_up(const Contender& one) {
     const TimePoint until = Clock::now() + kPatience;
-    for (std::uint64_t seed = 0;; ++seed) {
-      Draws draws(site_, seed);
+    HttpLoad load = load_of(one, 1);
+    load.load_for = kPatience;
+    for (;;) {
+      AllPages pages(site_);
       Repetition ignored;
-      auto loaded = load_http(draws, load_of(one, kPipelined), ignored);
+      auto loaded = load_http(pages, load, ignored);
       if (loaded || Clock::now() > until) return loaded;
     }
   }
@@ -263,13 +265,16 @@ class Contest {
 
 Result<void> run_http_get(const Plan& plan, Bench& bench) {
   const auto rounds = static_cast<std::uint64_t>(bench.repetitions);
-  std::uint64_t loads = plan.cases.size();
-  loads += static_cast<std::uint64_t>(std::ranges::count_if(plan.cases, &Case::pipelined));
+  // For a look the first will do.
+  const auto cases = std::span(plan.cases)
+                         .first(bench.result.quick && !plan.cases.empty() ? 1 : plan.cases.size());
+  std::uint64_t loads = cases.size();
+  loads += static_cast<std::uint64_t>(std::ranges::count_if(cases, &Case::pipelined));
   bench.meter.begin(bench.result.scenario, rounds * (loads + (plan.server ? 1 : 0)));
   if (plan.server) {
     if (const auto done = time_server_hits(*plan.server, bench); !done) return done.error();
   }
-  for (const Case& which : plan.cases) {
+  for (const Case& which : cases) {
     const auto site = Site::make(plan.keys, which.value_bytes);
     if (!site) return site.error();
     if (const auto done = Contest(plan, which, *site, bench).run(); !done) return done.error();

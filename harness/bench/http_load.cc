@@ -1,5 +1,6 @@
 #include "harness/bench/http_load.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -8,6 +9,17 @@
 #include "harness/topology/process_cpu.h"
 
 namespace nearlane::harness {
+namespace {
+
+constexpr Duration kLeast = std::chrono::milliseconds(50);
+constexpr double kMostScale = 10;
+
+}  // namespace
+
+Duration load_time(Duration wanted, const Bench& bench) {
+  const double scaled = static_cast<double>(wanted.count()) * std::min(bench.scale, kMostScale);
+  return std::max(kLeast, Duration(static_cast<std::int64_t>(scaled)));
+}
 
 Result<void> load_http(RequestSource& source, const HttpLoad& load, Repetition& repetition) {
   GeneratorOptions generator;
@@ -37,10 +49,12 @@ Result<void> load_http(RequestSource& source, const HttpLoad& load, Repetition& 
                              report->answered,
                              report->failure_texts.empty() ? "" : report->failure_texts[0])};
   }
-  if (answers < 2 || used <= Duration::zero())
-    return Error{Errc::unavailable, "nothing was measured"};
-  repetition.add("", report->service_time);
   repetition.void_reasons = report->void_reasons;
+  if (answers < 2 || used <= Duration::zero()) {
+    repetition.void_reasons.emplace_back("the load had no turn");
+    return {};
+  }
+  repetition.add("", report->service_time);
   const auto each = [](Duration spent, std::uint64_t of) {
     return static_cast<double>(spent.count()) / static_cast<double>(of);
   };

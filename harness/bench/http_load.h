@@ -3,7 +3,8 @@
 // The calling thread runs the load and should be on a core of its own (pinned.h), the server on another. The server's CPU time
 // is taken from the first answer on, when every connection is open, and is that of all its processes.
 //
-// Errors:   those of the generator; protocol where an answer is not as `check` wants it.
+// Errors:   those of the generator; protocol where an answer is not as `check` wants it. A load that had no turn on a busy
+//           machine is void.
 // Threads:  one. Cost: `load_for`, and a pass over /proc before it.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <sys/types.h>
 
 #include "core/base/result.h"
+#include "harness/bench/scenario.h"
 #include "harness/driver/codec.h"
 #include "harness/driver/request.h"
 #include "harness/report/result.h"
@@ -35,6 +37,9 @@ struct HttpLoad {
 /// the latencies of single requests.
 [[nodiscard]] Result<void> load_http(RequestSource& source, const HttpLoad& load,
                                      Repetition& repetition);
+
+/// How long it lasts in a run of this size: long enough for both sides to have turns on a busy machine.
+[[nodiscard]] Duration load_time(Duration wanted, const Bench& bench);
 
 /// A measure of that.
 [[nodiscard]] Measure http_load_measure(std::string id, std::string what, const HttpLoad& load);

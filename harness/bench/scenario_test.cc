@@ -276,7 +276,7 @@ scale = {quick = 0.05}
 [load]
 keys = 20
 connections = 4
-load_for = "1s"
+load_for = "2s"
 [[load.case]]
 value_bytes = 1024
 coding = "br"

@@ -15,6 +15,7 @@
 
 #include "core/base/result.h"
 #include "core/entry/entry.h"
+#include "harness/driver/request.h"
 #include "harness/topology/temp_dir.h"
 
 namespace nearlane::harness {
@@ -43,6 +44,23 @@ class Site {
 
   TempDir folder_;
   std::vector<Page> pages_;
+};
+
+/// A read of each page once; a request's tag is its page's number. The site outlives it.
+class AllPages final : public RequestSource {
+ public:
+  explicit AllPages(const Site& site) : pages_(site.pages()) {}
+  bool next(Request& into) override {
+    if (at_ == pages_.size()) return false;
+    into.kind = Op::get;
+    into.tag = at_;
+    into.key = pages_[at_++].key;
+    return true;
+  }
+
+ private:
+  const std::vector<Page>& pages_;
+  std::size_t at_ = 0;
 };
 
 }  // namespace nearlane::harness

@@ -21,22 +21,6 @@ sub vcl_backend_response {{ set beresp.ttl = 1d; }}
 constexpr std::size_t kOverhead = 4096;
 constexpr std::uint32_t kConnections = 16;  // that fill it
 
-/// Each page once.
-class AllPages final : public RequestSource {
- public:
-  explicit AllPages(const Site& site) : pages_(site.pages()) {}
-  bool next(Request& into) override {
-    if (at_ == pages_.size()) return false;
-    into.kind = Op::get;
-    into.key = pages_[at_++].key;
-    return true;
-  }
-
- private:
-  const std::vector<Page>& pages_;
-  std::size_t at_ = 0;
-};
-
 Result<void> fill(const Site& site, Coding coding, const Endpoint& peer) {
   AllPages source(site);
   GeneratorOptions generator;
