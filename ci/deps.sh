@@ -16,8 +16,9 @@ packages=(
   cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
   redis-server redis-tools openssl curl python3-redis
-  # a peer that scenario resp/get_depth measures over RESP
+  # peers that scenarios measure: over RESP, over HTTP
   nutcracker
+  nginx libnginx-mod-http-brotli-static h2o varnish
   # what the gate counts with
   valgrind strace
 )
@@ -31,7 +32,7 @@ done
 sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
 echo "deps: installing ${missing[*]}"
-# A package's own service (redis-server, nutcracker) must not start: tests start what they need, on ports of their own.
+# A package's own service (redis-server, nginx, varnish, nutcracker) must not start: tests start what they need, on ports of their own.
 policy=/usr/sbin/policy-rc.d
 made_policy=""
 if [ ! -e "$policy" ]; then

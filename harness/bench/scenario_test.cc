@@ -366,6 +366,73 @@ TEST_F(ScenarioFiles, FailWhereBlobsDoNotFitIntoL1) {
   EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("L1 was to answer all")));
 }
 
+TEST_F(ScenarioFiles, LoadOtherServersBesideOurs) {
+  write(R"(
+kind = "http_get"
+title = "small"
+scale = {quick = 0.05}
+[load]
+keys = 20
+connections = 4
+load_for = "2s"
+[[load.case]]
+value_bytes = 1024
+coding = "br"
+pipelined = true
+[server]
+keys = 2000
+requests = 2000
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  for (const char* peer : {"nginx", "h2o", "varnish", "beast", "canned"}) {
+    for (const char* depth : {"1", "16"}) {
+      const auto id = fmt::format("{}/1024/br/{}", peer, depth);
+      EXPECT_GT(last(result, id, "cpu_ns_per_op"), 0) << id;
+      EXPECT_LT(last(result, id, "response_bytes"), 1024) << id;
+      EXPECT_GT(last(result, id, "nearlane_share"), 0) << id;
+    }
+  }
+  EXPECT_EQ(last(result, "server/hit", "count"), 2000);
+}
+
+TEST_F(ScenarioFiles, CompareConditionalRequestsWithTheirRules) {
+  write(R"(
+kind = "http_conditional"
+title = "small"
+[work]
+keys = 10
+connections = 4
+load_for = "100ms"
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_GT(last(result, "correct", "asked_count"), 200);
+  EXPECT_EQ(last(result, "correct", "wrong_count"), 0);
+  for (const char* depth : {"1", "16"}) {
+    const auto of = [&](const std::string& way, const char* metric) {
+      return last(result, fmt::format("{}/{}", way, depth), metric);
+    };
+    EXPECT_EQ(of("small", "of_small_share"), 1);
+    EXPECT_GT(of("not_modified/br", "cpu_ns_per_op"), 0);
+    EXPECT_GT(of("not_modified/identity", "saved_share"), 0.9);
+    EXPECT_LT(of("head/identity", "response_bytes"), 1000);
+  }
+}
+
+TEST_F(ScenarioFiles, TimeTheCheckOfAKey) {
+  write(R"(
+kind = "http_auth"
+title = "small"
+[auth]
+samples = 50_000
+)");
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_GT(last(result, "first", "mean_ns"), last(result, "remembered", "mean_ns"));
+  EXPECT_GT(last(result, "early_exit", "abs_t"), 10);
+}
+
 TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
   auto text = std::string(kSmall);
   text.replace(text.find("sharded"), 7, "nowhere");

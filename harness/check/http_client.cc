@@ -65,7 +65,7 @@ bool HttpClient::receive(TimePoint deadline) {
   return !ended;
 }
 
-HttpResponse HttpClient::response(Duration limit) {
+HttpResponse HttpClient::response(Duration limit, bool to_head) {
   const TimePoint deadline = Clock::now() + limit;
   const auto take = [&](std::size_t size) {
     std::string taken = received_.substr(0, size);
@@ -82,7 +82,8 @@ HttpResponse HttpClient::response(Duration limit) {
   got.head = take(end + kEnd.size());
   got.status =
       got.head.substr(std::min<std::size_t>(got.head.find(' '), got.head.size() - 1) + 1, 3);
-  const auto size = body_size(got.head);
+  const bool bodiless = to_head || got.status == "204" || got.status == "304";
+  const auto size = bodiless ? 0 : body_size(got.head);
   while (received_.size() < size) {
     if (!receive(deadline)) return {};
   }

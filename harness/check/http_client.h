@@ -3,6 +3,7 @@
 // Errors:   none: what does not come within its limit, or at all, is an empty response.
 // Threads:  one user at a time.
 // Cost:     one recv for each piece that arrives; for tests, never for measuring.
+// Source:   RFC 9112 section 6.3, of which it knows Content-Length and what has no body.
 #pragma once
 
 #include <chrono>
@@ -36,7 +37,9 @@ class HttpClient {
   void send(std::string_view bytes);
   /// Whether anything has come, or comes within so long.
   [[nodiscard]] bool hears_within(std::chrono::milliseconds patience);
-  [[nodiscard]] HttpResponse response(Duration limit = std::chrono::seconds(20));
+  /// `to_head`: it has no body, whatever its head says of one.
+  [[nodiscard]] HttpResponse response(Duration limit = std::chrono::seconds(20),
+                                      bool to_head = false);
   HttpResponse exchange(std::string_view method, std::string_view target) {
     send(http_request(method, target));
     return response();

@@ -5,9 +5,9 @@
 
 namespace nearlane::harness {
 
-std::unique_ptr<Codec> make_codec(Protocol protocol, const Endpoint& peer,
-                                  std::string_view headers) {
-  if (protocol == Protocol::http) return std::make_unique<HttpCodec>(peer, headers);
+std::unique_ptr<Codec> make_codec(Protocol protocol, const Endpoint& peer, std::string_view headers,
+                                  HttpReads reads) {
+  if (protocol == Protocol::http) return std::make_unique<HttpCodec>(peer, headers, reads);
   return std::make_unique<RespCodec>();
 }
 

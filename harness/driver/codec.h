@@ -36,9 +36,12 @@ class Codec {
 };
 
 enum class Protocol : std::uint8_t { resp, http };
+/// How a read is asked for over HTTP: with its value, or the head of such an answer alone.
+enum class HttpReads : std::uint8_t { get, head };
 
-/// `headers`: lines that each HTTP request carries besides Host, each ending in CRLF; RESP ignores them.
+/// `headers`: lines that each HTTP request carries besides Host, each ending in CRLF; RESP ignores them, and `reads`.
 [[nodiscard]] std::unique_ptr<Codec> make_codec(Protocol protocol, const Endpoint& peer,
-                                                std::string_view headers = {});
+                                                std::string_view headers = {},
+                                                HttpReads reads = HttpReads::get);
 
 }  // namespace nearlane::harness

@@ -97,6 +97,9 @@ const std::vector<Case>& replies() {
       {http, Op::get, page("404 Not Found", "", "gone"), Outcome::miss, kNone, ""},
       {http, Op::get, "HTTP/1.1 100 Continue\r\n\r\n" + page("200 OK", "", "v"), Outcome::hit,
        kNone, "v"},
+      {http, Op::get, "HTTP/1.1 304 Not Modified\r\nX-Cache: L1\r\n\r\n", Outcome::hit_l1, kNone,
+       ""},
+      {http, Op::set, "HTTP/1.1 304 Not Modified\r\n\r\n", Outcome::error, Failure::rejected, ""},
       {http, Op::set, page("201 Created", "", ""), Outcome::ok, kNone, ""},
       {http, Op::set, "HTTP/1.1 204 No Content\r\n\r\n", Outcome::ok, kNone, ""},
       {http, Op::set, page("413 Too Large", "", "no"), Outcome::error, Failure::rejected, "no"},
@@ -183,6 +186,27 @@ TEST(Codec, RefusesWhatIsNoReply) {
     EXPECT_EQ(whole.error().code, bad.code) << whole.error().detail;
     EXPECT_THAT(whole.error().detail, ::testing::Not(::testing::IsEmpty()));
   }
+}
+
+TEST(HttpCodec, AsksForHeadsAloneAndExpectsNothingBehindThem) {
+  const auto codec =
+      make_codec(Protocol::http, {.host = "h", .port = 1}, "A: b\r\n", HttpReads::head);
+  std::string out;
+  codec->encode(request(Op::get, "k"), out);
+  EXPECT_EQ(out, "HEAD /cache/k HTTP/1.1\r\nHost: h:1\r\nA: b\r\n\r\n");
+  ASSERT_TRUE(
+      codec->feed("HTTP/1.1 200 OK\r\nX-Cache: L1\r\nContent-Length: 5\r\n\r\n"
+                  "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n"
+                  "HTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\nv"));
+  Reply reply;
+  ASSERT_EQ(next_of(*codec, Op::get, reply), Next::reply);
+  EXPECT_EQ(reply.outcome, Outcome::hit_l1);
+  EXPECT_EQ(reply.text, "");
+  ASSERT_EQ(next_of(*codec, Op::get, reply), Next::reply);
+  EXPECT_EQ(reply.outcome, Outcome::miss);
+  ASSERT_EQ(next_of(*codec, Op::set, reply), Next::reply);
+  EXPECT_EQ(reply.outcome, Outcome::ok) << "a write's answer has its body";
+  EXPECT_EQ(next_of(*codec, Op::get, reply), Next::more);
 }
 
 TEST(HttpCodec, TellsThatTheServerCloses) {

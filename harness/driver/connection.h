@@ -33,12 +33,17 @@ struct Flight {
 
 class Connection {
  public:
+  /// `in_bursts`: there is room again only when all that was sent has been answered.
   Connection(std::uint32_t index, Endpoint target, std::unique_ptr<Codec> protocol,
-             std::uint32_t pipeline)
-      : number(index), peer(std::move(target)), codec(std::move(protocol)), slots_(pipeline) {}
+             std::uint32_t pipeline, bool in_bursts)
+      : number(index),
+        peer(std::move(target)),
+        codec(std::move(protocol)),
+        in_bursts_(in_bursts),
+        slots_(pipeline) {}
 
   [[nodiscard]] bool has_room() const noexcept {
-    return socket.state() == Socket::State::open && count_ < slots_.size();
+    return socket.state() == Socket::State::open && filling_;
   }
   [[nodiscard]] std::size_t in_flight() const noexcept { return count_; }
   [[nodiscard]] bool has_output() const noexcept { return out_at_ < out_.size(); }
@@ -51,6 +56,7 @@ class Connection {
     flight.tag = request.tag;
     flight.intended = request.at;
     flight.ready = ready;
+    filling_ = count_ < slots_.size();
     ++unsent_;
     codec->encode(request, out_);
   }
@@ -71,6 +77,7 @@ class Connection {
   void drop_oldest() noexcept {
     head_ = (head_ + 1) % slots_.size();
     --count_;
+    filling_ = filling_ || !in_bursts_ || count_ == 0;
   }
   /// The oldest was taken but never handed to the kernel.
   [[nodiscard]] bool oldest_unsent() const noexcept { return unsent_ == count_; }
@@ -81,6 +88,7 @@ class Connection {
     codec->reset();
     out_.clear();
     out_at_ = head_ = count_ = unsent_ = 0;
+    filling_ = true;
   }
 
   const std::uint32_t number;
@@ -95,6 +103,8 @@ class Connection {
   bool writes_armed = false;  // waits for EPOLLOUT
 
  private:
+  bool in_bursts_;
+  bool filling_ = true;
   std::vector<Flight> slots_;  // a ring
   std::size_t head_ = 0;
   std::size_t count_ = 0;

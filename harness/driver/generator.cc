@@ -214,7 +214,8 @@ void Generator::wait_for_room(std::deque<Request>& queue, Request& request) {
 Connection& Generator::next_with_room() {
   while (!connections_[cursor_]->roomy) cursor_ = (cursor_ + 1) % connections_.size();
   auto& found = *connections_[cursor_];
-  cursor_ = (cursor_ + 1) % connections_.size();
+  // A burst is filled before the next one is begun.
+  if (!options_.in_bursts) cursor_ = (cursor_ + 1) % connections_.size();
   return found;
 }
 
@@ -432,7 +433,8 @@ Result<RunReport> Generator::run() {
   for (std::uint32_t i = 0; i < options_.connections; ++i) {
     const auto& peer = options_.targets[i % options_.targets.size()];
     connections_.push_back(std::make_unique<Connection>(
-        i, peer, make_codec(options_.protocol, peer, options_.http_headers), options_.pipeline));
+        i, peer, make_codec(options_.protocol, peer, options_.http_headers, options_.http_reads),
+        options_.pipeline, options_.in_bursts));
   }
   if (auto opened = open_all(); !opened) return opened.error();
   recorder_ = std::make_unique<Recorder>(run_);
@@ -471,6 +473,7 @@ Result<RunReport> generate(RequestSource& source, const GeneratorOptions& genera
   if (generator.pipeline == 0 || generator.pipeline > kMaxPipeline) {
     return refuse(fmt::format("pipeline: 1 to {}", kMaxPipeline));
   }
+  if (generator.in_bursts && run.open_loop) return refuse("bursts are for a closed loop");
   if (run.duration <= run.warmup) return refuse("the duration must be longer than the warm-up");
   return Generator(source, generator, run).run();
 }

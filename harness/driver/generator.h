@@ -25,10 +25,14 @@ namespace nearlane::harness {
 
 struct GeneratorOptions {
   Protocol protocol = Protocol::resp;
-  std::vector<Endpoint> targets;               // connection i goes to target i modulo their number
-  std::uint32_t connections = 1;               // at most 4096
-  std::uint32_t pipeline = 1;                  // requests in flight on one connection; at most 1024
-  std::string http_headers = {};               // lines ending in CRLF, such as an API key's
+  std::vector<Endpoint> targets;  // connection i goes to target i modulo their number
+  std::uint32_t connections = 1;  // at most 4096
+  std::uint32_t pipeline = 1;     // requests in flight on one connection; at most 1024
+  /// A connection sends `pipeline` requests at once and the next when all of them are answered, so that how many come
+  /// together does not depend on how fast either side is. For a closed loop.
+  bool in_bursts = false;
+  std::string http_headers = {};  // lines ending in CRLF, such as an API key's
+  HttpReads http_reads = HttpReads::get;
   Duration timeout = std::chrono::seconds(5);  // of a reply, and of waiting to be sent
   std::uint32_t max_waiting = 1U << 20U;  // due requests without a connection; more are not_sent
   std::uint32_t max_reconnects = 10'000;  // of all connections together

@@ -9,6 +9,8 @@ namespace nearlane::harness {
 namespace {
 
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
+constexpr int kNoContent = 204;
+constexpr int kNotModified = 304;
 
 // ASCII only, whatever the locale.
 constexpr char lower(char c) noexcept {
@@ -61,8 +63,8 @@ void append_percent_encoded(std::string_view bytes, std::string& out) {
   }
 }
 
-HttpCodec::HttpCodec(const Endpoint& peer, std::string_view headers)
-    : common_(fmt::format("Host: {}\r\n{}", peer.to_string(), headers)) {}
+HttpCodec::HttpCodec(const Endpoint& peer, std::string_view headers, HttpReads reads)
+    : common_(fmt::format("Host: {}\r\n{}", peer.to_string(), headers)), reads_(reads) {}
 
 void HttpCodec::reset() {
   buffer_.clear();
@@ -77,7 +79,7 @@ void HttpCodec::encode(const Request& request, std::string& out) {
   const auto end = [&] { out.append(" HTTP/1.1\r\n").append(common_).append("\r\n"); };
   switch (request.kind) {
     case Op::get:
-      begin("GET");
+      begin(reads_ == HttpReads::head ? "HEAD" : "GET");
       end();
       break;
     case Op::set:
@@ -178,7 +180,8 @@ Result<bool> HttpCodec::next(Op kind, Reply& reply) {
     if (head.status >= 200) break;
     at_ += head.size;
   }
-  const bool bodiless = head.status == 204 || head.status == 304;
+  const bool bodiless = head.status == kNoContent || head.status == kNotModified ||
+                        (kind == Op::get && reads_ == HttpReads::head);
   if (!bodiless && !head.has_length) {
     return Error{Errc::protocol, fmt::format("status {} without Content-Length", head.status)};
   }
@@ -192,7 +195,7 @@ Result<bool> HttpCodec::next(Op kind, Reply& reply) {
   reply.closes = head.closes;
   if (head.status == 404) {
     reply.outcome = Outcome::miss;
-  } else if (head.status < 300) {
+  } else if (head.status < 300 || (kind == Op::get && head.status == kNotModified)) {
     reply.outcome = kind == Op::get ? tier(head.cache) : Outcome::ok;
     reply.text = body;
   } else {

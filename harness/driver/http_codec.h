@@ -1,5 +1,5 @@
-// HTTP/1.1 with kept-alive connections, as the cache routes need it: GET, PUT, DELETE and POST …/touch on
-// /cache/{key}.
+// HTTP/1.1 with kept-alive connections, as the cache routes need it: GET (or HEAD in its place), PUT, DELETE and
+// POST …/touch on /cache/{key}. A 304 is a hit without a value: the client's own copy is right.
 //
 // Errors:   protocol for a head that cannot be read, too_large for a head above kMaxHeadBytes or a body above
 //           kMaxBodyBytes. A body's end is known by Content-Length alone: chunked replies are refused.
@@ -17,7 +17,7 @@ class HttpCodec final : public Codec {
   static constexpr std::size_t kMaxHeadBytes = std::size_t{64} << 10U;
   static constexpr std::size_t kMaxBodyBytes = std::size_t{1} << 30U;
 
-  HttpCodec(const Endpoint& peer, std::string_view headers);
+  HttpCodec(const Endpoint& peer, std::string_view headers, HttpReads reads = HttpReads::get);
   void encode(const Request& request, std::string& out) override;
   [[nodiscard]] Result<void> feed(std::string_view bytes) override;
   [[nodiscard]] Result<bool> next(Op kind, Reply& reply) override;
@@ -36,6 +36,7 @@ class HttpCodec final : public Codec {
   [[nodiscard]] static Result<void> read_line(std::string_view line, Head& head);
 
   std::string common_;  // the lines that end every request's head
+  HttpReads reads_;
   std::string buffer_;
   std::size_t at_ = 0;        // start of the reply under way
   std::size_t searched_ = 0;  // no end of head before here

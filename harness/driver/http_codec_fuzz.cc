@@ -11,8 +11,9 @@ namespace {
 
 using namespace nearlane::harness;
 
-std::vector<std::pair<int, std::string>> replies(std::string_view bytes, std::size_t cut) {
-  HttpCodec codec({.host = "h", .port = 1}, {});
+std::vector<std::pair<int, std::string>> replies(std::string_view bytes, std::size_t cut,
+                                                 HttpReads reads) {
+  HttpCodec codec({.host = "h", .port = 1}, {}, reads);
   std::vector<std::pair<int, std::string>> seen;
   for (const auto part : {bytes.substr(0, cut), bytes.substr(cut)}) {
     if (!codec.feed(part)) return seen;
@@ -32,6 +33,9 @@ std::vector<std::pair<int, std::string>> replies(std::string_view bytes, std::si
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (replies(bytes, bytes.size() * data[0] / 255) != replies(bytes, bytes.size())) std::abort();
+  for (const auto reads : {HttpReads::get, HttpReads::head}) {
+    const auto cut = replies(bytes, bytes.size() * data[0] / 255, reads);
+    if (cut != replies(bytes, bytes.size(), reads)) std::abort();
+  }
   return 0;
 }

@@ -1,6 +1,7 @@
 #include "harness/driver/load.h"
 
 #include <charconv>
+#include <map>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -125,6 +126,26 @@ TEST_F(Load, SetsTouchesAndErasesToo) {
       {"EVAL", "local k=redis.call('RANDOMKEY'); return redis.call('PTTL',k)", "0"});
   ASSERT_TRUE(ttl);
   EXPECT_GT(ttl->integer, 0);
+}
+
+TEST_F(Load, SendsWholeBurstsWhereAskedTo) {
+  auto options = generator();
+  options.connections = 4;
+  options.pipeline = 16;
+  options.in_bursts = true;
+  // So large that a burst's replies come piece by piece.
+  ASSERT_TRUE(redis_->client().command({"SET", "large", std::string(30'000, 'v')}));
+  std::map<std::pair<std::uint32_t, Duration>, int> sent;
+  RunOptions run{.open_loop = false, .duration = 5s, .max_operations = 4ULL * 16 * 10};
+  run.check = [&](const Completion& done) { return ++sent[{done.connection, done.sent}] <= 16; };
+  Even source(1, [](std::uint64_t, Request& into) { into.key = "large"; });
+  const auto report = generate(source, options, run);
+  ASSERT_TRUE(report) << report.error().detail;
+  EXPECT_EQ(report->failed, 0U);
+  EXPECT_EQ(sent.size(), 4U * 10) << "each send was of sixteen";
+
+  run.open_loop = true;
+  EXPECT_EQ(generate(source, options, run).error().code, Errc::invalid_argument);
 }
 
 TEST_F(Load, AStallCountsForEveryRequestThatWasDueInIt) {

@@ -11,6 +11,9 @@ constexpr std::string_view kInvalidation = "coherence/invalidation";
 constexpr std::string_view kDown = "outage/l2_down";
 constexpr std::string_view kHung = "outage/l2_hung";
 constexpr std::string_view kAblation = "http/ablation";
+constexpr std::string_view kAuth = "http/auth";
+constexpr std::string_view kConditional = "http/conditional";
+constexpr std::string_view kHttpGet = "http/get";
 constexpr std::string_view kCosts = "coherence/costs";
 constexpr std::string_view kTimeline = "sessions/timeline";
 constexpr std::string_view kStampede = "sessions/stampede";
@@ -22,6 +25,8 @@ constexpr std::string_view kNotBuilt = "not built";
 
 constexpr double kMicro = 1e3;  // ns
 constexpr double kMilli = 1e6;
+/// Welch's |t| of two classes of times: what is above is a leak (dudect).
+constexpr double kTelling = 10;
 /// What a request may cost where 64 cores serve 660,000 a second. Unit: ns.
 constexpr double kCorePerRequest = 64 * 1e9 / 660'000;
 
@@ -45,11 +50,21 @@ std::vector<Claim> latency_and_throughput() {
       {"A2",
        "P99 latency",
        "3.7 µs (v3.0 ~16 µs, v2.0 ~30 µs)",
-       {{"p99", {kL1Get, "server/http", "p99_ns"}, {}, Better::less, 3.7 * kMicro}}},
+       {{"p99", {kL1Get, "server/http", "p99_ns"}, {}, Better::less, 3.7 * kMicro},
+        {"p99, 100,000 keys, br accepted",
+         {kHttpGet, "server/hit", "p99_ns"},
+         {},
+         Better::less,
+         3.7 * kMicro}}},
       {"A3",
        "HTTP response (L1)",
        "1.5 µs (v3.0 14.5 µs, v2.0 8.5 µs)",
-       {{"p50", {kL1Get, "server/http", "p50_ns"}, {}, Better::less, 1.5 * kMicro}}},
+       {{"p50", {kL1Get, "server/http", "p50_ns"}, {}, Better::less, 1.5 * kMicro},
+        {"p50, 100,000 keys, br accepted",
+         {kHttpGet, "server/hit", "p50_ns"},
+         {},
+         Better::less,
+         1.5 * kMicro}}},
       {"A4",
        "GET throughput",
        "660K+/s on 64 vCPU: 97 µs of a core a request",
@@ -111,7 +126,17 @@ std::vector<Claim> latency_and_throughput() {
          {kL1Get, "in_process/uniform/native", "batch_mean_ns"},
          Better::more,
          1.8}}},
-      {"A10", "inline auth", "constant time, ~1 µs", {}, kNotMeasured},
+      {"A10",
+       "inline auth",
+       "constant time, ~1 µs",
+       {{"a credential's first check", {kAuth, "first", "mean_ns"}, {}, Better::less, kMicro},
+        {"the next ones", {kAuth, "remembered", "mean_ns"}, {}, Better::less, kMicro},
+        {"Welch's |t|, first byte wrong or last",
+         {kAuth, "position", "abs_t"},
+         {},
+         Better::less,
+         kTelling},
+        {"Welch's |t|, first key or last", {kAuth, "key", "abs_t"}, {}, Better::less, kTelling}}},
   };
 }
 
@@ -144,7 +169,15 @@ std::vector<Claim> optimisations_and_operation() {
        "pub/sub invalidation",
        {{"answers that were not allowed", {kInvalidation, "checked", "violations_count"}},
         {"stale for ever", {kInvalidation, "settled", "different_count"}}}},
-      {"A14", "ETag / 304", "conditional requests", {}, kNotMeasured},
+      {"A14",
+       "ETag / 304",
+       "conditional requests",
+       {{"answers that were wrong", {kConditional, "correct", "wrong_count"}},
+        {"bytes of a 304, in times a GET of 3.5 KB",
+         {kConditional, "not_modified/identity/1", "response_bytes"},
+         {kConditional, "get/identity/1", "response_bytes"},
+         Better::less,
+         1}}},
       {"A15",
        "request coalescing",
        "concurrent identical GETs",
