@@ -35,9 +35,12 @@ Count count_of(Unasked why) noexcept {
     case Unasked::prefetch:
       return Count::prefetches;
     case Unasked::refill:
+      return Count::refills;
+    case Unasked::warmup:
+    case Unasked::count:
       break;
   }
-  return Count::refills;
+  return Count::warmups;
 }
 
 }  // namespace
@@ -133,13 +136,14 @@ void TieredCache::Impl::read_unasked(Wanted wanted) {
         call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref),
                                        saturating_add(now, config_.refresh_timeout));
         call->unused = wanted.unused;
-        call->refills = wanted.why == Unasked::refill;
+        call->unasked = wanted.why;
         call->on_behalf = false;
         return call->flight;
       });
   if (needless) return queue_.refund();
   Counts::add(count_of(wanted.why));
   Counts::add(Count::fills);
+  if (wanted.why == Unasked::warmup) warmup_.under_way.fetch_add(1);
   send(std::move(call));
 }
 
