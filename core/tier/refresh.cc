@@ -48,7 +48,9 @@ Count count_of(Unasked why) noexcept {
 void TieredCache::Impl::invalidate(std::string_view name) noexcept {
   Counts::add(Count::invalidations);
   const KeyRules& rules = prefixes_.of(name);
-  const bool refreshes = rules.refresh && rules.l1 && reads_unasked();
+  // While L1 is being filled nobody asks, so that what others change most often would be missing at the end.
+  const bool warming = warmup_.state == Warming::yes;
+  const bool refreshes = (rules.refresh || warming) && rules.l1 && reads_unasked();
   // The push does not say in which database.
   for_each_db(dbs_.load(std::memory_order_relaxed), name, [&](const KeyRef& key) {
     note(audit::Event::push, key, cohere::kNoEpoch);
@@ -63,7 +65,7 @@ void TieredCache::Impl::invalidate(std::string_view name) noexcept {
       }
     });
     if (!unused) return;
-    want(key, *unused, Unasked::refresh);
+    want(key, warming ? 0 : *unused, Unasked::refresh);
     // Not from here: this is the middle of a lane's stream.
     arm(Duration::zero());
   });

@@ -12,6 +12,8 @@
 // A list is believed in for what to read and for nothing else: each key is an ordinary fill, by its lane, with the
 // ordinary rules of what may be installed. A stale list costs reads; one that nobody can read costs the warm-up.
 //
+// What others change meanwhile is read again, whatever its prefix says: nobody asks for it yet.
+//
 // What the store keeps aside for us is read and written outside the lanes, and L1 holds nothing of it.
 #include <algorithm>
 #include <string>

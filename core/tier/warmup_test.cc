@@ -43,6 +43,8 @@ class Shared final : public l2::ForwardingBackend {
         outlives_(outlives) {
     prove();
   }
+  void start(l2::Listener& all) override { listener = &all; }
+  l2::Listener* listener = nullptr;
   void prove() {
     if (!remains_.unproven) view_.set_lease(kForever);
   }
@@ -374,6 +376,33 @@ TEST_F(WarmupTest, KeepsToTheLimitsOfReadsNobodyAskedFor) {
   EXPECT_EQ(remains.fetched.size(), 30) << "most_keys";
   EXPECT_EQ(remains.fetched.front(), "k0");
   EXPECT_EQ(tier->warming(), Warming::done);
+}
+
+TEST_F(WarmupTest, ReadsAgainWhatOthersChangeMeanwhile) {
+  leave(0, format_hot_keys(std::vector{Key(0, "k"), Key(0, "other")}));
+  begin({.on = false});
+  set("k");
+  set("other");
+  begin({.refresh = {.reads_per_s = 10}});  // one at once
+  turn();
+  ASSERT_THAT(remains.fetched, ElementsAre("k"));
+  for (std::size_t i = 2; i < 8; ++i) {
+    store->listener->invalidate("k");
+    EXPECT_EQ(find("k"), "");
+    now += milliseconds(100);
+    turn();
+    EXPECT_EQ(remains.fetched, std::vector<std::string>(i, "k"))
+        << "the hotter one first, each time";
+  }
+  now += milliseconds(100);
+  turn();
+  ASSERT_EQ(tier->warming(), Warming::done);
+  EXPECT_EQ(remains.fetched.back(), "other");
+  remains.fetched.clear();
+  store->listener->invalidate("k");
+  now += milliseconds(1000);
+  turn();
+  EXPECT_TRUE(remains.fetched.empty()) << "no prefix says so";
 }
 
 TEST_F(WarmupTest, StopsWhereL1IsFull) {
