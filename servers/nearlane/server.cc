@@ -97,10 +97,11 @@ void log_warmup(const tier::WarmupOutcome& outcome) {
     spdlog::warn("warmup: a hot-key list is left alone, {}", list);
   if (outcome.in_time) {
     spdlog::info("warmup: done with the {} keys that the hot-key lists name", outcome.keys);
+  } else if (outcome.keys == 0) {
+    spdlog::warn("warmup: --warmup-timeout has passed, and L2 has not told its hot-key lists yet");
   } else {
     spdlog::warn(
-        "warmup: --warmup-timeout has passed with {} of {} keys still to be read; it goes on, and "
-        "is ready meanwhile if L2 is",
+        "warmup: --warmup-timeout has passed with {} of {} keys still to be read; that goes on",
         outcome.left, outcome.keys);
   }
 }
