@@ -25,6 +25,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"timeline", read_timeline},
     {"http_ablation", read_http_ablation},
     {"outage", read_outage},
+    {"failover", read_failover},
 };
 
 std::vector<std::string> kind_names() {

@@ -57,6 +57,7 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_timeline(Section& file);
 [[nodiscard]] Body read_http_ablation(Section& file);
 [[nodiscard]] Body read_outage(Section& file);
+[[nodiscard]] Body read_failover(Section& file);
 
 struct Scenario {
   std::string name;  // family/name, from its path

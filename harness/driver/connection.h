@@ -38,7 +38,7 @@ class Connection {
       : number(index), peer(std::move(target)), codec(std::move(protocol)), slots_(pipeline) {}
 
   [[nodiscard]] bool has_room() const noexcept {
-    return socket.state() == Socket::State::open && count_ < slots_.size();
+    return !parked && socket.state() == Socket::State::open && count_ < slots_.size();
   }
   [[nodiscard]] std::size_t in_flight() const noexcept { return count_; }
   [[nodiscard]] bool has_output() const noexcept { return out_at_ < out_.size(); }
@@ -90,6 +90,7 @@ class Connection {
   std::deque<Request> waiting;  // named for this connection, which has no room or is not open
   Duration retry_at{};  // while closed: when to connect again; while connecting: when to give up
   Duration backoff{};
+  bool parked = false;        // its peer is out of rotation
   bool roomy = false;         // as the generator has counted it
   bool dirty = false;         // in the generator's list of connections to flush
   bool writes_armed = false;  // waits for EPOLLOUT
