@@ -15,6 +15,7 @@ using testing::HasSubstr;
 
 std::vector<std::string> names(const std::vector<Key>& keys) {
   std::vector<std::string> all;
+  all.reserve(keys.size());
   for (const Key& key : keys) all.push_back(key.name);
   return all;
 }

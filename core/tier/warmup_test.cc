@@ -96,6 +96,13 @@ class Shared final : public l2::ForwardingBackend {
   cohere::LaneView view_;
 };
 
+std::vector<Key> numbered(int count) {
+  std::vector<Key> keys;
+  keys.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) keys.emplace_back(0, "k" + std::to_string(i));
+  return keys;
+}
+
 class WarmupTest : public testing::Test {
  protected:
   struct Options {
@@ -357,8 +364,7 @@ TEST_F(WarmupTest, WaitsForALaneThatIsNotProvenYet) {
 }
 
 TEST_F(WarmupTest, KeepsToTheLimitsOfReadsNobodyAskedFor) {
-  std::vector<Key> keys;
-  for (int i = 0; i < 50; ++i) keys.emplace_back(0, "k" + std::to_string(i));
+  const std::vector<Key> keys = numbered(50);
   leave(0, format_hot_keys(keys));
   begin({.on = false});
   for (const Key& key : keys) set(key.name);
@@ -406,8 +412,7 @@ TEST_F(WarmupTest, ReadsAgainWhatOthersChangeMeanwhile) {
 }
 
 TEST_F(WarmupTest, StopsWhereL1IsFull) {
-  std::vector<Key> keys;
-  for (int i = 0; i < 64; ++i) keys.emplace_back(0, "k" + std::to_string(i));
+  const std::vector<Key> keys = numbered(64);
   leave(0, format_hot_keys(keys));
   begin({.on = false});
   for (const Key& key : keys) set(key.name, std::string(100'000, 'x'));
@@ -422,8 +427,7 @@ TEST_F(WarmupTest, StopsWhereL1IsFull) {
 }
 
 TEST_F(WarmupTest, StopsWhereL2HasNothingOfTheList) {
-  std::vector<Key> keys;
-  for (int i = 0; i < 1000; ++i) keys.emplace_back(0, "k" + std::to_string(i));
+  const std::vector<Key> keys = numbered(1000);
   leave(0, format_hot_keys(keys));
   begin({.most_keys = 1000, .refresh = {.reads_per_s = 1'000'000}});
   turn();

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -98,9 +99,11 @@ TEST(Warmup, AStaleListHarmsNothing) {
   run(direct + "rpush " + key(3) + " x");
   // And what others may have left there.
   for (int i = 0; i < 8; ++i) {
-    const std::string list = "nearlane:warmup:" + std::to_string(i);
-    if (run(direct + "exists " + list) != "0\n") continue;
-    run(direct + (i % 2 == 0 ? "set " + list + " garbage" : "rpush " + list + " x"));
+    const auto on_list = [&](const char* command, const char* more) {
+      return run(fmt::format("{}{} nearlane:warmup:{} {}", direct, command, i, more));
+    };
+    if (on_list("exists", "") != "0\n") continue;
+    on_list(i % 2 == 0 ? "set" : "rpush", "garbage");
   }
   const Nearlane again(redis_url(redis));
   EXPECT_THAT(get(again, key(0)), HasSubstr("X-Cache: L1"));
