@@ -59,6 +59,7 @@ struct Capabilities {
   bool every_command = false;    // false: the embedded subset
   bool evicts = false;           // it may, what it was not asked for: TOUCH asks
   std::uint32_t default_db = 0;  // which database a client is in before it selects another
+  bool outlives = false;         // what it holds is still there when this process has ended
 };
 
 class L2Backend {

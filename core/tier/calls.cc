@@ -77,12 +77,13 @@ void Fetch::settle(const Answer& answer) noexcept {
       entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
     }
   }
-  if (refills && !answer.error) {
+  const bool once_had = unasked == Unasked::refill || unasked == Unasked::warmup;
+  if (once_had && !answer.error) {
     // Nobody wants to know that there is no such key.
     const bool there = entry_ && !entry_->negative();
     if (!there && decision.action == Decision::Action::install)
       decision.action = Decision::Action::erase;
-    tier_.note_refill(there);
+    tier_.note_gone(*unasked, there);
   }
   if (unused != 0) {
     if (entry_) entry_->set_unused(unused);
@@ -116,6 +117,7 @@ void Fetch::finish(Answer answer) noexcept {
     waiter(unserved && may_be_stale ? tier_.stale_or(result.error(), command.key.ref()) : result);
   }
   if (installed_) tier_.want_forms(*entry_, rules_, false);
+  if (unasked == Unasked::warmup) tier_.warmup_.under_way.fetch_sub(1);
 }
 
 void Confirm::finish(Answer answer) noexcept {

@@ -65,8 +65,8 @@ class Fetch final : public Guarded {
   std::vector<TieredCache::GetHandler> waiters;  // those who did not join by way of the flight
   /// What the entry begins with: over 0 for a fetch that nobody asked for.
   std::uint8_t unused = 0;
-  bool refills = false;      // what a lost lane had
-  bool may_be_stale = true;  // whoever waits would rather have that than an error
+  std::optional<Unasked> unasked = {};  // why, of such a one
+  bool may_be_stale = true;             // whoever waits would rather have that than an error
 
  private:
   void finish(cohere::Answer answer) noexcept override;

@@ -17,8 +17,6 @@ constexpr unsigned kMostGone = 64;
 
 /// Places of L1 that are looked at in one step.
 constexpr std::size_t kStep = 1024;
-/// Between two steps, so that others get to run. A million entries take a second of them.
-constexpr Duration kPause = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -33,26 +31,45 @@ void TieredCache::Impl::refill() {
   }
   // A walk that is under way may have passed entries of a lane that had not been back by then; one more follows it.
   if (!lost) return;
-  refills_gone_.store(0, std::memory_order_relaxed);
+  note_gone(Unasked::refill, true);
   if (refills_due_.fetch_add(1) == 0) refill_from({}, 1);
 }
 
-void TieredCache::Impl::note_refill(bool there) noexcept {
-  if (there) return refills_gone_.store(0, std::memory_order_relaxed);
-  if (refills_gone_.fetch_add(1, std::memory_order_relaxed) + 1 != kMostGone) return;
-  Counts::add(Count::refreshes_dropped, queue_.cancel_all(Unasked::refill));
+void TieredCache::Impl::note_gone(Unasked why, bool there) noexcept {
+  auto& gone = gone_[static_cast<std::size_t>(why)];
+  if (there) return gone.store(0, std::memory_order_relaxed);
+  if (gone.fetch_add(1, std::memory_order_relaxed) + 1 != kMostGone) return;
+  Counts::add(Count::refreshes_dropped, queue_.cancel_all(why));
+}
+
+bool TieredCache::Impl::all_gone(Unasked why) const noexcept {
+  return gone_[static_cast<std::size_t>(why)].load(std::memory_order_relaxed) >= kMostGone;
 }
 
 void TieredCache::Impl::refill_from(l1::WalkPlace from, unsigned answered) {
   if (find_disowned(from))
-    return config_.after(kPause, [this, from, answered] { refill_from(from, answered); });
+    return config_.after(kWalkPause, [this, from, answered] { refill_from(from, answered); });
   // Only now is it known which are the hottest.
   arm(Duration::zero());
   const unsigned left = refills_due_.fetch_sub(answered) - answered;
-  if (left != 0) config_.after(kPause, [this, left] { refill_from({}, left); });
+  if (left != 0) config_.after(kWalkPause, [this, left] { refill_from({}, left); });
 }
 
 bool TieredCache::Impl::find_disowned(l1::WalkPlace& from) {
+  const TimePoint now = config_.now();
+  const bool more = walk_step(from, [&](const Entry& entry, float worth) {
+    if (all_gone(Unasked::refill)) return;
+    const KeyRef key = entry.key();
+    const cohere::LaneView& view = lane(key.hash);
+    // One that cannot be read yet is found by the walk that follows when its lane is back.
+    if (entry.epoch() == view.epoch() || !is_back(view) || now >= entry.deadline()) return;
+    want(key, entry.unused(), Unasked::refill, worth);
+  });
+  return more && !all_gone(Unasked::refill);
+}
+
+bool TieredCache::Impl::walk_step(l1::WalkPlace& from,
+                                  const std::function<void(const Entry&, float worth)>& visit) {
   struct Found {
     const Entry* entry;
     float worth;
@@ -63,15 +80,7 @@ bool TieredCache::Impl::find_disowned(l1::WalkPlace& from) {
   const bool more = l1_->walk_on(from, kStep, [&](const Entry& entry, float worth) {
     if (!entry.negative()) found.push_back({&entry, worth});
   });
-  const TimePoint now = config_.now();
-  for (const auto& [entry, worth] : found) {
-    const KeyRef key = entry->key();
-    const cohere::LaneView& view = lane(key.hash);
-    // One that cannot be read yet is found by the walk that follows when its lane is back.
-    if (entry->epoch() == view.epoch() || !is_back(view) || now >= entry->deadline()) continue;
-    if (refills_gone_.load(std::memory_order_relaxed) >= kMostGone) return false;
-    want(key, entry->unused(), Unasked::refill, worth);
-  }
+  for (const auto& [entry, worth] : found) visit(*entry, worth);
   return more;
 }
 

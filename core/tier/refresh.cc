@@ -35,9 +35,12 @@ Count count_of(Unasked why) noexcept {
     case Unasked::prefetch:
       return Count::prefetches;
     case Unasked::refill:
+      return Count::refills;
+    case Unasked::warmup:
+    case Unasked::count:
       break;
   }
-  return Count::refills;
+  return Count::warmups;
 }
 
 }  // namespace
@@ -45,7 +48,9 @@ Count count_of(Unasked why) noexcept {
 void TieredCache::Impl::invalidate(std::string_view name) noexcept {
   Counts::add(Count::invalidations);
   const KeyRules& rules = prefixes_.of(name);
-  const bool refreshes = rules.refresh && rules.l1 && reads_unasked();
+  // While L1 is being filled nobody asks, so that what others change most often would be missing at the end.
+  const bool warming = warmup_.state == Warming::yes;
+  const bool refreshes = (rules.refresh || warming) && rules.l1 && reads_unasked();
   // The push does not say in which database.
   for_each_db(dbs_.load(std::memory_order_relaxed), name, [&](const KeyRef& key) {
     note(audit::Event::push, key, cohere::kNoEpoch);
@@ -60,7 +65,7 @@ void TieredCache::Impl::invalidate(std::string_view name) noexcept {
       }
     });
     if (!unused) return;
-    want(key, *unused, Unasked::refresh);
+    want(key, warming ? 0 : *unused, Unasked::refresh);
     // Not from here: this is the middle of a lane's stream.
     arm(Duration::zero());
   });
@@ -133,13 +138,14 @@ void TieredCache::Impl::read_unasked(Wanted wanted) {
         call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref),
                                        saturating_add(now, config_.refresh_timeout));
         call->unused = wanted.unused;
-        call->refills = wanted.why == Unasked::refill;
+        call->unasked = wanted.why;
         call->on_behalf = false;
         return call->flight;
       });
   if (needless) return queue_.refund();
   Counts::add(count_of(wanted.why));
   Counts::add(Count::fills);
+  if (wanted.why == Unasked::warmup) warmup_.under_way.fetch_add(1);
   send(std::move(call));
 }
 

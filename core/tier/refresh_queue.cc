@@ -47,6 +47,7 @@ void RefreshQueue::fill(TimePoint now) noexcept {
 Wanted RefreshQueue::take_out(Places::iterator place) noexcept {
   auto node = places_.extract(place);
   by_key_.erase(node.mapped().key);
+  waiting_for_[static_cast<std::size_t>(node.mapped().why)].fetch_sub(1, std::memory_order_relaxed);
   waiting_.store(places_.size(), std::memory_order_relaxed);
   return std::move(node.mapped());
 }
@@ -71,6 +72,7 @@ bool RefreshQueue::want(Wanted wanted) {
   }
   const Rank rank(wanted.unused, -wanted.worth, latest_--);
   Key key = wanted.key;
+  waiting_for_[static_cast<std::size_t>(wanted.why)].fetch_add(1, std::memory_order_relaxed);
   const auto place = places_.emplace(rank, std::move(wanted)).first;
   by_key_.emplace(std::move(key), place);
   const bool full = places_.size() > limits_.most_waiting;

@@ -18,6 +18,7 @@
 // Source:    docs/decisions/0012-routing-without-the-1-in-n-law.md.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +51,8 @@ enum class Unasked : std::uint8_t {
   refresh,   // somebody else changed it while it was hot here
   prefetch,  // somebody else has made it, and says that it may be asked for here
   refill,    // its lane was lost, and L1's copy disowned with it
+  warmup,    // a hot-key list names it, and L1 has just begun
+  count,
 };
 
 /// More than anything that an L1's policy finds its entries worth.
@@ -85,6 +88,9 @@ class RefreshQueue {
   [[nodiscard]] std::size_t waiting() const noexcept {
     return waiting_.load(std::memory_order_relaxed);
   }
+  [[nodiscard]] std::size_t waiting(Unasked why) const noexcept {
+    return waiting_for_[static_cast<std::size_t>(why)].load(std::memory_order_relaxed);
+  }
 
  private:
   /// Unused, worth (negative), how long ago it was wanted: the map's first is the hottest.
@@ -106,6 +112,7 @@ class RefreshQueue {
 
   const RefreshLimits limits_;
   std::atomic<std::size_t> waiting_{0};
+  std::array<std::atomic<std::size_t>, static_cast<std::size_t>(Unasked::count)> waiting_for_{};
   std::mutex mutex_;
   Places places_;
   std::unordered_map<Key, Places::iterator, KeyHash, KeyEqual> by_key_;

@@ -51,7 +51,10 @@ TieredCache::TieredCache(TierConfig config, std::unique_ptr<l1::L1Map> l1,
     : impl_(std::make_unique<Impl>(std::move(config), std::move(l1), std::move(l2))) {}
 TieredCache::~TieredCache() = default;
 
-void TieredCache::start() { impl_->l2_->start(*impl_); }
+void TieredCache::start(std::size_t own_list) {
+  impl_->l2_->start(*impl_);
+  impl_->begin_warmup(own_list);
+}
 void TieredCache::stop() noexcept {
   impl_->precompress_queue_.stop();
   impl_->l2_->stop();
@@ -273,6 +276,11 @@ guard::Breaker::State TieredCache::breaker() const {
 }
 void TieredCache::refill() { impl_->refill(); }
 void TieredCache::touch_hottest(TimePoint now) { impl_->touch_hottest(now); }
+void TieredCache::warm_up() { impl_->warm_up(); }
+Warming TieredCache::warming() const noexcept { return impl_->warmup_.state.load(); }
+void TieredCache::save_hot_keys(std::function<void()> done) {
+  impl_->save_hot_keys(std::move(done));
+}
 void TieredCache::audit(TimePoint now) { impl_->audit(now); }
 const audit::Auditor& TieredCache::auditor() const noexcept { return impl_->auditor_; }
 void TieredCache::explain(const KeyRef& key, TimePoint deadline,

@@ -133,10 +133,13 @@ enum class Count : std::uint8_t {
   refreshes,          // fills nobody asked for: of what others had changed
   prefetches,         // fills nobody asked for: of what others had made
   refills,            // fills nobody asked for: of what L1 had when a lane was lost
+  warmups,            // fills nobody asked for: of what a hot-key list names
   refreshes_dropped,  // wanted, and not sent: cold for too long, over a cap, or the lane was lost meanwhile
   background_uses,  // values fetched so that were served
   hints_sent,
   hints_heard,
+  hot_lists_saved,
+  hot_lists_failed,
   refused,  // calls that the breaker kept from L2
   // Precompression, by how it ended.
   precompressed,
@@ -159,6 +162,36 @@ inline constexpr double kL1TtlSpread = 0.1;
 [[nodiscard]] constexpr Duration slide_slack(Duration ttl, Duration least) noexcept {
   return std::max<Duration>(least, ttl / 20);
 }
+
+/// How far the warm-up of an instance is that has just begun (core/tier/warmup.cc).
+enum class Warming : std::uint8_t {
+  off,   // there is none
+  yes,   // L1 is being filled
+  late,  // it still is, and longer than anybody should wait for it
+  done,
+};
+
+/// How a warm-up ended, or what had come of it when its limit passed.
+struct WarmupOutcome {
+  bool in_time = true;
+  std::size_t keys = 0;                      // that the lists named
+  std::size_t left = 0;                      // of those, not read yet
+  std::vector<std::string> unreadable = {};  // lists, with the reason
+};
+
+struct WarmupConfig {
+  bool on = false;                              // without `after` and `refresh` there is none
+  Duration limit = std::chrono::seconds(10);    // from start(): Warming::late then
+  Duration interval = std::chrono::minutes(1);  // between two hot-key lists
+  std::size_t most_keys = 8192;  // of a list, and that are read; at most kMostHotKeys
+  std::function<void(const WarmupOutcome&)> on_end = {};  // once, by the loop that keeps house
+};
+
+/// Hot-key lists in L2, of any number of instances: two that have the same one overwrite each other's, and lose little
+/// where requests go to any of them.
+inline constexpr std::size_t kHotLists = 8;
+/// Of their names, which end in a number below that.
+inline constexpr std::string_view kHotListPrefix = "nearlane:warmup:";
 
 struct TierConfig {
   // What KeyRules says, of all keys that no prefix matches.
@@ -190,6 +223,7 @@ struct TierConfig {
   PrecompressLimits precompression = {};
   /// Keys that L1 answers for and an L2 that may evict them is told of, a second; 0: none.
   double hot_touches_per_s = 0;
+  WarmupConfig warmup = {};
 };
 
 class TieredCache {
@@ -205,7 +239,8 @@ class TieredCache {
   TieredCache(const TieredCache&) = delete;
   TieredCache& operator=(const TieredCache&) = delete;
 
-  void start();
+  /// `own_list`: which of kHotLists hot-key lists this instance leaves; any number.
+  void start(std::size_t own_list = 0);
   void stop() noexcept;
 
   /// The entry if L1 may serve its value as fresh, else null. Counts a hit or a miss.
@@ -301,6 +336,13 @@ class TieredCache {
   void refill();
   /// Housekeeping as well, by the same loop: an L2 that evicts is told of some of the hottest keys that L1 answers for.
   void touch_hottest(TimePoint now);
+  /// Housekeeping as well, by the same loop: what an instance had in L1 that ended, or others have, is read in the
+  /// background after a start, the hottest first; then a list of what this one has is left in L2 now and again.
+  void warm_up();
+  [[nodiscard]] Warming warming() const noexcept;
+  /// Leaves such a list now, by the same loop: the instance ends. `done`: it is in L2, or never will be; by that loop,
+  /// perhaps before this returns. One that is not warm itself leaves none.
+  void save_hot_keys(std::function<void()> done);
   /// Housekeeping as well, by the same loop: L2 is asked about hits that were sampled (core/audit/auditor.h).
   void audit(TimePoint now);
   [[nodiscard]] const audit::Auditor& auditor() const noexcept;

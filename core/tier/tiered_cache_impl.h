@@ -4,6 +4,7 @@
 // Lifetime:  outlives the calls that it has submitted.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,7 @@
 #include "core/cohere/install_rules.h"
 #include "core/cohere/lane_view.h"
 #include "core/guard/breaker.h"
+#include "core/tier/hot_keys.h"
 #include "core/tier/tiered_cache.h"
 
 namespace nearlane::tier {
@@ -197,6 +199,9 @@ class TieredCache::Impl final : public cohere::Listener {
   void arm(Duration delay);
   void read_unasked(Wanted wanted);
 
+  /// Between two steps of a walk over L1, so that others get to run. A million entries take a second of them.
+  static constexpr Duration kWalkPause = std::chrono::milliseconds(1);
+
   // After a lane was lost: refill.cc.
 
   /// Begins, if a lane has come back; by one thread.
@@ -207,10 +212,28 @@ class TieredCache::Impl final : public cohere::Listener {
   }
   /// `answered`: of refills_due_, those that this walk is for.
   void refill_from(l1::WalkPlace from, unsigned answered);
-  /// Whether L2 still had what was to be refilled.
-  void note_refill(bool there) noexcept;
   /// A step of it; false: the last one.
   bool find_disowned(l1::WalkPlace& from);
+  /// A step over L1, under a guard and no lock of the map's; false: the last one.
+  bool walk_step(l1::WalkPlace& from, const std::function<void(const Entry&, float worth)>& visit);
+  /// Whether L2 still had what is to be read for that reason. Where it has not, many times in a row, it was flushed,
+  /// or another one took its place: the rest is not asked for.
+  void note_gone(Unasked why, bool there) noexcept;
+  [[nodiscard]] bool all_gone(Unasked why) const noexcept;
+
+  // After a start, and for the next one: warmup.cc.
+
+  void begin_warmup(std::size_t own_list);
+  void warm_up();
+  [[nodiscard]] TimePoint list_deadline() const;
+  void ask_for_hot_lists();
+  void hear_hot_list(std::size_t list, const Result<protocol::Reply>& reply);
+  void read_hot_keys();
+  void end_warmup(bool in_time);
+  void save_hot_keys(std::function<void()> done);
+  void gather_hot_keys(l1::WalkPlace from);
+  void store_hot_list(const std::vector<Key>& keys);
+  void hot_list_saved();
 
   // What L2 knows of what is hot: recency.cc.
 
@@ -254,6 +277,34 @@ class TieredCache::Impl final : public cohere::Listener {
   audit::Auditor auditor_;
   const std::unique_ptr<audit::Recorder> recorder_;
 
+  /// Of warmup.cc, and of the thread that keeps house but for what is atomic.
+  struct Warmup {
+    enum class Phase : std::uint8_t {
+      waiting,  // for L2
+      asking,   // for the lists
+      reading,  // what they name
+      over,
+    };
+    struct Hot {
+      Key key;
+      float worth;
+    };
+    Phase phase = Phase::waiting;
+    std::atomic<Warming> state{Warming::off};
+    std::atomic<std::size_t> under_way{0};  // reads
+    std::size_t own_list = 0;
+    TimePoint ready_by{};
+    std::vector<std::vector<Key>> lists = {};
+    std::size_t unanswered = 0;  // questions for lists
+    bool failed = false;         // one of them
+    WarmupOutcome outcome = {};
+    std::vector<Hot> pending = {};  // not wanted yet: their lanes are not up
+
+    TimePoint save_at{};
+    std::optional<HottestKeys> gathered = {};       // while L1 is walked, and its list written
+    std::vector<std::function<void()>> saved = {};  // who waits for that
+  } warmup_;
+
  private:
   static audit::AuditConfig audit_config(const TierConfig& config, const l2::L2Backend& l2) {
     audit::AuditConfig audit = config.audit;
@@ -267,7 +318,7 @@ class TieredCache::Impl final : public cohere::Listener {
     return Counts::sum(Count::l1_hits) + Counts::sum(Count::l1_negatives);
   }
 
-  std::atomic<unsigned> refills_gone_{0};  // in a row
+  std::array<std::atomic<unsigned>, static_cast<std::size_t>(Unasked::count)> gone_{};  // in a row
   std::vector<Epoch> refilled_;  // refill()'s own: of the lanes, for which L1 was walked, or is
 
   // touch_hottest()'s own.

@@ -31,6 +31,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"resp_get_depth", read_resp_get_depth},
     {"resp_connections", read_resp_connections},
     {"resp_large_values", read_resp_large_values},
+    {"failover", read_failover},
 };
 
 std::vector<std::string> kind_names() {

@@ -475,5 +475,54 @@ TEST_F(ScenarioFiles, FailWhereNothingIsServedStale) {
   EXPECT_THAT(run_quick().failures, testing::Contains("nothing was served stale"));
 }
 
+constexpr const char* kFailover = R"(
+kind = "failover"
+title = "small"
+[failover]
+fault = "{}"
+instances = 2
+steady_for = "1500ms"
+down_for = "100ms"
+watch_for = "1500ms"
+asked_every = "20ms"
+drain_delay = "300ms"
+{}
+[work]
+rate = 300
+keys = 500
+connections = 64
+writes_share = {}
+)";
+
+TEST_F(ScenarioFiles, LoseNothingWithAnInstanceThatIsKilled) {
+  write(fmt::format(kFailover, "killed", "", 0.02));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_GT(last(result, "counts", "operations_count"), 500);
+  EXPECT_GT(last(result, "counts", "acknowledged_count"), 0);
+  EXPECT_EQ(last(result, "counts", "lost_count"), 0);
+  EXPECT_EQ(last(result, "counts", "violations_count"), 0);
+  EXPECT_GE(last(result, "control", "lost_count"), 500) << "it would be noticed";
+}
+
+TEST_F(ScenarioFiles, FailWhereAnInstanceIsReadyAndCold) {
+  write(fmt::format(kFailover, "killed", "warmup = false", 0.02));
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("ready, and cold")));
+}
+
+TEST_F(ScenarioFiles, RestartAllInTurnAndNoRequestFails) {
+  write(fmt::format(kFailover, "rolling", "", 0.02));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_EQ(last(result, "counts", "failed_count"), 0);
+  for (const auto* id : {"instance/0", "instance/1"})
+    EXPECT_GT(last(result, id, "first_l1_share"), 0.5) << id;
+}
+
+TEST_F(ScenarioFiles, FailWhereADeploymentCutsRequestsOff) {
+  write(fmt::format(kFailover, "rolling", "kills = true\nroad = \"100ms\"", 0.5));
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("requests failed; such as")));
+}
+
 }  // namespace
 }  // namespace nearlane::harness

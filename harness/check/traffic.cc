@@ -29,6 +29,8 @@ std::size_t draw_size(Random& random) {
 
 }  // namespace
 
+std::string checked_key(std::uint64_t number) { return fmt::format("checked:{:06}", number); }
+
 TrafficOptions watched_traffic(std::vector<Door> doors) {
   TrafficOptions options{.doors = std::move(doors), .watchers = 1};
   options.set_share = 0.02;
@@ -89,7 +91,7 @@ Traffic::Traffic(TrafficOptions options, History& history)
       popularity_(options_.keys, options_.theta),
       taken_(std::make_unique<std::atomic<bool>[]>(options_.keys)) {
   for (std::uint64_t key = 0; key < options_.keys; ++key) {
-    names_.push_back(fmt::format("checked:{:06}", key));
+    names_.push_back(checked_key(key));
   }
   std::uint16_t number = 0;
   for (const Door& door : options_.doors) {

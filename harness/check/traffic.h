@@ -73,6 +73,9 @@ struct TrafficCounts {
   }
 };
 
+/// The name of a key, by its number below TrafficOptions::keys.
+[[nodiscard]] std::string checked_key(std::uint64_t number);
+
 /// For faults: watchers, and so few writes that most of what they ask for is in L1.
 [[nodiscard]] TrafficOptions watched_traffic(std::vector<Door> doors);
 

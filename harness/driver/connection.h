@@ -43,7 +43,7 @@ class Connection {
         slots_(pipeline) {}
 
   [[nodiscard]] bool has_room() const noexcept {
-    return socket.state() == Socket::State::open && filling_;
+    return !parked && socket.state() == Socket::State::open && filling_;
   }
   [[nodiscard]] std::size_t in_flight() const noexcept { return count_; }
   [[nodiscard]] bool has_output() const noexcept { return out_at_ < out_.size(); }
@@ -98,6 +98,7 @@ class Connection {
   std::deque<Request> waiting;  // named for this connection, which has no room or is not open
   Duration retry_at{};  // while closed: when to connect again; while connecting: when to give up
   Duration backoff{};
+  bool parked = false;        // its peer is out of rotation
   bool roomy = false;         // as the generator has counted it
   bool dirty = false;         // in the generator's list of connections to flush
   bool writes_armed = false;  // waits for EPOLLOUT

@@ -388,9 +388,13 @@ void Generator::tick(Duration now) {
   if (now - last_tick_ < kTick) return;
   last_tick_ = now;
   for (auto& connection : connections_) {
+    if (options_.in_rotation) {
+      connection->parked = !options_.in_rotation(connection->number % options_.targets.size());
+      count_room(*connection);
+    }
     switch (connection->socket.state()) {
       case Socket::State::closed:
-        retry(*connection, now);
+        if (!connection->parked) retry(*connection, now);
         break;
       case Socket::State::connecting:
         if (connection->retry_at < now) fail(*connection, Failure::lost, "no connection in time");

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ struct GeneratorOptions {
   std::uint32_t max_waiting = 1U << 20U;  // due requests without a connection; more are not_sent
   std::uint32_t max_reconnects = 10'000;  // of all connections together
   Duration connect_within = std::chrono::seconds(5);  // all connections, before the run starts
+  /// What a balancer would say of a target: one that is out of rotation gets no new requests, and no new connections.
+  /// Asked of each every millisecond, on the generator's thread; empty: all are in.
+  std::function<bool(std::size_t target)> in_rotation = {};
 };
 
 [[nodiscard]] Result<RunReport> generate(RequestSource& source, const GeneratorOptions& generator,

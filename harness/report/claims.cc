@@ -19,6 +19,8 @@ constexpr std::string_view kTimeline = "sessions/timeline";
 constexpr std::string_view kStampede = "sessions/stampede";
 constexpr std::string_view kExpiry = "sessions/expiry";
 constexpr std::string_view kLargeValues = "resp/large_values";
+constexpr std::string_view kKilled = "failover/instance";
+constexpr std::string_view kRolling = "failover/rolling_deploy";
 
 constexpr std::string_view kNotMeasured = "no scenario measures it yet";
 constexpr std::string_view kNotBuilt = "not built";
@@ -27,6 +29,7 @@ constexpr double kMicro = 1e3;  // ns
 constexpr double kMilli = 1e6;
 /// Welch's |t| of two classes of times: what is above is a leak (dudect).
 constexpr double kTelling = 10;
+constexpr double kSecond = 1e9;
 /// What a request may cost where 64 cores serve 660,000 a second. Unit: ns.
 constexpr double kCorePerRequest = 64 * 1e9 / 660'000;
 
@@ -255,7 +258,15 @@ std::vector<Claim> sessions_on_any_instance() {
       {"B4",
        "instance failure",
        "nothing lost, L1 rebuilds",
-       {{"acknowledged writes lost", {kSessions, "failure/nearlane", "lost_count"}},
+       {{"acknowledged writes lost", {kKilled, "counts", "lost_count"}},
+        {"requests failed but for those that the kill cut off",
+         {kKilled, "counts", "other_failed_count"}},
+        {"95 % of the former hit rate, from the instance's start",
+         {kKilled, "instance/0", "back_ns"},
+         {},
+         Better::less,
+         10 * kSecond},
+        {"sessions lost", {kSessions, "failure/nearlane", "lost_count"}},
         {"failed after reconnecting", {kSessions, "failure/nearlane", "failed_count"}},
         {"in L1 again one pass later",
          {kSessions, "failure/nearlane", "rebuilt_l1_share"},
@@ -265,8 +276,15 @@ std::vector<Claim> sessions_on_any_instance() {
       {"B5",
        "rolling deploy",
        "seamless, warm L1",
-       {{"sessions lost", {kSessions, "rolling/nearlane", "lost_count"}},
-        {"requests failed", {kSessions, "rolling/nearlane", "failed_count"}}}},
+       {{"requests failed, behind a balancer", {kRolling, "counts", "failed_count"}},
+        {"L1's share in a new instance's first second, in times the former",
+         {kRolling, "instance/0", "first_l1_share"},
+         {kRolling, "instance/0", "former_l1_share"},
+         Better::more,
+         1},
+        {"sessions lost", {kSessions, "rolling/nearlane", "lost_count"}},
+        {"requests failed, by an application that retries",
+         {kSessions, "rolling/nearlane", "failed_count"}}}},
       {"B6",
        "TTL",
        "gone from L1 and L2, no zombies",

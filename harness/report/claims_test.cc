@@ -95,11 +95,9 @@ TEST_F(Claims, AreBeatenMetOrMissedByTheMedian) {
 }
 
 TEST_F(Claims, WithSeveralFiguresHaveTheWorstVerdict) {
-  put("sessions/three_approaches", {{"failure/nearlane", "lost_count", {0}}});
-  EXPECT_THAT(row("B4"),
-              HasSubstr("| missed: failed_count of failure/nearlane was not measured |"));
-  EXPECT_THAT(row("B4"),
-              HasSubstr("acknowledged writes lost: 0 (met); failed after reconnecting: –"));
+  put("sessions/expiry", {{"expiry", "zombies_count", {0}}});
+  EXPECT_THAT(row("B6"), HasSubstr("| missed: left_in_l1_count of expiry was not measured |"));
+  EXPECT_THAT(row("B6"), HasSubstr("served after the end: 0 (met); left in L1: –"));
   put("coherence/invalidation",
       {{"checked", "violations_count", {0}}, {"settled", "different_count", {0}}});
   EXPECT_THAT(row("A13"), HasSubstr("| met |"));

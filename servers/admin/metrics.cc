@@ -179,7 +179,14 @@ void add_tiers(Page& page, const Sources& sources) {
   page.counter("nearlane_background_fills_total", "Fetches that nobody asked for, of all fills")
       .add({{"why", "refresh"}}, sum(Count::refreshes))
       .add({{"why", "prefetch"}}, sum(Count::prefetches))
-      .add({{"why", "refill"}}, sum(Count::refills));
+      .add({{"why", "refill"}}, sum(Count::refills))
+      .add({{"why", "warmup"}}, sum(Count::warmups));
+  page.gauge("nearlane_warming",
+             "1 while L1 is being filled after a start, and is not ready for it")
+      .add({}, sources.tier.warming() == tier::Warming::yes);
+  page.counter("nearlane_hot_lists_total", "Hot-key lists left in L2 for the next start")
+      .add({{"outcome", "saved"}}, sum(Count::hot_lists_saved))
+      .add({{"outcome", "failed"}}, sum(Count::hot_lists_failed));
   page.counter("nearlane_background_fills_used_total", "Values fetched so that were then served")
       .add({}, sum(Count::background_uses));
   page.counter("nearlane_background_fills_dropped_total",

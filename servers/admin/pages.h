@@ -21,7 +21,8 @@ namespace nearlane::admin {
 
 struct Readiness {
   bool ready = false;
-  std::string body = {};  // JSON: coherence mode and bound, L2's health
+  std::string body =
+      {};  // JSON: whether it drains, its warm-up, coherence mode and bound, L2's health
 };
 [[nodiscard]] Readiness readiness(const Sources& sources);
 

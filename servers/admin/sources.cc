@@ -74,6 +74,20 @@ std::string_view name_of(loop::Outcome outcome) noexcept {
   return "error";
 }
 
+std::string_view name_of(tier::Warming warming) noexcept {
+  switch (warming) {
+    case tier::Warming::off:
+      return "off";
+    case tier::Warming::yes:
+      return "warming";
+    case tier::Warming::late:
+      return "late";
+    case tier::Warming::done:
+      break;
+  }
+  return "done";
+}
+
 std::uint64_t resident_bytes() {
   std::uint64_t total = 0;
   std::uint64_t resident = 0;

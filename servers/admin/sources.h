@@ -58,6 +58,7 @@ void sample(Sources& sources);
 
 [[nodiscard]] std::string_view name_of(loop::AnsweredBy tier) noexcept;
 [[nodiscard]] std::string_view name_of(loop::Outcome outcome) noexcept;
+[[nodiscard]] std::string_view name_of(tier::Warming warming) noexcept;
 
 /// Resident memory of this process, in bytes; 0 where the system does not say.
 [[nodiscard]] std::uint64_t resident_bytes();

@@ -90,6 +90,7 @@ std::string stats_page(const Sources& sources) {
         {"refreshes", sum(Count::refreshes)},
         {"prefetches", sum(Count::prefetches)},
         {"refills", sum(Count::refills)},
+        {"warmups", sum(Count::warmups)},
         {"background_uses", sum(Count::background_uses)},
         {"hints_sent", sum(Count::hints_sent)},
         {"hints_heard", sum(Count::hints_heard)}}},
@@ -99,11 +100,15 @@ std::string stats_page(const Sources& sources) {
 
 Readiness readiness(const Sources& sources) {
   const l2::Health health = sources.tier.l2_health();
-  const json page = {{"ready", health.ready},
+  const bool draining = sources.loops.draining();
+  const tier::Warming warming = sources.tier.warming();
+  const bool ready = health.ready && warming != tier::Warming::yes && !draining;
+  const json page = {{"ready", ready},
+                     {"draining", draining},
+                     {"warmup", name_of(warming)},
                      {"coherence", coherence_of(coherence_in_force(sources))},
                      {"l2", {{"name", sources.tier.l2_name()}, {"health", health_of(health)}}}};
-  return {.ready = health.ready,
-          .body = page.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
+  return {.ready = ready, .body = page.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
 }
 
 }  // namespace nearlane::admin

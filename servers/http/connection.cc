@@ -90,7 +90,7 @@ net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
 
 /// Answers by the fast lane what it takes of the buffer; the last value, where it is yet to be sent.
 PinnedBody Connection::answer_fast() {
-  if (draining_ || buffer_.size() == 0) return {};
+  if (draining_ || retiring_ || buffer_.size() == 0) return {};
   const auto received = buffer_.data();
   FastAnswers answers = handler_->answer_fast(
       {static_cast<const char*>(received.data()), received.size()}, out_, received_);
@@ -205,7 +205,7 @@ void Connection::waited() noexcept {
 
 /// False: this was the last response.
 net::awaitable<bool> Connection::respond(const Request& request, Response& response) {
-  if (draining_) response.head.keep_alive(false);
+  if (draining_ || (retiring_ && buffer_.size() == 0)) response.head.keep_alive(false);
   const bool last = response.head.need_eof() || !response.head.keep_alive();
   append_head(out_, response);
   const std::string_view body = sent_body(request, response);

@@ -66,6 +66,7 @@ class Connection final : public loop::Connection {
              const ConnectionLimits& limits);
 
   void start() override;
+  void retire() noexcept override { retiring_ = true; }
   void drain() noexcept override;
   void close() noexcept override;
 
@@ -96,7 +97,8 @@ class Connection final : public loop::Connection {
   boost::beast::flat_buffer buffer_;
   std::string out_;
   TimePoint received_;
-  bool busy_ = false;  // within a request
+  bool busy_ = false;      // within a request
+  bool retiring_ = false;  // the next answer behind which nothing has come yet is the last one
   bool draining_ = false;
 };
 

@@ -16,6 +16,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// Called once, when the loop owns it.
   virtual void start() = 0;
+  /// drain() will come soon: where the protocol can say so, the next answer tells the peer to go elsewhere, and is the
+  /// last one. Until then it is served as before.
+  virtual void retire() noexcept {}
   /// Finishes what is in flight, then closes; closes at once when nothing is.
   virtual void drain() noexcept = 0;
   /// Closes now and leaves the loop. Calling it again does nothing.

@@ -18,6 +18,7 @@ void Loop::add(std::shared_ptr<Connection> connection, std::function<void()> on_
   Connection& added = *connection;
   connections_.emplace(std::move(connection), std::move(on_gone));
   added.start();
+  if (retiring_) added.retire();
 }
 
 void Loop::remove(Connection& connection) noexcept {
@@ -33,6 +34,11 @@ std::vector<std::shared_ptr<Connection>> Loop::snapshot() const {
   all.reserve(connections_.size());
   for (const auto& [connection, on_gone] : connections_) all.push_back(connection);
   return all;
+}
+
+void Loop::retire() noexcept {
+  retiring_ = true;
+  for (const auto& [connection, on_gone] : connections_) connection->retire();
 }
 
 void Loop::drain(std::function<void()> done) {

@@ -41,6 +41,8 @@ class Loop {
   void remove(Connection& connection) noexcept;
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
+  /// Retires every connection, and those that are still to come.
+  void retire() noexcept;
   /// Drains every connection, and calls `done` once when the last one has gone.
   void drain(std::function<void()> done);
   [[nodiscard]] bool draining() const noexcept { return draining_; }
@@ -54,6 +56,7 @@ class Loop {
   std::unique_ptr<std::array<char, kScratchBytes>> scratch_ =
       std::make_unique<std::array<char, kScratchBytes>>();
   std::unordered_map<std::shared_ptr<Connection>, std::function<void()>> connections_;
+  bool retiring_ = false;
   bool draining_ = false;
   std::function<void()> drained_;
 };

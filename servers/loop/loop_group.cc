@@ -45,6 +45,7 @@ LoopGroup::LoopGroup(unsigned threads, Limits limits)
       }()),
       listeners_(loops_.size()),
       signals_(loops_[0]->context()),
+      drain_delay_(loops_[0]->context()),
       drain_deadline_(loops_[0]->context()) {
   for (const auto& loop : loops_) {
     contexts_.push_back(&loop->context());
@@ -164,40 +165,55 @@ void LoopGroup::finish() {
 }
 
 void LoopGroup::await_signal() {
-  signals_.async_wait([this](const boost::system::error_code& failed, int) {
+  signals_.async_wait([this](const boost::system::error_code& failed, int signal) {
     if (failed) return;
-    if (draining_) {
+    if (draining()) {
       cut_short_ = true;
       stop();
       return;
     }
-    begin_drain();
+    begin_drain(signal == SIGINT ? Duration::zero() : limits_.drain_delay);
     await_signal();
   });
 }
 
-void LoopGroup::drain() {
-  loops_[0]->post([this] { begin_drain(); });
+void LoopGroup::on_drain(std::function<void(std::function<void()> done)> task) {
+  drain_tasks_.push_back(std::move(task));
 }
 
-void LoopGroup::begin_drain() {
-  if (draining_) return;
-  draining_ = true;
-  drain_deadline_.expires_after(limits_.drain_timeout);
+void LoopGroup::drain() {
+  loops_[0]->post([this] { begin_drain(limits_.drain_delay); });
+}
+
+void LoopGroup::begin_drain(Duration delay) {
+  if (draining_.exchange(true)) return;
+  drain_deadline_.expires_after(delay + limits_.drain_timeout);
   drain_deadline_.async_wait([this](const boost::system::error_code& failed) {
     if (failed) return;
     cut_short_ = true;
     stop();
   });
-  undrained_.store(loops_.size(), std::memory_order_relaxed);
+  undrained_.store(loops_.size() + drain_tasks_.size(), std::memory_order_relaxed);
+  for (const auto& task : drain_tasks_) task([this] { drained_one(); });
+  if (delay == Duration::zero()) return close_doors();
+  for (const auto& loop : loops_) loop->post([&loop] { loop->retire(); });
+  drain_delay_.expires_after(delay);
+  drain_delay_.async_wait([this](const boost::system::error_code& failed) {
+    if (!failed) close_doors();
+  });
+}
+
+void LoopGroup::close_doors() {
   for (std::size_t i = 0; i < loops_.size(); ++i) {
     loops_[i]->post([this, i] {
       for (const auto& listener : listeners_[i]) listener->close();
-      loops_[i]->drain([this] {
-        if (undrained_.fetch_sub(1, std::memory_order_acq_rel) == 1) stop();
-      });
+      loops_[i]->drain([this] { drained_one(); });
     });
   }
+}
+
+void LoopGroup::drained_one() noexcept {
+  if (undrained_.fetch_sub(1, std::memory_order_acq_rel) == 1) stop();
 }
 
 void LoopGroup::stop() noexcept {

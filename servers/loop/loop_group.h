@@ -4,10 +4,13 @@
 // loop (SO_REUSEPORT, so the kernel spreads the connections); a Unix socket has one, which hands
 // off round robin.
 //
-// SIGTERM or SIGINT drains: no more accepts, what is in flight is finished, idle connections are
-// closed, and after drain_timeout the rest is closed too. A second signal ends at once.
+// SIGTERM drains. For drain_delay it serves on, so that balancers, who are told by then, look away; clients who can be
+// told are told with their next answer. Then there are no more accepts, what is in flight is finished, idle connections
+// are closed, and after drain_timeout the rest is closed too. SIGINT, which a person sends, does without the delay. A
+// second signal ends at once.
 //
-// Threads:   listen and every before run(); run() on one thread; after(), drain() and the counts from any.
+// Threads:   listen, every and on_drain before run(); run() on one thread; after(), drain(), draining() and the counts
+//            from any.
 // Lifetime:  outlives whatever lives on its loops.
 #pragma once
 
@@ -33,6 +36,7 @@ namespace nearlane::loop {
 struct Limits {
   unsigned max_connections = 10'000;  // of all doors together
   Duration drain_timeout = std::chrono::seconds(10);
+  Duration drain_delay = Duration::zero();  // before it
 };
 
 class LoopGroup {
@@ -63,6 +67,12 @@ class LoopGroup {
   /// when the loops end is dropped.
   void after(Duration delay, std::function<void()> task);
 
+  /// Runs `task` on the first loop when a drain begins. The loops go on until it has called `done`, from any thread, or
+  /// drain_timeout cuts it short.
+  void on_drain(std::function<void(std::function<void()> done)> task);
+  /// From the moment when a drain began.
+  [[nodiscard]] bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
+
   /// Serves until drained. False: a second signal or drain_timeout cut it short.
   [[nodiscard]] bool run();
   /// After run(), and after whoever answers has been told to stop: carries out what still waits on any loop, so that
@@ -87,7 +97,9 @@ class LoopGroup {
 
   void accepted(Loop& home, int socket, const std::string& refusal, const AcceptHandler& on_accept);
   void await_signal();
-  void begin_drain();
+  void begin_drain(Duration delay);
+  void close_doors();
+  void drained_one() noexcept;
   void keep_house(std::size_t index);
   static void collect(boost::asio::io_context& loop);
   void stop() noexcept;
@@ -98,15 +110,17 @@ class LoopGroup {
   std::vector<std::vector<std::shared_ptr<Listener>>> listeners_;  // by loop
   std::vector<boost::asio::steady_timer> housekeeping_;            // by loop
   std::vector<std::unique_ptr<Task>> tasks_;
+  std::vector<std::function<void(std::function<void()> done)>> drain_tasks_;
   std::vector<std::string> socket_files_;
   boost::asio::signal_set signals_;
+  boost::asio::steady_timer drain_delay_;
   boost::asio::steady_timer drain_deadline_;
   std::atomic<std::size_t> next_loop_{0};
-  std::atomic<std::size_t> undrained_{0};
+  std::atomic<std::size_t> undrained_{0};  // loops and tasks
   std::atomic<unsigned> open_{0};
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::uint64_t> refused_{0};
-  bool draining_ = false;  // of the first loop
+  std::atomic<bool> draining_{false};  // the first loop's to set
   bool cut_short_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "servers/loop/loop_group.h"
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -21,12 +22,15 @@ namespace {
 
 using std::chrono::milliseconds;
 
+std::atomic<int> retired{0};
+
 /// Sends back what it reads, and is busy between the first byte of a line and its newline.
 class Echo final : public Connection {
  public:
   Echo(Loop& home, int socket) : home_(home), socket_(home.context(), socket) {}
 
   void start() override { wait(); }
+  void retire() noexcept override { ++retired; }
   void drain() noexcept override {
     draining_ = true;
     if (!busy_) close();
@@ -188,6 +192,48 @@ TEST(LoopGroup, DrainEndsAtItsDeadlineWhateverIsStillOpen) {
   EXPECT_EQ(exchange(busy, "half", 4), "half");
   EXPECT_FALSE(running.stop()) << "something was cut off, and whoever waits must know";
   ::close(busy);
+}
+
+TEST(LoopGroup, ServesOnForTheDelayAndTellsThatItDrains) {
+  Running running(2, *parse_address("127.0.0.1:0"),
+                  {.drain_timeout = std::chrono::minutes(5), .drain_delay = milliseconds(300)});
+  const int idle = dial(running.address_);
+  EXPECT_EQ(exchange(idle, "x\n", 2), "x\n");
+  EXPECT_FALSE(running.group_.draining());
+  retired = 0;
+  const TimePoint begun = Clock::now();
+  running.group_.drain();
+  while (!running.group_.draining() || retired.load() == 0) std::this_thread::yield();
+  EXPECT_EQ(exchange(idle, "y\n", 2), "y\n");
+  const int late = dial(running.address_);
+  EXPECT_EQ(exchange(late, "z\n", 2), "z\n") << "a balancer that has not noticed yet";
+  EXPECT_EQ(retired.load(), 2);
+  EXPECT_TRUE(running.result_.get());
+  EXPECT_GE(Clock::now() - begun, milliseconds(300));
+  char byte = 0;
+  for (const int client : {idle, late}) {
+    EXPECT_EQ(::recv(client, &byte, 1, 0), 0);
+    ::close(client);
+  }
+}
+
+TEST(LoopGroup, WaitsForWhatIsToBeDoneBeforeItEnds) {
+  LoopGroup loops(2, {});
+  std::function<void()> finish;
+  loops.on_drain([&](std::function<void()> done) { finish = std::move(done); });
+  auto ran = std::async(std::launch::async, [&] { return loops.run(); });
+  loops.drain();
+  EXPECT_EQ(ran.wait_for(milliseconds(100)), std::future_status::timeout);
+  ASSERT_TRUE(finish);
+  finish();
+  EXPECT_TRUE(ran.get());
+}
+
+TEST(LoopGroup, WaitsForThatNoLongerThanForAllElse) {
+  LoopGroup loops(1, {.drain_timeout = milliseconds(50)});
+  loops.on_drain([](const std::function<void()>& /*never*/) {});
+  loops.drain();
+  EXPECT_FALSE(loops.run());
 }
 
 TEST(LoopGroup, RunsATaskOnceAndNotBeforeItsTime) {

@@ -70,12 +70,17 @@ struct Config {
   unsigned refresh_rate = 1000;                            // reads a second; 0: none
   std::uint64_t refresh_bytes = std::uint64_t{64} << 20U;  // a second
   unsigned refresh_queue = 16'384;                         // keys
-  std::optional<tier::Precompress> precompress = {};       // empty: what the profile says
+  std::optional<bool> warmup = {};                         // empty: what the profile says
+  std::chrono::milliseconds warmup_timeout{10'000};
+  std::chrono::milliseconds warmup_interval{60'000};
+  unsigned warmup_keys = 8192;
+  std::optional<tier::Precompress> precompress = {};  // empty: what the profile says
   unsigned precompress_threads = 1;
   unsigned precompress_queue = 1024;                           // values
   std::uint64_t precompress_bytes = std::uint64_t{64} << 20U;  // of them
   std::uint64_t max_value = std::uint64_t{64} << 20U;
   unsigned max_connections = 10'000;
+  std::chrono::milliseconds drain_delay{1000};  // 0: none
   std::chrono::milliseconds drain_timeout{10'000};
   bool fast_lane = true;
   std::string api_key_file = {};

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "core/l1/l1_map.h"
+#include "core/tier/hot_keys.h"
 
 namespace nearlane::server {
 
@@ -261,6 +262,20 @@ constexpr std::array kOptions = {
            }},
     Option{"refresh-queue", "N", "keys that wait to be read so, at most [16384]",
            [](Config& c, std::string_view t) { return set_number(c.refresh_queue, t, 1); }},
+    Option{"warmup", "true|false",
+           "whether an instance that begins reads the hot keys that it had before, or others have, "
+           "and leaves a\n"
+           "list of its own for the next start [true; false with profiles before head]",
+           [](Config& c, std::string_view t) { return set_switch(c.warmup.emplace(), t); }},
+    Option{"warmup-timeout", "TIME",
+           "after which it is ready though it is not done with that [10s]",
+           [](Config& c, std::string_view t) { return set_duration(c.warmup_timeout, t); }},
+    Option{"warmup-interval", "TIME", "between two such lists, which are names in L2 [60s]",
+           [](Config& c, std::string_view t) { return set_duration(c.warmup_interval, t); }},
+    Option{"warmup-keys", "N", "keys of a list, and that are read so, at most [8192]",
+           [](Config& c, std::string_view t) {
+             return set_number(c.warmup_keys, t, 1, tier::kMostHotKeys);
+           }},
     Option{"precompress", "WHICH",
            "of which values L1 keeps br and gzip forms for HTTP: http (those written or read over "
            "HTTP),\n"
@@ -275,6 +290,11 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_number(c.precompress_queue, t, 1); }},
     Option{"precompress-bytes", "SIZE", "and their bytes [64MiB]",
            [](Config& c, std::string_view t) { return set_size(c.precompress_bytes, t); }},
+    Option{
+        "drain-delay", "TIME",
+        "how long SIGTERM serves on while /readyz says no, so that balancers look away; 0: not at "
+        "all [1s]",
+        [](Config& c, std::string_view t) { return set_duration_or_none(c.drain_delay, t); }},
     Option{"drain-timeout", "TIME", "how long SIGTERM waits for what is in flight [10s]",
            [](Config& c, std::string_view t) { return set_duration(c.drain_timeout, t); }},
     Option{
@@ -391,27 +411,30 @@ std::optional<std::string> apply_profile(Config& config) {
     bool compress;
     bool fast_lane;
     tier::Precompress precompress;
+    bool warmup;
     cohere::Coherence coherence;
     std::chrono::milliseconds pubsub_ttl;
   };
   using cohere::Coherence;
   using tier::Precompress;
   static constexpr std::array<Profile, 5> kProfiles = {
-      {{"v1.0", "none", "none", false, false, false, Precompress::off, Coherence::lanes,
+      {{"v1.0", "none", "none", false, false, false, Precompress::off, false, Coherence::lanes,
         kPubsubTtl},
-       {"v2.0", "mutex", "lru", true, true, false, Precompress::off, Coherence::lanes, kPubsubTtl},
-       {"v3.0", "sharded", "lru", true, true, false, Precompress::off, Coherence::lanes,
+       {"v2.0", "mutex", "lru", true, true, false, Precompress::off, false, Coherence::lanes,
         kPubsubTtl},
-       {"v4.3", "native", "lru", false, false, true, Precompress::asked, Coherence::pubsub,
+       {"v3.0", "sharded", "lru", true, true, false, Precompress::off, false, Coherence::lanes,
+        kPubsubTtl},
+       {"v4.3", "native", "lru", false, false, true, Precompress::asked, false, Coherence::pubsub,
         std::chrono::hours(1)},  // it had no such bound
-       {"head", "native", "adaptive", false, false, true, Precompress::asked, Coherence::lanes,
-        kPubsubTtl}}};
+       {"head", "native", "adaptive", false, false, true, Precompress::asked, true,
+        Coherence::lanes, kPubsubTtl}}};
   const auto* profile = std::find_if(kProfiles.begin(), kProfiles.end(),
                                      [&](const Profile& p) { return p.name == config.profile; });
   if (profile == kProfiles.end()) return "no such profile: " + config.profile;
   if (config.l1_map.empty()) config.l1_map = profile->map;
   if (config.l1_policy.empty()) config.l1_policy = profile->policy;
   if (!config.precompress) config.precompress = profile->precompress;
+  if (!config.warmup) config.warmup = profile->warmup;
   if (!config.coherence) config.coherence = profile->coherence;
   if (!config.pubsub_ttl) config.pubsub_ttl = profile->pubsub_ttl;
   config.full_middleware = profile->middleware;

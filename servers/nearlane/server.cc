@@ -1,7 +1,9 @@
 #include "servers/nearlane/server.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -90,6 +92,28 @@ void log_finding(const audit::Finding& finding) {
       name_of(finding.verdict), name_of(finding.age), what, finding.hash, finding.db);
 }
 
+void log_warmup(const tier::WarmupOutcome& outcome) {
+  for (const std::string& list : outcome.unreadable)
+    spdlog::warn("warmup: a hot-key list is left alone, {}", list);
+  if (outcome.in_time) {
+    spdlog::info("warmup: done with the {} keys that the hot-key lists name", outcome.keys);
+  } else if (outcome.keys == 0) {
+    spdlog::warn("warmup: --warmup-timeout has passed, and L2 has not told its hot-key lists yet");
+  } else {
+    spdlog::warn(
+        "warmup: --warmup-timeout has passed with {} of {} keys still to be read; that goes on",
+        outcome.left, outcome.keys);
+  }
+}
+
+/// Which hot-key list this instance writes: the same one after a restart, and most others of a fleet another one.
+std::size_t own_hot_list(const loop::Address& resp, const loop::Address& http) {
+  std::array<char, 256> host{};
+  (void)::gethostname(host.data(), host.size() - 1);
+  return std::hash<std::string>{}(
+      fmt::format("{} {} {}", host.data(), resp.to_text(), http.to_text()));
+}
+
 tier::TierConfig tier_config(const Config& config) {
   tier::TierConfig tier{.negative_ttl = config.negative_ttl,
                         .max_stale = config.max_stale,
@@ -108,6 +132,11 @@ tier::TierConfig tier_config(const Config& config) {
                                            .most_bytes = config.precompress_bytes},
                         .hot_touches_per_s = static_cast<double>(config.l2_touch_rate)};
   tier.precompress = config.precompress.value_or(tier::Precompress::off);
+  tier.warmup = {.on = config.warmup.value_or(false),
+                 .limit = config.warmup_timeout,
+                 .interval = config.warmup_interval,
+                 .most_keys = config.warmup_keys,
+                 .on_end = log_warmup};
   const auto cap = [](std::chrono::milliseconds l1_ttl) {
     return l1_ttl.count() == 0 ? Duration::max() : Duration(l1_ttl);
   };
@@ -156,8 +185,9 @@ std::vector<std::string_view> command_names(std::span<const resp::CommandSpec> c
 struct Server::Parts {
   Parts(const Config& settings, unsigned threads)
       : config(settings),
-        loops(threads,
-              {.max_connections = config.max_connections, .drain_timeout = config.drain_timeout}) {}
+        loops(threads, {.max_connections = config.max_connections,
+                        .drain_timeout = config.drain_timeout,
+                        .drain_delay = config.drain_delay}) {}
 
   Config config;
   loop::LoopGroup loops;
@@ -267,9 +297,12 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
     tier.probe();
     tier.refill();
     tier.touch_hottest(Clock::now());
+    tier.warm_up();
     tier.audit(Clock::now());
   });
-  p.tier->start();
+  p.loops.on_drain(
+      [&tier = *p.tier](std::function<void()> done) { tier.save_hot_keys(std::move(done)); });
+  p.tier->start(own_hot_list(p.resp_address, p.http_address));
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 

@@ -98,7 +98,8 @@ class RedisBackend final : public L2Backend {
             .lease = alone() ? Duration::zero() : config_.lease,
             .every_command = true,
             .evicts = true,
-            .default_db = route_->url().db};
+            .default_db = route_->url().db,
+            .outlives = true};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
 

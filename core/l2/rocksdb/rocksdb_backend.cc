@@ -56,7 +56,7 @@ class RocksdbBackend final : public L2Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "rocksdb"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {.coherence = "local"};
+    return {.coherence = "local", .outlives = true};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return lane_; }
   [[nodiscard]] Health health() const override;
