@@ -145,6 +145,7 @@ TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
                          "+exists",
                          "+pttl",
                          "+pexpire",
+                         "+touch",
                          "+multi",
                          "+exec",
                          "+ping",
