@@ -192,10 +192,10 @@ void Lane::expire_overdue(TimePoint now) {
     }
   };
   for (Pending& pending : pending_) {
-    const Call* call = pending.call.get();
+    const bool is_write = pending.call && !repeatable(pending.call->command);
+    if (is_write && pending.call->command.deadline <= now)
+      pending.given_up = pending.call->command.key.hash;
     consider(pending.call);
-    if (call != nullptr && !pending.call && !repeatable(call->command))
-      pending.given_up = call->command.key.hash;
   }
   for (auto& call : waiting_) consider(call);
   std::erase_if(waiting_, [](const auto& call) { return call == nullptr; });

@@ -19,8 +19,10 @@ using cohere::Op;
 
 namespace {
 
-/// Entries of L1 that are looked at in one turn.
-constexpr std::size_t kStep = 1024;
+/// Entries of L1 among which a turn chooses, if there are so many.
+constexpr std::size_t kEnough = 1024;
+/// Steps of the walk in one turn, however little they find: as many as a map has shards.
+constexpr unsigned kMostSteps = 64;
 /// After a longer pause than this there is no more to say than after this one.
 constexpr Duration kLongest = std::chrono::seconds(1);
 
@@ -38,14 +40,16 @@ void TieredCache::Impl::touch_hottest(TimePoint now) {
   for (auto& [db, names] : hottest(most, now)) {
     Counts::add(Count::hot_touches, names.size());
     names.insert(names.begin(), "TOUCH");
-    send(std::make_unique<Raw>(*this,
-                               Command{.op = Op::raw,
-                                       .key = Key(db, std::string()),
-                                       .args = std::move(names),
-                                       .wide = true,
-                                       .idempotent = true,
-                                       .deadline = now + config_.refresh_timeout},
-                               std::vector<Key>(), [](const Result<protocol::Reply>&) {}));
+    Command touch{.op = Op::raw,
+                  .key = Key(db, std::string()),
+                  .args = std::move(names),
+                  .wide = true,
+                  .idempotent = true,
+                  .deadline = now + config_.refresh_timeout};
+    auto call = std::make_unique<Raw>(*this, std::move(touch), std::vector<Key>(),
+                                      [](const Result<protocol::Reply>&) {});
+    call->on_behalf = false;
+    send(std::move(call));
   }
 }
 
@@ -56,18 +60,15 @@ std::map<std::uint32_t, std::vector<std::string>> TieredCache::Impl::hottest(std
     float worth;
   };
   std::vector<Found> found;
-  found.reserve(kStep);
-  const epoch::Guard guard;
-  // A step of a walk ends with its shard, and there may be few entries in each.
-  for (std::size_t steps = 0; steps < kStep && found.size() < kStep; ++steps) {
-    const std::size_t left = kStep - found.size();
-    const bool more = l1_->walk_on(touched_to_, left, [&](const Entry& entry, float worth) {
-      if (!entry.negative() && now < entry.deadline()) found.push_back({&entry, worth});
+  const epoch::Guard guard;  // over what is found, too
+  bool more = true;
+  // A step ends with its shard, and there may be few entries in each.
+  for (unsigned steps = 0; more && found.size() < kEnough && steps < kMostSteps; ++steps) {
+    more = walk_step(touched_to_, [&](const Entry& entry, float worth) {
+      if (now < entry.deadline()) found.push_back({&entry, worth});
     });
-    if (more) continue;
-    touched_to_ = {};
-    break;
   }
+  if (!more) touched_to_ = {};
   if (found.empty()) return {};
   std::map<std::uint32_t, std::vector<std::string>> names;
   std::uniform_int_distribution<std::size_t> any(0, found.size() - 1);

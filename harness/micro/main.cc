@@ -100,7 +100,7 @@ int run(std::vector<char*> args) {
   rows.policy = ratios.policy;
   rows.together = asks_for_interleaving(args);
   register_l1_get(rows);
-  // Google Benchmark's own half a second would make an hour of the rows that there are.
+  // There are 1,800 rows, and Google Benchmark's own half a second is for a few.
   std::string min_time = "--benchmark_min_time=0.05";
   if (!has_flag(args, "--benchmark_min_time")) args.insert(args.begin() + 1, min_time.data());
   int count = static_cast<int>(args.size());
