@@ -11,66 +11,12 @@
 #include "core/l2/forwarding_backend.h"
 #include "core/l2/memory/memory_backend.h"
 #include "core/l2/none/none_backend.h"
+#include "core/tier/cache_fixture.h"
 
 namespace nearlane::tier {
 namespace {
 
 using std::chrono::milliseconds;
-
-std::unique_ptr<l1::L1Map> make_map(std::string_view name = "sharded") {
-  return *l1::make_l1(
-      {.map = name, .policy = name == "none" ? "none" : "lru", .bytes = std::uint64_t{64} << 20U});
-}
-
-/// Shorthand for a cache whose L2 answers at once.
-class Cache {
- public:
-  explicit Cache(std::unique_ptr<l2::L2Backend> l2, std::string_view map = "sharded",
-                 TierConfig config = {})
-      : tier(std::move(config), make_map(map), std::move(l2)) {
-    tier.start();
-  }
-
-  std::optional<std::string> find(std::string_view key, TimePoint now = Clock::now()) {
-    const epoch::Guard guard;
-    const Entry* entry = tier.find(KeyRef(0, key), now);
-    if (entry == nullptr) return std::nullopt;
-    return std::string(entry->value());
-  }
-  Result<Lookup> get(std::string_view key, ReadFrom from = ReadFrom::l1_first) {
-    Result<Lookup> result = Error{Errc::timeout};
-    tier.get(Key(KeyRef(0, key)), from, kForever,
-             [&](Result<Lookup> answer) { result = std::move(answer); });
-    return result;
-  }
-  Result<StoreOutcome> set(std::string_view key, std::string_view value,
-                           StoreOptions options = {}) {
-    Result<StoreOutcome> result = Error{Errc::timeout};
-    tier.set(KeyRef(0, key), value, options, kForever,
-             [&](Result<StoreOutcome> answer) { result = std::move(answer); });
-    return result;
-  }
-  Result<bool> touch(std::string_view key, milliseconds ttl) {
-    Result<bool> result = Error{Errc::timeout};
-    tier.touch(KeyRef(0, key), ttl, kForever,
-               [&](Result<bool> answer) { result = std::move(answer); });
-    return result;
-  }
-  Result<bool> remove(std::string_view key) {
-    Result<bool> result = Error{Errc::timeout};
-    tier.remove(KeyRef(0, key), kForever, [&](Result<bool> answer) { result = std::move(answer); });
-    return result;
-  }
-  Result<protocol::Reply> execute(std::vector<std::string> args, std::vector<std::string> keys,
-                                  bool writes = true) {
-    Result<protocol::Reply> result = Error{Errc::timeout};
-    tier.execute({.args = std::move(args), .keys = std::move(keys), .writes = writes}, kForever,
-                 [&](Result<protocol::Reply> answer) { result = std::move(answer); });
-    return result;
-  }
-
-  TieredCache tier;
-};
 
 class OverMemory : public testing::Test {
  protected:
@@ -345,97 +291,6 @@ TEST(TieredCache, APrefixHasItsOwnRulesAndTheRestTheGeneralOnes) {
   EXPECT_EQ(cache.find("big:hot:1", now + milliseconds(1'001)), std::nullopt);
 }
 
-/// A store that others share: what they hold of it they may serve for a lease.
-class Shared final : public l2::ForwardingBackend {
- public:
-  Shared() : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)) {}
-  [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
-    return {.coherence = "lanes", .lease = milliseconds(200)};
-  }
-  void submit(std::unique_ptr<l2::Call> call) noexcept override {
-    if (!down) return behind_->submit(std::move(call));
-    auto gone = l2::Answer::failed(Errc::connection_lost, "");
-    call->settle(gone);
-    call->complete(std::move(gone));
-  }
-
-  bool down = false;
-};
-
-class StrictRevocation : public testing::Test {
- protected:
-  StrictRevocation() {
-    auto l2 = std::make_unique<Shared>();
-    shared = l2.get();
-    cache.emplace(std::move(l2), "sharded",
-                  TierConfig{.max_stale = Duration::zero(),
-                             .prefixes = {{.match = "stale:"}},
-                             .after =
-                                 [this](Duration wait, std::function<void()> task) {
-                                   EXPECT_EQ(wait, milliseconds(202));
-                                   waits.push_back(std::move(task));
-                                 },
-                             .max_revocations = 2});
-  }
-  void revoke(const std::string& key) {
-    answers[key] = std::nullopt;
-    cache->tier.revoke(KeyRef(0, key), kForever, [this, key](Result<bool> removed) {
-      answers[key] = removed ? (*removed ? "removed" : "not there")
-                             : std::string(to_string(removed.error().code));
-    });
-  }
-
-  Shared* shared = nullptr;
-  std::optional<Cache> cache;
-  std::vector<std::function<void()>> waits;
-  std::map<std::string, std::optional<std::string>> answers;
-};
-
-TEST_F(StrictRevocation, RemovesAtOnceAndAnswersALeaseLater) {
-  ASSERT_TRUE(cache->set("k", "v"));
-  revoke("k");
-  EXPECT_EQ(cache->find("k"), std::nullopt);
-  EXPECT_FALSE(cache->get("k")->entry);
-  revoke("none");
-  EXPECT_EQ(answers["k"], std::nullopt);
-  EXPECT_EQ(answers["none"], std::nullopt) << "others may not know yet that it is gone";
-  ASSERT_EQ(waits.size(), 2U);
-  for (const auto& task : waits) task();
-  EXPECT_EQ(answers["k"], "removed");
-  EXPECT_EQ(answers["none"], "not there");
-}
-
-TEST_F(StrictRevocation, IsRefusedWhereACopyMayBeServedStale) {
-  ASSERT_TRUE(cache->set("stale:k", "v"));
-  revoke("stale:k");
-  EXPECT_EQ(answers["stale:k"], "refused");
-  EXPECT_EQ(cache->get("stale:k")->entry->value(), "v");
-}
-
-TEST_F(StrictRevocation, PromisesNothingWhenL2DidNotAcknowledge) {
-  ASSERT_TRUE(cache->set("k", "v"));
-  shared->down = true;
-  revoke("k");
-  EXPECT_EQ(answers["k"], "connection_lost");
-  EXPECT_TRUE(waits.empty());
-  EXPECT_EQ(cache->find("k"), std::nullopt);
-  EXPECT_EQ(cache->tier.revoking(), 0U);
-}
-
-TEST_F(StrictRevocation, OnlySoManyWaitAtOnce) {
-  ASSERT_TRUE(cache->set("c", "v"));
-  revoke("a");
-  revoke("b");
-  EXPECT_EQ(cache->tier.revoking(), 2U);
-  revoke("c");
-  EXPECT_EQ(answers["c"], "busy");
-  EXPECT_EQ(cache->get("c")->entry->value(), "v") << "nothing was sent";
-  waits.at(0)();
-  revoke("c");
-  EXPECT_EQ(answers["c"], std::nullopt);
-  EXPECT_FALSE(cache->get("c")->entry);
-}
-
 /// A store that says nothing of others' writes.
 class Silent final : public l2::ForwardingBackend {
  public:
@@ -595,24 +450,6 @@ TEST(TieredCache, ForgetsTheNameElsewhereWhenAReadWasGivenUp) {
     // What was never sent has changed no registration.
     EXPECT_EQ(cache.find("k").has_value(), code == Errc::unavailable);
   }
-}
-
-TEST(TieredCache, RevokesAtOnceWhereNobodyElseHasACopy) {
-  Cache cache(l2::make_memory_backend(std::uint64_t{1} << 30U), "sharded",
-              {.max_stale = Duration::zero()});
-  ASSERT_TRUE(cache.set("k", "v"));
-  Result<bool> removed = Error{Errc::timeout};
-  cache.tier.revoke(KeyRef(0, "k"), kForever,
-                    [&](const Result<bool>& answer) { removed = answer; });
-  EXPECT_EQ(removed.value(), true);
-}
-
-TEST(TieredCache, RefusesToRevokeWithoutAClockToWaitWith) {
-  Cache cache(std::make_unique<Shared>(), "sharded", {.max_stale = Duration::zero()});
-  Result<bool> removed = true;
-  cache.tier.revoke(KeyRef(0, "k"), kForever,
-                    [&](const Result<bool>& answer) { removed = answer; });
-  EXPECT_EQ(removed.error().code, Errc::refused);
 }
 
 TEST(TieredCache, ServesFromL2AloneWithoutL1) {
