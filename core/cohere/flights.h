@@ -30,10 +30,11 @@
 
 namespace nearlane::cohere {
 
-/// `Waiter` is whatever the asker wants back.
-template <class Waiter>
+/// `WaiterType` is whatever the asker wants back.
+template <class WaiterType>
 class Flights {
  public:
+  using Waiter = WaiterType;
   class Flight {
    public:
     explicit Flight(const Key& key) : key_(key) {}

@@ -125,6 +125,16 @@ void Confirm::finish(Answer answer) noexcept {
   done_(std::move(answer.error));
 }
 
+void Renewal::settle(const Answer& /*answer*/) noexcept {
+  waiters_ = tier_.renewals_.settle(flight, [](bool) {});
+}
+
+void Renewal::finish(Answer answer) noexcept {
+  if (says_away(answer)) answer = Answer::failed(Errc::unavailable, answer.reply.text);
+  if (answer.error) Counts::add(Count::l2_errors);
+  for (auto& waiter : waiters_) waiter(answer.error);
+}
+
 void Store::settle(const Answer& answer) noexcept {
   Decision decision = answer.error
                           ? cohere::after_failed_write(answer.error->code)

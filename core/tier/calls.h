@@ -76,7 +76,7 @@ class Fetch final : public Guarded {
   bool installed_ = false;
 };
 
-/// Renews a lapsed lease, then looks again.
+/// Says when a lane has answered, and so whatever L2 had announced before.
 class Confirm final : public Guarded {
  public:
   Confirm(TieredCache::Impl& tier, cohere::Command what,
@@ -88,6 +88,32 @@ class Confirm final : public Guarded {
   void finish(cohere::Answer answer) noexcept override;
 
   std::function<void(std::optional<Error>)> done_;
+};
+
+/// Renews a lane's lapsed lease: all who joined look again.
+class Renewal final : public Guarded {
+ public:
+  Renewal(TieredCache::Impl& tier, std::size_t lane, TimePoint deadline)
+      : Guarded(
+            tier,
+            {.op = cohere::Op::confirm, .key = lane_key(lane), .lane = lane, .deadline = deadline}),
+        flight(command.key) {}
+
+  /// Renewals of one lane are one flight.
+  static Key lane_key(std::size_t lane) {
+    Key key(0, std::string());
+    key.hash = lane;
+    return key;
+  }
+
+  void settle(const cohere::Answer& answer) noexcept override;
+
+  Renewals::Flight flight;
+
+ private:
+  void finish(cohere::Answer answer) noexcept override;
+
+  std::vector<Renewals::Waiter> waiters_;
 };
 
 /// SET whose value we know: L1 takes it when L2 has written it and will announce the next change.

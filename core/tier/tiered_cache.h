@@ -124,8 +124,8 @@ enum class Count : std::uint8_t {
   fills_coalesced,  // lookups that joined a fill in flight
   fills_revoked,    // fills whose value was answered but not installed, since the key changed
                     // meanwhile
-  confirmations,    // a lapsed lease renewed with one small command
-  invalidations,    // pushes from L2: keys changed by others
+  confirmations,  // a lane's lapsed lease renewed with one small command, for all who asked meanwhile
+  invalidations,  // pushes from L2: keys changed by others
   writes,
   revocations,        // of them strict ones
   touches_coalesced,  // touches that did not go to L2

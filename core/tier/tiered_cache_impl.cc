@@ -35,22 +35,34 @@ bool TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
         done(lookup_of(EntryPtr::pin(entry)));
         return false;
       }
-      // Only the lease has run out: one small command instead of fetching the body again.
-      Counts::add(Count::confirmations);
-      Command ping{.op = Op::confirm, .key = key, .deadline = deadline};
-      auto again = [this, key = std::move(key), deadline,
-                    done = std::move(done)](std::optional<Error> error) mutable {
-        if (error) {
-          Counts::add(Count::l2_errors);
-          return done(stale_or(*error, key.ref()));
-        }
-        get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
-      };
-      send(std::make_unique<Confirm>(*this, std::move(ping), std::move(again)));
+      renew(std::move(key), now, deadline, std::move(done));
       return false;
     }
   }
   return fetch(std::move(key), from, deadline, std::move(done));
+}
+
+/// Only the lease has run out: one small command instead of fetching the body again, and one for all whose keys are
+/// in the lane, since its reply proves as much of each.
+void TieredCache::Impl::renew(Key key, TimePoint now, TimePoint deadline, GetHandler done) {
+  const std::size_t of_lane = cohere::lane_of(key.hash, lanes_.size());
+  const Key joint = Renewal::lane_key(of_lane);
+  Renewals::Waiter again = [this, key = std::move(key), deadline,
+                            done = std::move(done)](const std::optional<Error>& error) mutable {
+    if (error) return done(stale_or(*error, key.ref()));
+    get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
+  };
+  std::unique_ptr<Renewal> call;
+  // What was sent longer ago renews the lease for less than half of its time, or is stuck.
+  const bool joined = renewals_.join_or_begin(
+      joint.ref(), now, config_.lease / 2, again, [] { return false; },
+      [&]() -> Renewals::Flight& {
+        call = std::make_unique<Renewal>(*this, of_lane, deadline);
+        return call->flight;
+      });
+  if (joined) return;
+  Counts::add(Count::confirmations);
+  send(std::move(call));
 }
 
 bool TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {

@@ -33,6 +33,8 @@ namespace nearlane::tier {
 using Flights = cohere::Flights<TieredCache::GetHandler>;
 /// Touches under way that an equal one may join.
 using Slides = cohere::Flights<TieredCache::ReplyHandler>;
+/// Commands under way that renew a lane's lapsed lease, for all who read of that lane meanwhile.
+using Renewals = cohere::Flights<std::function<void(const std::optional<Error>&)>>;
 
 class Guarded;
 
@@ -161,6 +163,7 @@ class TieredCache::Impl final : public cohere::Listener {
   }
 
   bool get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
+  void renew(Key key, TimePoint now, TimePoint deadline, GetHandler done);
   bool fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
   bool touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
              ReplyHandler done, std::optional<std::chrono::milliseconds> slide);
@@ -265,6 +268,7 @@ class TieredCache::Impl final : public cohere::Listener {
   const std::span<const cohere::LaneView> lanes_;
   Flights flights_;
   Slides slides_;
+  Renewals renewals_;
   std::atomic<std::uint64_t> dbs_{1};
   std::atomic<std::size_t> revoking_{0};
   /// When note_undeclared() was last called.
