@@ -35,6 +35,9 @@ class Loop {
 
   /// Memory that a handler may use until it returns, so that idle connections need no buffers.
   [[nodiscard]] std::span<char> scratch() noexcept { return *scratch_; }
+  /// A buffer for whoever has something to send, who gives one back when it is sent: most connections have nothing
+  /// most of the time, and what is used next is warm.
+  [[nodiscard]] std::string& spare() noexcept { return spare_; }
 
   /// Owns the connection and starts it; `on_gone` is called when it has left.
   void add(std::shared_ptr<Connection> connection, std::function<void()> on_gone = {});
@@ -55,6 +58,7 @@ class Loop {
   std::size_t index_;
   std::unique_ptr<std::array<char, kScratchBytes>> scratch_ =
       std::make_unique<std::array<char, kScratchBytes>>();
+  std::string spare_;
   std::unordered_map<std::shared_ptr<Connection>, std::function<void()>> connections_;
   bool retiring_ = false;
   bool draining_ = false;

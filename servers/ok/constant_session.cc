@@ -21,7 +21,7 @@ std::size_t ConstantSession::serve(std::string_view input, TimePoint) {
     }
     const auto parsed = parser_.parse(input.substr(taken));
     if (parsed.has_error()) {
-      protocol::append_error(out_, "ERR " + parsed.error().detail);
+      protocol::append_error(out_.text(), "ERR " + parsed.error().detail);
       closing_ = true;
       return input.size();
     }
@@ -35,14 +35,14 @@ std::size_t ConstantSession::serve(std::string_view input, TimePoint) {
 void ConstantSession::answer() {
   const auto args = parser_.args();
   if (resp::equals_ignoring_case(args[0], "get")) {
-    out_ += bulk_;
+    out_.text() += bulk_;
   } else if (resp::equals_ignoring_case(args[0], "ping")) {
-    protocol::append_simple(out_, "PONG");
+    protocol::append_simple(out_.text(), "PONG");
   } else if (resp::equals_ignoring_case(args[0], "config") ||
              resp::equals_ignoring_case(args[0], "command")) {
-    protocol::append_array_header(out_, 0);
+    protocol::append_array_header(out_.text(), 0);
   } else {
-    protocol::append_simple(out_, "OK");
+    protocol::append_simple(out_.text(), "OK");
   }
 }
 

@@ -17,9 +17,6 @@ using loop::Outcome;
 
 namespace {
 
-/// Below this a hit behind an unanswered command is copied; above it, pinned.
-constexpr std::size_t kPinBytes = std::size_t{16} * 1024;
-
 /// Name, options and key of a command with the largest value.
 constexpr std::size_t kMaxOverhead = std::size_t{1} << 20U;
 
@@ -100,8 +97,8 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
     const Args args = parser_.args();
     const std::size_t size = parser_.consumed();
     if (joins_run(args, input)) {
-      run_.emplace_back(client_.db, args[1]);
-      if (run_.size() == kRun) flush_run();
+      context_.run.emplace_back(client_.db, args[1]);
+      if (context_.run.size() == kRun) flush_run();
     } else if (!args.empty()) {
       flush_run();
       if (!dispatch(args)) {
@@ -118,7 +115,7 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
 }
 
 bool CacheSession::full() const noexcept {
-  return slots_.size() + run_.size() >= context_.limits.max_unanswered ||
+  return slots_.size() + context_.run.size() >= context_.limits.max_unanswered ||
          out_.size() + held_ >= context_.limits.max_output;
 }
 
@@ -130,33 +127,33 @@ bool CacheSession::joins_run(Args args, std::string_view input) const {
 }
 
 void CacheSession::flush_run() {
-  if (run_.empty()) return;
-  context_.tier.find_batch(run_, std::span(found_).first(run_.size()), now_);
+  std::vector<KeyRef>& run = context_.run;
+  if (run.empty()) return;
+  std::array<const Entry*, kRun> found;
+  context_.tier.find_batch(run, std::span(found).first(run.size()), now_);
   std::uint64_t hits = 0;
-  for (std::size_t i = 0; i < run_.size(); ++i) {
-    if (found_[i] != nullptr) {
-      reply_hit(*found_[i]);
-      ++hits;
-    } else if (const Entry* stale = context_.tier.find_stale(run_[i], now_)) {
-      reply_hit(*stale);
+  for (std::size_t i = 0; i < run.size(); ++i) {
+    if (found[i] == nullptr) found[i] = context_.tier.find_stale(run[i], now_);
+    if (found[i] != nullptr) {
+      reply_hit(*found[i]);
       ++hits;
     } else {
-      fetch(run_[i], way_of(run_[i]));
+      fetch(run[i], way_of(run[i]));
     }
   }
   if (hits > 0) context_.stats.count(kGet, AnsweredBy::l1, Outcome::hit, hits);
-  run_.clear();
+  run.clear();
 }
 
 void CacheSession::reply_hit(const Entry& entry) {
   ++l1_answers_;
-  const std::string_view bulk = entry.resp_bulk();
   if (slots_.empty() && out_.size() < context_.limits.max_output) {
-    out_.append(bulk);
+    out_.append(entry);
     return;
   }
+  const std::string_view bulk = entry.resp_bulk();
   held_ += bulk.size();
-  if (!slots_.empty() && bulk.size() < kPinBytes) {
+  if (!slots_.empty() && bulk.size() < Output::kPinBytes) {
     slots_.back().after.append(bulk);
     return;
   }
@@ -209,7 +206,9 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
 
 // --- replies in order
 
-std::string& CacheSession::tail() noexcept { return slots_.empty() ? out_ : slots_.back().after; }
+std::string& CacheSession::tail() noexcept {
+  return slots_.empty() ? out_.text() : slots_.back().after;
+}
 
 std::uint64_t CacheSession::open_slot() {
   slots_.push_back({.version = version_});
@@ -229,7 +228,7 @@ void CacheSession::complete(std::uint64_t number, Order::Kind kind) {
   order_.answered(kind);
   order_.came_back(mine.aside);
   mine.ready = true;
-  held_ += mine.entry ? mine.entry->resp_bulk().size() : mine.text.size();
+  held_ += mine.reply_size();
   refill();
   // Answers that came in together are sent together: the host is told once a turn of the loop.
   tell_host();
@@ -245,13 +244,17 @@ void CacheSession::tell_host() {
 }
 
 void CacheSession::refill() {
+  if (slots_.empty() || !slots_.front().ready) return;
+  out_.borrow(context_.home.spare());
   while (!slots_.empty() && slots_.front().ready && out_.size() < context_.limits.max_output) {
     Slot& front = slots_.front();
-    const std::string_view reply =
-        front.entry ? front.entry->resp_bulk() : std::string_view(front.text);
-    held_ -= reply.size() + front.after.size();
-    out_.append(reply);
-    out_.append(front.after);
+    held_ -= front.reply_size() + front.after.size();
+    if (front.entry) {
+      out_.append(std::move(front.entry));
+    } else {
+      out_.text().append(front.text);
+    }
+    out_.text().append(front.after);
     slots_.pop_front();
     ++first_slot_;
   }

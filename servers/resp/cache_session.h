@@ -54,6 +54,8 @@ struct SessionContext {
   RelayContext* relay = nullptr;  // null: what we do not know, nobody behind us knows
   std::chrono::milliseconds l2_timeout{500};
   SessionLimits limits{};
+  std::vector<KeyRef> run =
+      {};  // GETs of the call of serve() that is under way, whichever session's
 };
 
 class CacheSession final : public Session,
@@ -85,6 +87,10 @@ class CacheSession final : public Session,
     std::string text = {};
     std::string after = {};
     std::size_t aside = 0;  // of what it waits for
+
+    [[nodiscard]] std::size_t reply_size() const noexcept {
+      return entry ? entry->resp_bulk().size() : text.size();
+    }
   };
   struct Gather;
 
@@ -109,6 +115,8 @@ class CacheSession final : public Session,
   bool run(const CommandSpec& spec, Args args);
   bool get(Args args);
   bool mget(Args args);
+  [[nodiscard]] std::vector<const Entry*> find_all(std::span<const KeyRef> keys) const;
+  void gather(std::span<const KeyRef> keys, std::span<const Entry* const> found);
   bool store(const CommandSpec& spec, const KeyRef& key, std::string_view value,
              tier::StoreOptions options);
   bool touch(const CommandSpec& spec, Args args);
@@ -173,8 +181,6 @@ class CacheSession final : public Session,
 
   // Of the call of serve() that is under way.
   TimePoint now_;
-  std::vector<KeyRef> run_;
-  std::array<const Entry*, kRun> found_{};
   std::uint64_t l1_answers_ = 0;
 };
 

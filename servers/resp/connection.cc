@@ -1,6 +1,7 @@
 #include "servers/resp/connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -10,15 +11,20 @@ namespace nearlane::resp {
 
 namespace {
 
-/// A buffer that grew beyond this is given back when it is empty.
-constexpr std::size_t kKeepBytes = std::size_t{64} * 1024;
+/// Pieces of one system call; each is a large value, or what lies between two.
+constexpr std::size_t kPieces = 16;
 
 /// Of commands behind one that may wait for ever.
 constexpr std::size_t kHeldWhileWaiting = std::size_t{64} * 1024;
 
-void give_back(std::string& buffer) {
-  buffer.clear();
-  if (buffer.capacity() > kKeepBytes) buffer.shrink_to_fit();
+ssize_t send_some(int socket, const Output& output) {
+  std::array<iovec, kPieces> pieces;
+  const std::size_t count = output.gather(pieces);
+  if (count == 1) return ::send(socket, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = count;
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
 }  // namespace
@@ -83,11 +89,12 @@ void Connection::receive() {
 
 /// Serves what can be served of `input`, and keeps the rest.
 void Connection::serve(std::string_view input, TimePoint received) {
+  session_->output().borrow(home_.spare());
   const std::size_t taken = session_->serve(input, received);
   if (input.data() != input_.data()) {
     input_.assign(input.substr(taken));
   } else if (taken == input_.size()) {
-    give_back(input_);
+    std::string().swap(input_);
   } else {
     input_.erase(0, taken);
   }
@@ -132,29 +139,25 @@ void Connection::move_on() {
 
 /// False: the connection was closed.
 bool Connection::send() {
-  std::string& output = session_->output();
-  while (sent_ < output.size()) {
-    const ssize_t got =
-        ::send(socket_.native_handle(), output.data() + sent_, output.size() - sent_, MSG_NOSIGNAL);
+  Output& output = session_->output();
+  while (!output.empty()) {
+    const ssize_t got = send_some(socket_.native_handle(), output);
     if (got < 0) {
       if (errno == EINTR) continue;
       if ((errno == EAGAIN || errno == EWOULDBLOCK) && !session_->overrun()) {
-        if (sent_ > kKeepBytes && 2 * sent_ > output.size())
-          output.erase(0, std::exchange(sent_, 0));
         wait_writable();
         return true;
       }
       close();
       return false;
     }
-    sent_ += static_cast<std::size_t>(got);
-    if (sent_ == output.size()) {
-      sent_ = 0;
-      give_back(output);
+    output.drop_front(static_cast<std::size_t>(got));
+    if (output.empty()) {
       set_overdue_at(kForever);
       session_->refill();
     }
   }
+  output.give_back(home_.spare());
   return true;
 }
 

@@ -2,7 +2,8 @@
 //
 // One recv, every complete command served, one send. It waits with async_wait and calls recv
 // itself, because Asio's own read tries once too often. Bytes are received into the loop's scratch
-// memory; a connection owns a buffer only while half a command is waiting in it.
+// memory and answered from its spare buffer: a connection owns one only while half a command is waiting
+// in it, or a reply for the peer to take it.
 //
 // Threads:   its loop's.
 // Errors:    the peer's are answered by the session; the socket's close the connection.
@@ -51,8 +52,7 @@ class Connection final : public loop::Connection, private Session::Host {
   loop::Loop& home_;
   boost::asio::posix::stream_descriptor socket_;
   std::shared_ptr<Session> session_;
-  std::string input_;     // what is not served yet
-  std::size_t sent_ = 0;  // of the session's output
+  std::string input_;  // what is not served yet
   bool waits_to_read_ = false;
   bool waits_to_write_ = false;
   bool draining_ = false;

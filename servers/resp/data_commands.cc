@@ -25,6 +25,7 @@ std::vector<std::string> to_strings(std::span<const std::string_view> args) {
 }
 
 const std::size_t kGet = index_of(*find_command("get"));
+const std::size_t kMget = index_of(*find_command("mget"));
 
 }  // namespace
 
@@ -122,7 +123,7 @@ void CacheSession::fetch(const KeyRef& key, tier::ReadFrom from) {
 
 /// An MGET under way: what was found so far, and how many answers are still to come.
 struct CacheSession::Gather {
-  std::vector<EntryPtr> entries;
+  std::vector<EntryPtr> entries = {};
   std::size_t open = 0;
   Error error{};
   bool failed = false;
@@ -130,23 +131,45 @@ struct CacheSession::Gather {
 };
 
 bool CacheSession::mget(Args args) {
-  static const std::size_t kMget = index_of(*find_command("mget"));
   if (!order_.only_reads()) return false;
-  const Args names = args.subspan(1);
+  std::vector<KeyRef> keys;
+  keys.reserve(args.size() - 1);
+  for (const std::string_view name : args.subspan(1)) keys.emplace_back(client_.db, name);
+  const std::vector<const Entry*> found = find_all(keys);
+  std::size_t size = 0;
+  for (const Entry* entry : found) size += entry != nullptr ? entry->resp_bulk().size() : 0;
+  const bool hit = std::ranges::find(found, nullptr) == found.end();
+  if (hit && slots_.empty() && size <= context_.limits.max_held) {
+    protocol::append_array_header(out_.text(), found.size());
+    for (const Entry* entry : found) out_.append(*entry);
+    ++l1_answers_;
+    count(kMget, AnsweredBy::l1, Outcome::ok);
+  } else {
+    gather(keys, found);
+  }
+  return true;
+}
+
+std::vector<const Entry*> CacheSession::find_all(std::span<const KeyRef> keys) const {
+  std::vector<const Entry*> found(keys.size());
+  for (std::size_t from = 0; from < keys.size(); from += kRun) {
+    const std::size_t count = std::min(kRun, keys.size() - from);
+    context_.tier.find_batch(keys.subspan(from, count), std::span(found).subspan(from, count),
+                             now_);
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (found[i] == nullptr) found[i] = context_.tier.find_stale(keys[i], now_);
+  }
+  return found;
+}
+
+/// Answers an MGET once L2 has said what L1 does not have, or what was asked before it is answered.
+void CacheSession::gather(std::span<const KeyRef> keys, std::span<const Entry* const> found) {
   auto gather = std::make_shared<Gather>();
-  gather->entries.resize(names.size());
   std::vector<std::size_t> missing;
-  for (std::size_t from = 0; from < names.size(); from += kRun) {
-    const std::size_t size = std::min(kRun, names.size() - from);
-    std::vector<KeyRef> keys;
-    for (std::size_t i = 0; i < size; ++i) keys.emplace_back(client_.db, names[from + i]);
-    context_.tier.find_batch(keys, std::span(found_).first(size), now_);
-    for (std::size_t i = 0; i < size; ++i) {
-      const Entry* entry = found_[i];
-      if (entry == nullptr) entry = context_.tier.find_stale(keys[i], now_);
-      if (entry == nullptr) missing.push_back(from + i);
-      gather->entries[from + i] = EntryPtr::pin(entry);
-    }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    gather->entries.push_back(EntryPtr::pin(found[i]));
+    if (found[i] == nullptr) missing.push_back(i);
   }
   const std::uint64_t number = open_slot();
   gather->open =
@@ -180,20 +203,18 @@ bool CacheSession::mget(Args args) {
   };
   // The whole MGET is one more read beside those of its keys, so that it is answered after them.
   gather->from_l2 = !missing.empty();
-  order_.sent(Order::Kind::read, context_.tier.lane_of({client_.db, names[0]}));
+  order_.sent(Order::Kind::read, context_.tier.lane_of(keys[0]));
   for (const std::size_t i : missing) {
-    Key key(client_.db, std::string(names[i]));
-    const tier::ReadFrom from = way_of(key.ref());
-    ask(number, std::move(key), from,
-        [self = shared_from_this(), gather, i, finish](Result<tier::Lookup> found) {
+    ask(number, Key(keys[i]), way_of(keys[i]),
+        [self = shared_from_this(), gather, i, finish](Result<tier::Lookup> answer) {
           boost::asio::dispatch(self->context_.home.context(),
-                                [self, gather, i, finish, found = std::move(found)] {
-                                  if (found.has_value()) {
-                                    gather->entries[i] = found->entry;
-                                  } else if (!found.error().detail.starts_with("WRONGTYPE")) {
+                                [self, gather, i, finish, answer = std::move(answer)] {
+                                  if (answer.has_value()) {
+                                    gather->entries[i] = answer->entry;
+                                  } else if (!answer.error().detail.starts_with("WRONGTYPE")) {
                                     // A key of another type is nil to MGET.
                                     gather->failed = true;
-                                    gather->error = found.error();
+                                    gather->error = answer.error();
                                   }
                                   self->order_.answered(Order::Kind::read);
                                   finish();
@@ -201,7 +222,6 @@ bool CacheSession::mget(Args args) {
         });
   }
   finish();
-  return true;
 }
 
 bool CacheSession::store(const CommandSpec& spec, const KeyRef& key, std::string_view value,

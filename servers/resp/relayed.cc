@@ -54,7 +54,7 @@ void CacheSession::take_relayed(std::uint64_t number, Result<std::string> answer
 void CacheSession::pushed(std::string_view bytes) noexcept {
   // No reply has to be waited for; what is in the output are whole ones.
   if (slots_.empty() || !slots_.front().ready) {
-    out_.append(bytes);
+    out_.text().append(bytes);
   } else {
     append_to_tail([&](std::string& out) { out.append(bytes); });
   }

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <string_view>
 
 #include "core/base/clock.h"
+#include "servers/resp/output.h"
 
 namespace nearlane::resp {
 
@@ -29,9 +29,8 @@ class Session {
   /// either not complete or must wait (blocked()), and has to be offered again.
   [[nodiscard]] virtual std::size_t serve(std::string_view input, TimePoint received) = 0;
 
-  /// Bytes to send, in order. The host takes them from the front, and clears the string when all
-  /// are sent.
-  [[nodiscard]] std::string& output() noexcept { return out_; }
+  /// Bytes to send, in order. The host takes them from the front.
+  [[nodiscard]] Output& output() noexcept { return out_; }
   /// Moves replies to the output that had no room there.
   virtual void refill() = 0;
 
@@ -51,7 +50,7 @@ class Session {
   virtual void detach() noexcept = 0;
 
  protected:
-  std::string out_;
+  Output out_;
   bool closing_ = false;
 };
 
