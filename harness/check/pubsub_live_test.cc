@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "harness/check/checked.h"
+#include "harness/check/succeeded.h"
 #include "harness/topology/eventually.h"
 
 namespace nearlane::harness {
@@ -174,7 +175,7 @@ TEST(PubsubLive, WithoutPermissionToPublishL1ServesNothing) {
   auto started =
       Instance::start({.l2 = redis->url(), .flags = {"--pool", "4", "--coherence", "pubsub"}});
   ASSERT_TRUE(started) << started.error().detail;
-  ASSERT_TRUE(started->lanes_up_within(4, Checked::kPatience));
+  ASSERT_TRUE(succeeded(started->lanes_up_within(4, Checked::kPatience)));
   EXPECT_EQ(mode_of(*started), "none");
   RedisClient client(started->resp(), Checked::kPatience);
   EXPECT_EQ(ask(client, {"SET", "k", "v"}), "OK") << "and still carries writes";
@@ -191,7 +192,7 @@ TEST(PubsubLive, WhoAloneWritesNeedsNobodyToTellHim) {
   auto started =
       Instance::start({.l2 = redis->url(), .flags = {"--pool", "4", "--coherence", "none"}});
   ASSERT_TRUE(started) << started.error().detail;
-  ASSERT_TRUE(started->lanes_up_within(4, Checked::kPatience));
+  ASSERT_TRUE(succeeded(started->lanes_up_within(4, Checked::kPatience)));
   EXPECT_EQ(mode_of(*started), "local");
   RedisClient client(started->resp(), Checked::kPatience);
   EXPECT_EQ(ask(client, {"SET", "k", "v"}), "OK");

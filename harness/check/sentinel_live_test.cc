@@ -15,6 +15,7 @@
 #include "harness/check/history.h"
 #include "harness/check/http_client.h"
 #include "harness/check/raw_client.h"
+#include "harness/check/succeeded.h"
 #include "harness/check/traffic.h"
 #include "harness/topology/eventually.h"
 #include "harness/topology/instance.h"
@@ -93,7 +94,7 @@ TEST_F(SentinelLive, FindsTheMasterAndSendsEverythingThere) {
         "OK");
   }
   const Instance nearlane = start(url + "/2");
-  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
   RawClient client = RawClient::connect(nearlane.resp()).value();
   EXPECT_EQ(ask(client, "SET k v"), "+OK\r\n");
   EXPECT_EQ(ask(client, "MSET a 1 b 2"), "+OK\r\n");
@@ -110,7 +111,7 @@ TEST_F(SentinelLive, FindsTheMasterAndSendsEverythingThere) {
 TEST_F(SentinelLive, ASentinelThatIsDownIsPassedOver) {
   group.sentinels()[0].kill();
   const Instance nearlane = start(group.url());
-  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
   ASSERT_TRUE(eventually([&] { return listeners_of(group.sentinels()[1]) > 0; }, kPatience));
   const std::size_t others = listeners_of(group.sentinels()[2]);
   group.sentinels()[1].kill();
@@ -140,7 +141,7 @@ class SentinelUnderLoad : public SentinelLive {
     for (int i = 0; i < 2; ++i) instances.push_back(start(group.url()));
     std::vector<Door> doors;
     for (std::size_t i = 0; i < instances.size(); ++i) {
-      ASSERT_TRUE(instances[i].lanes_up_within(kLanes, kPatience));
+      ASSERT_TRUE(succeeded(instances[i].lanes_up_within(kLanes, kPatience)));
       const auto node = static_cast<Node>(i);
       doors.push_back({.node = node, .protocol = Protocol::resp, .endpoint = instances[i].resp()});
       doors.push_back({.node = node, .protocol = Protocol::http, .endpoint = instances[i].http()});

@@ -9,6 +9,7 @@
 
 #include "harness/check/http_client.h"
 #include "harness/check/raw_client.h"
+#include "harness/check/succeeded.h"
 #include "harness/topology/certificate_authority.h"
 #include "harness/topology/eventually.h"
 #include "harness/topology/instance.h"
@@ -78,7 +79,7 @@ class TlsLive : public testing::Test {
 TEST_F(TlsLive, EveryKindOfConnectionGoesThroughIt) {
   const RedisServer redis = redis_for("IP:127.0.0.1");
   const Instance nearlane = start_trusting(url_of(redis));
-  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
   RawClient client = RawClient::connect(nearlane.resp()).value();
   EXPECT_EQ(ask(client, "SET k v\r\n"), "+OK\r\n");
   EXPECT_EQ(ask(client, "GET k\r\n"), "$1\r\nv\r\n");
@@ -98,7 +99,7 @@ TEST_F(TlsLive, EveryKindOfConnectionGoesThroughIt) {
 TEST_F(TlsLive, SoDoesTheChannelOfInstancesThatTellEachOther) {
   const RedisServer redis = redis_for("IP:127.0.0.1");
   const Instance nearlane = start_trusting(url_of(redis), {"--coherence", "pubsub"});
-  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
   ASSERT_TRUE(eventually(
       [&] {
         return redis.client()
@@ -114,7 +115,7 @@ TEST_F(TlsLive, SoDoesTheChannelOfInstancesThatTellEachOther) {
 TEST_F(TlsLive, LargeValuesArriveWholeBothWays) {
   const RedisServer redis = redis_for("IP:127.0.0.1");
   const Instance nearlane = start_trusting(url_of(redis), {"--l2-timeout", "20s"});
-  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
   std::string large(std::size_t{3} << 20U, 'x');
   for (std::size_t i = 0; i < large.size(); i += 4096) large[i] = static_cast<char>(i >> 12U);
   const std::string bulk = "$" + std::to_string(large.size()) + "\r\n" + large + "\r\n";
@@ -134,7 +135,7 @@ TEST_F(TlsLive, AUserWithAPasswordIsOneHereToo) {
   std::string url = url_of(redis);
   url.insert(std::string_view("rediss://").size(), "app:pw@");
   const Instance nearlane = start_trusting(url + "/3");
-  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
   RawClient client = RawClient::connect(nearlane.resp()).value();
   EXPECT_EQ(ask(client, "SET k v\r\n"), "+OK\r\n");
   EXPECT_EQ(ask(client, "LPUSH list x\r\n"), ":1\r\n");
@@ -146,7 +147,7 @@ TEST_F(TlsLive, AUserWithAPasswordIsOneHereToo) {
 TEST_F(TlsLive, ANameIsAsGoodAsAnAddressIfTheCertificateHasIt) {
   const RedisServer redis = redis_for("DNS:localhost");
   const Instance nearlane = start_trusting(url_of(redis, "localhost"));
-  EXPECT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  EXPECT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
 }
 
 TEST_F(TlsLive, TheCertificateOfAnotherNameIsRefused) {
@@ -181,7 +182,7 @@ TEST_F(TlsLive, ARedisInClearIsNotTalkedTo) {
 
 TEST_F(TlsLive, Tls12IsTheLeast) {
   const RedisServer newer = redis_for("IP:127.0.0.1", {"--tls-protocols", "TLSv1.2"});
-  EXPECT_TRUE(start_trusting(url_of(newer)).lanes_up_within(kLanes, kPatience));
+  EXPECT_TRUE(succeeded(start_trusting(url_of(newer)).lanes_up_within(kLanes, kPatience)));
   const RedisServer older =
       redis_for("IP:127.0.0.1", {"--tls-protocols", "TLSv1.1", "--tls-ciphers", "ALL:@SECLEVEL=0"});
   EXPECT_THAT(trouble_of(start_trusting(url_of(older))), HasSubstr("version"));

@@ -51,7 +51,8 @@ TEST(FastRequest, ReadsWhatClientsSend) {
 
 TEST(FastRequest, DecodesKeysOnce) {
   const auto key_of = [](const std::string& key) {
-    const auto request = scan("GET /cache/" + key + " HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::string bytes = "GET /cache/" + key + " HTTP/1.1\r\nHost: x\r\n\r\n";
+    const auto request = scan(bytes);
     return request ? std::string(request->key) : "(not mine)";
   };
   EXPECT_EQ(key_of("user%3A1%2fx"), "user:1/x");

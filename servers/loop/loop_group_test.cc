@@ -219,13 +219,12 @@ TEST(LoopGroup, ServesOnForTheDelayAndTellsThatItDrains) {
 
 TEST(LoopGroup, WaitsForWhatIsToBeDoneBeforeItEnds) {
   LoopGroup loops(2, {});
-  std::function<void()> finish;
-  loops.on_drain([&](std::function<void()> done) { finish = std::move(done); });
+  std::promise<std::function<void()>> asked;
+  loops.on_drain([&](std::function<void()> done) { asked.set_value(std::move(done)); });
   auto ran = std::async(std::launch::async, [&] { return loops.run(); });
   loops.drain();
   EXPECT_EQ(ran.wait_for(milliseconds(100)), std::future_status::timeout);
-  ASSERT_TRUE(finish);
-  finish();
+  asked.get_future().get()();
   EXPECT_TRUE(ran.get());
 }
 
