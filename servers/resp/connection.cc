@@ -5,9 +5,14 @@
 #include <cerrno>
 #include <utility>
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace nearlane::resp {
+
+namespace net = boost::asio;
 
 namespace {
 
@@ -30,61 +35,68 @@ ssize_t send_some(int socket, const Output& output) {
 }  // namespace
 
 Connection::Connection(loop::Loop& home, int socket, const MakeSession& make_session)
-    : home_(home), socket_(home.context(), socket), session_(make_session(*this)) {}
+    : home_(home),
+      socket_(home.context(), net::generic::stream_protocol(AF_INET, IPPROTO_TCP), socket),
+      session_(make_session(*this)) {}
 
 void Connection::wait_readable() {
   if (waits_to_read_ || ended_) return;
   waits_to_read_ = true;
-  socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                     [me = self()](const boost::system::error_code& failed) {
-                       me->waits_to_read_ = false;
-                       if (!failed && me->socket_.is_open()) me->receive();
-                     });
+  socket_.async_read_some(net::buffer(read_),
+                          [me = self()](const boost::system::error_code& failed, std::size_t size) {
+                            me->waits_to_read_ = false;
+                            if (!me->socket_.is_open()) return;
+                            if (failed == net::error::eof) return me->peer_ended();
+                            if (failed) return me->close();
+                            me->receive(size);
+                          });
 }
 
 void Connection::wait_writable() {
   if (waits_to_write_) return;
   waits_to_write_ = true;
   set_overdue_at(Clock::now() + kSlowReader);
-  socket_.async_wait(boost::asio::posix::stream_descriptor::wait_write,
+  socket_.async_wait(net::socket_base::wait_write,
                      [me = self()](const boost::system::error_code& failed) {
                        me->waits_to_write_ = false;
                        if (!failed && me->socket_.is_open()) me->serve_held();
                      });
 }
 
-void Connection::receive() {
-  const bool fresh = input_.empty();
-  const std::size_t held = input_.size();
-  char* into = home_.scratch().data();
-  std::size_t room = home_.scratch().size();
-  if (!fresh) {
-    // Grows with what has arrived, not with what the peer announced.
-    room = std::clamp(session_->missing(), loop::Loop::kScratchBytes,
-                      std::max(held, loop::Loop::kScratchBytes));
-    input_.resize(held + room);
-    into = input_.data() + held;
-  }
-  const ssize_t got = ::recv(socket_.native_handle(), into, room, 0);
+void Connection::receive(std::size_t size) {
   const TimePoint received = Clock::now();
-  if (!fresh) input_.resize(held + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-    wait_readable();
-    return;
+  const bool more = size == read_.size();
+  std::string_view input(read_.data(), size);
+  if (!input_.empty()) {
+    input_.append(input);
+    if (more) {
+      // Grows with what has arrived, not with what the peer announced.
+      const std::size_t held = input_.size();
+      const std::size_t room = std::clamp(session_->missing(), loop::Loop::kScratchBytes,
+                                          std::max(held, loop::Loop::kScratchBytes));
+      input_.resize(held + room);
+      input_.resize(held + receive_more(input_.data() + held, room));
+    }
+    input = input_;
+  } else if (more) {
+    const std::span<char> scratch = home_.scratch();
+    std::ranges::copy(input, scratch.begin());
+    input = {scratch.data(), size + receive_more(scratch.data() + size, scratch.size() - size)};
   }
-  if (got == 0) {
-    if (session_->waits()) return close();
-    ended_ = true;
-    move_on();
-    return;
-  }
-  if (got < 0) {
-    close();
-    return;
-  }
-  serve(fresh ? std::string_view(into, static_cast<std::size_t>(got)) : std::string_view(input_),
-        received);
+  serve(input, received);
   serve_held();
+}
+
+/// What is there already. An end or an error is there for the next read, too.
+std::size_t Connection::receive_more(char* into, std::size_t room) noexcept {
+  const ssize_t got = ::recv(socket_.native_handle(), into, room, MSG_DONTWAIT);
+  return static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+}
+
+void Connection::peer_ended() {
+  if (session_->waits()) return close();
+  ended_ = true;
+  move_on();
 }
 
 /// Serves what can be served of `input`, and keeps the rest.

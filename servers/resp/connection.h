@@ -1,21 +1,23 @@
 // Connection: carries the bytes of one RESP client between its socket and its Session.
 //
-// One recv, every complete command served, one send. It waits with async_wait and calls recv
-// itself, because Asio's own read tries once too often. Bytes are received into the loop's scratch
-// memory and answered from its spare buffer: a connection owns one only while half a command is waiting
-// in it, or a reply for the peer to take it.
+// One recv, every complete command served, one send. What comes is read into a small buffer of the
+// connection's own: a read that does not fill it tells Asio that no more is there, so that the next one
+// begins without a system call (a wait would begin with one). The rest of a longer batch goes into the
+// loop's scratch memory, and replies into its spare buffer: a connection owns more only while half a command
+// is waiting in it, or a reply for the peer to take it.
 //
 // Threads:   its loop's.
 // Errors:    the peer's are answered by the session; the socket's close the connection.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 
 #include "servers/loop/connection.h"
 #include "servers/loop/loop.h"
@@ -40,7 +42,9 @@ class Connection final : public loop::Connection, private Session::Host {
   void answered() noexcept override;
   void wait_readable();
   void wait_writable();
-  void receive();
+  void receive(std::size_t size);
+  std::size_t receive_more(char* into, std::size_t room) noexcept;
+  void peer_ended();
   void serve(std::string_view input, TimePoint received);
   void serve_held();
   void move_on();
@@ -50,9 +54,10 @@ class Connection final : public loop::Connection, private Session::Host {
   }
 
   loop::Loop& home_;
-  boost::asio::posix::stream_descriptor socket_;
+  boost::asio::generic::stream_protocol::socket socket_;
   std::shared_ptr<Session> session_;
-  std::string input_;  // what is not served yet
+  std::array<char, 1024> read_;  // a GET of the usual key is under 64 bytes
+  std::string input_;            // what is not served yet
   bool waits_to_read_ = false;
   bool waits_to_write_ = false;
   bool draining_ = false;
