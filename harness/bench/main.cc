@@ -25,6 +25,7 @@
 #include "harness/report/claims.h"
 #include "harness/report/compare.h"
 #include "harness/report/files.h"
+#include "harness/report/page.h"
 #include "harness/report/tables.h"
 
 namespace nearlane::harness {
@@ -96,6 +97,7 @@ Result<std::vector<Scenario>> chosen(const RunFlags& flags) {
 int write_pages(const std::string& directory) {
   if (const auto written = write_tables(directory); !written) return misused(written.error());
   if (const auto written = write_claims(directory); !written) return misused(written.error());
+  if (const auto written = write_page(directory); !written) return misused(written.error());
   const auto page = render_tables(directory, false);
   if (!page) return misused(page.error());
   fmt::print("{}", *page);
@@ -121,8 +123,11 @@ int run(const RunFlags& flags) {
     all_passed = all_passed && result.failures.empty();
   }
   if (const int wrong = write_pages(directory); wrong != kFine) return wrong;
-  fmt::print("\nWritten to {0}/TABLES.md; a verdict for each published claim is in {0}/CLAIMS.md\n",
-             directory);
+  fmt::print(
+      "\nWritten to {0}/TABLES.md; a verdict for each published claim is in {0}/CLAIMS.md, and "
+      "both with plots in "
+      "{0}/REPORT.html\n",
+      directory);
   return all_passed ? kFine : kFailed;
 }
 
@@ -169,7 +174,9 @@ int command_line(int argc, char** argv) {
 
   std::vector<std::string> directories;
   auto* tables_command =
-      app.add_subcommand("tables", "make TABLES.md and CLAIMS.md again from the JSON files");
+      app.add_subcommand("tables",
+                         "make TABLES.md, CLAIMS.md and REPORT.html again from the JSON files")
+          ->alias("report");
   tables_command->add_option("directory", directories, "results/<label>")->required();
 
   std::string first;

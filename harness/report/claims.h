@@ -14,6 +14,7 @@
 // Source:   the publications' case study (A) and session page (B).
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,14 @@ struct Claim {
 /// Every claim, in the order of the publications.
 [[nodiscard]] const std::vector<Claim>& claims();
 
+/// A row for each claim, its verdict last; the first row is the headings.
+struct ClaimsTable {
+  std::vector<std::vector<std::string>> grid;
+  std::string tally;  // how many of each verdict
+  std::set<std::string> builds;
+  bool quick = false;
+};
+[[nodiscard]] Result<ClaimsTable> judge_claims(const std::string& directory);
 /// The page for one folder of results.
 [[nodiscard]] Result<std::string> render_claims(const std::string& directory);
 /// Writes DIRECTORY/CLAIMS.md.

@@ -168,13 +168,12 @@ std::vector<std::string> row_of(const Claim& claim, const Library& library,
 
 }  // namespace
 
-Result<std::string> render_claims(const std::string& directory) {
+Result<ClaimsTable> judge_claims(const std::string& directory) {
   const auto names = find_results(directory);
   if (names.empty())
     return Error{Errc::invalid_argument, fmt::format("{}: no results below it", directory)};
   Library library;
-  std::set<std::string> builds;
-  bool quick = false;
+  ClaimsTable table;
   for (const auto& name : names) {
     const auto text = read_file(std::filesystem::path(directory) / name);
     if (!text) return text.error();
@@ -182,25 +181,34 @@ Result<std::string> render_claims(const std::string& directory) {
     if (!document) return document.error();
     try {
       const auto& provenance = document->json.at("provenance");
-      builds.insert(heading(provenance));
-      quick = quick || provenance.at("quick").get<bool>();
+      table.builds.insert(heading(provenance));
+      table.quick = table.quick || provenance.at("quick").get<bool>();
       library.add(std::move(document->json));
     } catch (const Json::exception& wrong) {
       return Error{Errc::protocol, fmt::format("{}: {}", name, wrong.what())};
     }
   }
-  std::vector<std::vector<std::string>> grid{
+  table.grid = {
       {"#", "claim", "published", "ours, the median of its repetitions", "measured", "verdict"}};
   std::map<Verdict, int> tally;
   try {
-    for (const Claim& claim : claims()) grid.push_back(row_of(claim, library, tally));
+    for (const Claim& claim : claims()) table.grid.push_back(row_of(claim, library, tally));
   } catch (const Json::exception& wrong) {
     return Error{Errc::protocol, fmt::format("{}: {}", directory, wrong.what())};
   }
+  table.tally =
+      fmt::format("{} beaten, {} met, {} missed, {} in need of hardware", tally[Verdict::beaten],
+                  tally[Verdict::met], tally[Verdict::missed], tally[Verdict::needs_hardware]);
+  return table;
+}
+
+Result<std::string> render_claims(const std::string& directory) {
+  const auto table = judge_claims(directory);
+  if (!table) return table.error();
   std::string page = "# Every published claim, and what came of it here\n\n";
-  for (const auto& build : builds) page += fmt::format("Built from {}.\n", build);
+  for (const auto& build : table->builds) page += fmt::format("Built from {}.\n", build);
   page += fmt::format(
-      "\n{} beaten, {} met, {} missed, {} in need of hardware. `beaten` is better by more than a "
+      "\n{}. `beaten` is better by more than a "
       "twentieth, `met` "
       "within it; a claim of\nseveral figures has the verdict of its worst. What was published was "
       "measured on 64 vCPU "
@@ -209,10 +217,9 @@ Result<std::string> render_claims(const std::string& directory) {
       "`measured`. A time of more processes than there are cores is no\nmeasurement and says so. "
       "The tables behind it "
       "are in TABLES.md.\n",
-      tally[Verdict::beaten], tally[Verdict::met], tally[Verdict::missed],
-      tally[Verdict::needs_hardware]);
-  if (quick) page += "\nThis was a quick run: fewer and shorter repetitions.\n";
-  return page + "\n" + aligned(grid);
+      table->tally);
+  if (table->quick) page += "\nThis was a quick run: fewer and shorter repetitions.\n";
+  return page + "\n" + aligned(table->grid);
 }
 
 Result<void> write_claims(const std::string& directory) {

@@ -8,57 +8,14 @@
 
 #include <fmt/format.h>
 
+#include "harness/report/svg.h"
+
 namespace nearlane::harness {
 namespace {
 
-constexpr double kLeft = 80;
-constexpr double kTop = 40;
-constexpr double kWidth = 620;
-constexpr double kHeight = 360;
 constexpr double kNines = 5;  // the axis ends at 99.999 %
 constexpr double kBeyond = 10;
 constexpr int kPointsPerNine = 20;
-
-constexpr std::array<std::string_view, 12> kColours = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd",
-                                                       "#ff7f0e", "#17becf", "#8c564b", "#e377c2",
-                                                       "#7f7f7f", "#bcbd22", "#003f5c", "#58508d"};
-
-std::string xml(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    if (c == '<') {
-      safe += "&lt;";
-    } else if (c == '&') {
-      safe += "&amp;";
-    } else {
-      safe += c;
-    }
-  }
-  return safe;
-}
-
-std::string time_label(double ns) {
-  if (ns < 1e3) return fmt::format("{:.0f} ns", ns);
-  if (ns < 1e6) return fmt::format("{:.0f} µs", ns / 1e3);
-  if (ns < 1e9) return fmt::format("{:.0f} ms", ns / 1e6);
-  return fmt::format("{:.0f} s", ns / 1e9);
-}
-
-std::string size_label(double size) {
-  constexpr std::array<std::string_view, 5> kPrefixes = {"", "k", "M", "G", "T"};
-  std::size_t prefix = 0;
-  for (; size >= 1000 && prefix + 1 < kPrefixes.size(); ++prefix) size /= 1000;
-  return fmt::format("{:g}{}", size, kPrefixes[prefix]);
-}
-
-/// Where an SVG of this height begins: a white page with its title.
-std::string head(std::string_view title, double height) {
-  return fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" height=\"{0:.0f}\" viewBox=\"0 0 "
-      "760 {0:.0f}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" "
-      "height=\"100%\" fill=\"white\"/>\n<text x=\"{1}\" y=\"22\" font-size=\"14\">{2}</text>\n",
-      height, kLeft, xml(title));
-}
 
 double ns_of(Duration value) { return std::max(1.0, static_cast<double>(value.count())); }
 
@@ -74,20 +31,21 @@ std::string plot(const std::string& title, const std::vector<Series>& series) {
   }
   const double bottom = std::floor(std::log10(std::min(low, high)));
   const double top = std::max(bottom + 1, std::ceil(std::log10(high)));
-  const auto x_at = [](double nines) { return kLeft + kWidth * nines / kNines; };
+  const auto x_at = [](double nines) { return kPlotLeft + kPlotWidth * nines / kNines; };
   const auto y_at = [&](double ns) {
-    return kTop + kHeight * (top - std::log10(ns)) / (top - bottom);
+    return kPlotTop + kPlotHeight * (top - std::log10(ns)) / (top - bottom);
   };
 
-  const double total = kTop + kHeight + 60 + 18 * static_cast<double>(drawn);
-  std::string svg = head(title, total);
+  const double total = kPlotTop + kPlotHeight + 60 + 18 * static_cast<double>(drawn);
+  std::string svg = svg_head(title, total);
   auto out = std::back_inserter(svg);
   for (double decade = bottom; decade <= top; ++decade) {
     const double ns = std::pow(10, decade);
     fmt::format_to(out,
                    "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" stroke=\"#ddd\"/>"
                    "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
-                   kLeft, kLeft + kWidth, y_at(ns), kLeft - 6, y_at(ns) + 4, time_label(ns));
+                   kPlotLeft, kPlotLeft + kPlotWidth, y_at(ns), kPlotLeft - 6, y_at(ns) + 4,
+                   time_label(ns));
   }
   constexpr std::array<std::string_view, 6> kTicks = {"0 %",    "90 %",    "99 %",
                                                       "99.9 %", "99.99 %", "99.999 %"};
@@ -95,8 +53,8 @@ std::string plot(const std::string& title, const std::vector<Series>& series) {
     fmt::format_to(out,
                    "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" stroke=\"#ddd\"/>"
                    "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4}</text>\n",
-                   x_at(static_cast<double>(nine)), kTop, kTop + kHeight, kTop + kHeight + 18,
-                   kTicks[nine]);
+                   x_at(static_cast<double>(nine)), kPlotTop, kPlotTop + kPlotHeight,
+                   kPlotTop + kPlotHeight + 18, kTicks[nine]);
   }
   for (std::size_t i = 0; i < drawn; ++i) {
     const auto& latency = series[i].latency;
@@ -109,12 +67,12 @@ std::string plot(const std::string& title, const std::vector<Series>& series) {
       fmt::format_to(out, "{:.1f},{:.1f} ", x_at(nines),
                      y_at(ns_of(latency.quantile(1 - std::pow(10, -nines)))));
     }
-    const double y = kTop + kHeight + 44 + 18 * static_cast<double>(i);
+    const double y = kPlotTop + kPlotHeight + 44 + 18 * static_cast<double>(i);
     fmt::format_to(out,
                    "\"/>\n<line x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\" stroke=\"{3}\" "
                    "stroke-width=\"3\"/><text x=\"{4}\" y=\"{5}\">{6} (n = {7})</text>\n",
-                   kLeft, kLeft + 24, y, kColours[i], kLeft + 32, y + 4, xml(series[i].name),
-                   latency.count());
+                   kPlotLeft, kPlotLeft + 24, y, kColours[i], kPlotLeft + 32, y + 4,
+                   xml(series[i].name), latency.count());
   }
   return svg + "</svg>\n";
 }
@@ -136,18 +94,18 @@ std::string plot_curves(const std::string& title, const std::string& sizes,
   const double to = std::max(from + 1, std::ceil(std::log10(most)));
   const double top = std::max(0.1, std::ceil(highest * 10) / 10);
   const auto x_at = [&](double size) {
-    return kLeft + kWidth * (std::log10(std::max(size, 1.0)) - from) / (to - from);
+    return kPlotLeft + kPlotWidth * (std::log10(std::max(size, 1.0)) - from) / (to - from);
   };
-  const auto y_at = [&](double share) { return kTop + kHeight * (1 - share / top); };
+  const auto y_at = [&](double share) { return kPlotTop + kPlotHeight * (1 - share / top); };
 
-  std::string svg = head(title, kTop + kHeight + 60 + 18 * static_cast<double>(drawn));
+  std::string svg = svg_head(title, kPlotTop + kPlotHeight + 60 + 18 * static_cast<double>(drawn));
   auto out = std::back_inserter(svg);
   for (int tenth = 0; tenth <= std::lround(top * 10); ++tenth) {
     fmt::format_to(out,
                    "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" stroke=\"#ddd\"/>"
                    "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5:.1f}</text>\n",
-                   kLeft, kLeft + kWidth, y_at(tenth / 10.0), kLeft - 6, y_at(tenth / 10.0) + 4,
-                   tenth / 10.0);
+                   kPlotLeft, kPlotLeft + kPlotWidth, y_at(tenth / 10.0), kPlotLeft - 6,
+                   y_at(tenth / 10.0) + 4, tenth / 10.0);
   }
   for (double decade = from; decade <= to; ++decade) {
     for (const double factor : {1.0, 2.0, 5.0}) {
@@ -156,11 +114,13 @@ std::string plot_curves(const std::string& title, const std::string& sizes,
       fmt::format_to(out,
                      "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" stroke=\"#ddd\"/>"
                      "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4}</text>\n",
-                     x_at(size), kTop, kTop + kHeight, kTop + kHeight + 18, size_label(size));
+                     x_at(size), kPlotTop, kPlotTop + kPlotHeight, kPlotTop + kPlotHeight + 18,
+                     size_label(size));
     }
   }
-  fmt::format_to(out, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n", kLeft + kWidth,
-                 kTop + kHeight + 36, xml(shares + " over " + sizes));
+  fmt::format_to(out, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n",
+                 kPlotLeft + kPlotWidth, kPlotTop + kPlotHeight + 36,
+                 xml(shares + " over " + sizes));
   for (std::size_t i = 0; i < drawn; ++i) {
     fmt::format_to(out, "<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" points=\"",
                    kColours[i]);
@@ -172,11 +132,12 @@ std::string plot_curves(const std::string& title, const std::string& sizes,
       fmt::format_to(out, "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" fill=\"{}\"/>\n",
                      x_at(size), y_at(share), kColours[i]);
     }
-    const double y = kTop + kHeight + 44 + 18 * static_cast<double>(i);
+    const double y = kPlotTop + kPlotHeight + 44 + 18 * static_cast<double>(i);
     fmt::format_to(out,
                    "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\" stroke=\"{3}\" "
                    "stroke-width=\"3\"/><text x=\"{4}\" y=\"{5}\">{6}</text>\n",
-                   kLeft, kLeft + 24, y, kColours[i], kLeft + 32, y + 4, xml(curves[i].name));
+                   kPlotLeft, kPlotLeft + 24, y, kColours[i], kPlotLeft + 32, y + 4,
+                   xml(curves[i].name));
   }
   return svg + "</svg>\n";
 }

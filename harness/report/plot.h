@@ -1,5 +1,6 @@
 // Plots as SVG. A percentile plot: latency over how rare it is, both logarithmic, so that a tail has
-// room. Curves: shares of one over a size, which is logarithmic.
+// room. Curves: shares of one over a size, which is logarithmic. A knee: latency over throughput. Bars: shares of one
+// laid end to end, or one figure each.
 //
 // Threads:  any. Cost: one quantile a point; nothing is loaded from elsewhere.
 #pragma once
@@ -29,5 +30,25 @@ struct Curve {
 /// `sizes` and `shares` name the axes. At most the first twelve curves are drawn.
 [[nodiscard]] std::string plot_curves(const std::string& title, const std::string& sizes,
                                       const std::string& shares, const std::vector<Curve>& curves);
+
+struct Knee {
+  std::string name;
+  std::vector<std::pair<double, double>>
+      points;  // (requests/s, ns), both above 0, in the order of the load
+};
+
+/// Both axes are logarithmic. At most the first twelve are drawn.
+[[nodiscard]] std::string plot_knees(const std::string& title, const std::string& latency,
+                                     const std::vector<Knee>& knees);
+
+struct Bar {
+  std::string name;
+  std::vector<double> parts;  // from 0; one each for the names of the parts
+  std::string shown = {};     // behind the bar
+};
+
+/// The longest bar takes the whole width; what the length of a part is, `parts` or each bar's `shown` says.
+[[nodiscard]] std::string plot_bars(const std::string& title, const std::vector<std::string>& parts,
+                                    const std::vector<Bar>& bars);
 
 }  // namespace nearlane::harness

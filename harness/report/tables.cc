@@ -25,6 +25,9 @@ namespace fs = std::filesystem;
 // Fewer repetitions than this show their number in the cell.
 constexpr std::size_t kEnoughRepetitions = 5;
 
+/// What a page is written in: Markdown with a link at each figure, Markdown without, or neither.
+enum class Form : std::uint8_t { linked, markdown, plain };
+
 // A table cell must not end its own table.
 std::string escaped(const std::string& text) {
   std::string safe;
@@ -44,8 +47,8 @@ bool is_quantile(std::string_view metric) {
 /// One document with its measures at hand by their id.
 class Page {
  public:
-  Page(Json document, std::size_t number, bool links)
-      : document_(std::move(document)), number_(number), links_(links) {
+  Page(Json document, std::size_t number, Form form)
+      : document_(std::move(document)), number_(number), form_(form) {
     for (const auto& measure : document_.at("measures")) {
       measures_.emplace(measure.at("id").get<std::string>(), &measure);
     }
@@ -70,12 +73,45 @@ class Page {
       }
       out += "\n";
     }
-    for (const auto& table : document_.at("tables")) out += render_table(table);
+    for (const auto& sheet : sheets()) {
+      out += fmt::format("\n### {}\n\n{}", sheet.title, aligned(sheet.grid));
+    }
     if (const auto& notes = document_.at("notes"); !notes.empty()) {
       out += "\n";
       for (const auto& note : notes) out += fmt::format("- {}\n", note.get<std::string>());
     }
-    return out + render_clocks();
+    if (const auto named = clocks(); !named.empty()) {
+      out += "\nClocks:\n\n";
+      for (const auto& [how, measures] : named) {
+        out += fmt::format("- {}:", how);
+        for (const auto& measure : measures) out += fmt::format(" `{}`", measure);
+        out += "\n";
+      }
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::vector<Sheet> sheets() const {
+    std::vector<Sheet> all;
+    for (const auto& table : document_.at("tables")) all.push_back(sheet(table));
+    return all;
+  }
+
+  /// Where each clock starts and stops, once for all measures that share it.
+  [[nodiscard]] std::vector<Clocked> clocks() const {
+    std::vector<Clocked> all;
+    for (const auto& measure : document_.at("measures")) {
+      const auto& clock = measure.at("clock");
+      auto how =
+          fmt::format("{}, {} loop: from {} to {}", measure.at("boundary").get<std::string>(),
+                      measure.at("loop").get<std::string>(), clock.at("starts").get<std::string>(),
+                      clock.at("stops").get<std::string>());
+      const auto same =
+          std::ranges::find_if(all, [&](const Clocked& other) { return other.how == how; });
+      auto& one = same == all.end() ? all.emplace_back(Clocked{std::move(how), {}}) : *same;
+      one.measures.push_back(measure.at("id").get<std::string>());
+    }
+    return all;
   }
 
  private:
@@ -83,7 +119,7 @@ class Page {
     return document_.at(key).get<std::string>();
   }
   [[nodiscard]] std::string linked(const std::string& shown) const {
-    return links_ ? fmt::format("[{}][{}]", shown, number_) : shown;
+    return form_ == Form::linked ? fmt::format("[{}][{}]", shown, number_) : shown;
   }
 
   [[nodiscard]] std::string show(const Json& measure, const std::string& metric) const {
@@ -110,7 +146,7 @@ class Page {
     return aside.empty() ? shown : fmt::format("{} ({})", shown, aside);
   }
 
-  [[nodiscard]] std::string render_table(const Json& table) const {
+  [[nodiscard]] Sheet sheet(const Json& table) const {
     std::vector<std::vector<std::string>> grid;
     grid.push_back(table.at("columns").get<std::vector<std::string>>());
     bool any_functional = false;
@@ -123,7 +159,8 @@ class Page {
         std::string shown;
         for (const auto& part : cell) {
           if (part.contains("text")) {
-            shown += escaped(part.at("text").get<std::string>());
+            const auto text = part.at("text").get<std::string>();
+            shown += form_ == Form::plain ? text : escaped(text);
             continue;
           }
           const auto found = measures_.find(part.at("measure").get<std::string>());
@@ -143,32 +180,12 @@ class Page {
     if (any_functional) {
       for (std::size_t i = 0; i < grid.size(); ++i) grid[i].push_back(kinds[i]);
     }
-    return fmt::format("\n### {}\n\n{}", table.at("title").get<std::string>(), aligned(grid));
-  }
-
-  /// Where each clock starts and stops, once for all measures that share it.
-  [[nodiscard]] std::string render_clocks() const {
-    std::map<std::string, std::vector<std::string>> by_clock;
-    std::vector<std::string> order;
-    for (const auto& measure : document_.at("measures")) {
-      const auto& clock = measure.at("clock");
-      auto how =
-          fmt::format("{}, {} loop: from {} to {}", measure.at("boundary").get<std::string>(),
-                      measure.at("loop").get<std::string>(), clock.at("starts").get<std::string>(),
-                      clock.at("stops").get<std::string>());
-      if (!by_clock.contains(how)) order.push_back(how);
-      by_clock[how].push_back(fmt::format("`{}`", measure.at("id").get<std::string>()));
-    }
-    if (order.empty()) return "";
-    std::string out = "\nClocks:\n\n";
-    for (const auto& how : order)
-      out += fmt::format("- {}: {}\n", how, fmt::join(by_clock[how], " "));
-    return out;
+    return {table.at("title").get<std::string>(), std::move(grid)};
   }
 
   Json document_;
   std::size_t number_;
-  bool links_;
+  Form form_;
   std::map<std::string, const Json*> measures_;
 };
 
@@ -251,13 +268,25 @@ Result<std::string> render_tables(const std::string& directory, bool links) {
       builds.insert(heading(provenance));
       label = provenance.at("label").get<std::string>();
       quick = quick || provenance.at("quick").get<bool>();
-      body += Page(std::move(document->json), i + 1, links).render();
+      body +=
+          Page(std::move(document->json), i + 1, links ? Form::linked : Form::markdown).render();
     } catch (const Json::exception& wrong) {
       return Error{Errc::protocol, fmt::format("{}: {}", names[i], wrong.what())};
     }
     if (links) references += fmt::format("[{}]: {}\n", i + 1, names[i]);
   }
   return limits(label, builds, quick) + body + (links ? "\n" + references : "");
+}
+
+Result<Laid> lay_out(const std::string& text, const std::string& name) {
+  auto document = parse_document(text, name);
+  if (!document) return document.error();
+  try {
+    const Page page(std::move(document->json), 0, Form::plain);
+    return Laid{page.sheets(), page.clocks()};
+  } catch (const Json::exception& wrong) {
+    return Error{Errc::protocol, fmt::format("{}: {}", name, wrong.what())};
+  }
 }
 
 Result<std::string> render_plot(const std::string& text, const std::string& name) {

@@ -18,6 +18,23 @@ namespace nearlane::harness {
 /// Every result document below `directory`, relative to it, sorted.
 [[nodiscard]] std::vector<std::string> find_results(const std::string& directory);
 
+/// A table with its figures looked up, the first row its headings.
+struct Sheet {
+  std::string title;
+  std::vector<std::vector<std::string>> grid;
+};
+/// The measures that share a clock.
+struct Clocked {
+  std::string how;
+  std::vector<std::string> measures;
+};
+struct Laid {
+  std::vector<Sheet> tables;
+  std::vector<Clocked> clocks;
+};
+/// What TABLES.md shows of a document, in plain text, for pages of another form.
+[[nodiscard]] Result<Laid> lay_out(const std::string& document, const std::string& name);
+
 /// The page for one folder of results. Each figure links to the document that it came from, unless
 /// `links` is false, as for a terminal.
 [[nodiscard]] Result<std::string> render_tables(const std::string& directory, bool links = true);
