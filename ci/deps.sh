@@ -19,6 +19,8 @@ packages=(
   # peers that scenarios measure: over RESP, over HTTP
   nutcracker
   nginx libnginx-mod-http-brotli-static h2o varnish
+  # what opens the report in its test
+  chromium
   # what the gate counts with
   valgrind strace
 )

@@ -159,6 +159,8 @@ Result<std::string> render_page(const std::string& directory) {
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+      "style-src 'unsafe-inline'; img-src data:\">\n"
       "<link rel=\"icon\" href=\"data:,\">\n<title>Nearlane: {0}</title>\n<style>{1}</style>\n"
       "</head>\n<body>\n<h1>Results: {0}</h1>\n{2}{3}<p>{4}</p>\n<ul>\n"
       "<li><a href=\"#claims\">Every published claim</a>: {5}</li>\n{6}</ul>\n"
