@@ -155,7 +155,7 @@ class Drawings {
     }
     for (const auto& [name, lines_of] : plots) {
       drawn.push_back(
-          plot_knees(fmt::format("Latency against throughput{}{}, load rising along each line",
+          plot_knees(fmt::format("Latency against throughput{}{}, a point for each number in the names",
                                  name.empty() ? "" : ": ", name),
                      "p99", lines_of));
     }
