@@ -86,9 +86,10 @@ std::string plot_knees(const std::string& title, const std::string& latency,
     for (const auto& [rate, ns] : knees[i].points)
       fmt::format_to(out, "{:.1f},{:.1f} ", x_at(rate), y_at(ns));
     svg += "\"/>\n";
-    for (const auto& [rate, ns] : knees[i].points)
+    for (const auto& [rate, ns] : knees[i].points) {
       fmt::format_to(out, "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>\n", x_at(rate),
                      y_at(ns), kColours[i]);
+    }
     legend(svg, i, bottom + 44, knees[i].name);
   }
   return svg + "</svg>\n";

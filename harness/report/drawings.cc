@@ -125,6 +125,7 @@ class Drawings {
          {"none_share", "not there"},
          {"error_share", "failed"}}};
     std::vector<std::string> parts;
+    parts.reserve(kTiers.size());
     for (const auto& [metric, shown] : kTiers) parts.emplace_back(shown);
     std::vector<Bar> bars;
     for (const auto& measure : measures_) {
@@ -154,10 +155,10 @@ class Drawings {
       if (points.size() > 1) group(plots, above(name)).push_back({name, std::move(points)});
     }
     for (const auto& [name, lines_of] : plots) {
-      drawn.push_back(
-          plot_knees(fmt::format("Latency against throughput{}{}, a point for each number in the names",
-                                 name.empty() ? "" : ": ", name),
-                     "p99", lines_of));
+      drawn.push_back(plot_knees(
+          fmt::format("Latency against throughput{}{}, a point for each number in the names",
+                      name.empty() ? "" : ": ", name),
+          "p99", lines_of));
     }
   }
 

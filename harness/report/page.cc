@@ -108,9 +108,10 @@ std::string section(const Json& document, const Laid& laid, const std::vector<st
       provenance.at("seed").get<std::uint64_t>(), named("scenario_hash"), xml(file),
       xml(fmt::format("{}",
                       fmt::join(document.at("claims").get<std::vector<std::string>>(), ", "))));
-  if (!document.at("passed").get<bool>())
+  if (!document.at("passed").get<bool>()) {
     out += "<p class=\"bad\"><strong>This scenario failed:</strong></p>\n" +
            list_of(document.at("failures"));
+  }
   out += inputs_of(document);
   for (const auto& sheet : laid.tables)
     out += fmt::format("<h3>{}</h3>\n{}", xml(sheet.title), html_table(sheet.grid));

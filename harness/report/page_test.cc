@@ -7,9 +7,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/report/claims.h"
 #include "harness/report/drawings.h"
 #include "harness/report/files.h"
 #include "harness/report/result.h"
+#include "harness/report/tables.h"
 
 namespace nearlane::harness {
 namespace {
@@ -19,7 +21,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-using testing::SizeIs;
 
 using Values = std::map<std::string, std::optional<double>>;
 
@@ -205,6 +206,27 @@ TEST_F(Report, DrawsABarAGeneration) {
       ElementsAre(AllOf(HasSubstr("server/http, p50_ns"), HasSubstr("v3.0"), HasSubstr("14.5 µs"),
                         HasSubstr("width=\"400.0\""), HasSubstr("width=\"40.0\""))));
   EXPECT_THAT(with("engine/other"), IsEmpty());
+}
+
+TEST_F(Report, OfEachLabelWithTablesIsMadeOfItsDocumentsAlone) {
+  int labels = 0;
+  for (const auto& label : std::filesystem::directory_iterator(NEARLANE_RESULTS)) {
+    if (!std::filesystem::exists(label.path() / "TABLES.md")) continue;
+    ++labels;
+    const auto copy = directory_ / label.path().filename();
+    std::filesystem::copy(label.path(), copy, std::filesystem::copy_options::recursive);
+    std::filesystem::remove(copy / "TABLES.md");
+    ASSERT_TRUE(write_tables(copy.string()));
+    EXPECT_EQ(*read_file(copy / "TABLES.md"), *read_file(label.path() / "TABLES.md")) << copy;
+    const auto page = render_page(copy.string());
+    ASSERT_TRUE(page) << page.error().detail;
+    EXPECT_EQ(*page, *render_page(label.path().string())) << "of where it lies";
+    // Of a scenario that was run every claimed figure is there.
+    EXPECT_THAT(*render_claims(copy.string()),
+                AllOf(Not(HasSubstr(" has no ")), Not(HasSubstr(" was not measured"))))
+        << copy;
+  }
+  EXPECT_GT(labels, 0);
 }
 
 TEST_F(Report, IsNotMadeOfWhatIsNoResult) {
