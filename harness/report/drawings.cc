@@ -47,6 +47,11 @@ std::optional<double> median(const Json& measure, const std::string& metric) {
 
 std::string id_of(const Json& measure) { return measure.at("id").get<std::string>(); }
 
+/// Behind the name of a measure whose times are none: what is drawn of it must not pass for one.
+std::string aside(const Json& measure) {
+  return measure.at("kind").get<std::string>() == "functional" ? " [functional]" : "";
+}
+
 /// The name without its last part.
 std::string above(const std::string& id) {
   const auto at = id.rfind('/');
@@ -80,7 +85,7 @@ class Drawings {
     for (const auto& measure : measures_) {
       auto latency = recorded(measure, "latency");
       if (!latency) return latency.error();
-      if (!latency->empty()) all.push_back({id_of(measure), std::move(*latency)});
+      if (!latency->empty()) all.push_back({id_of(measure) + aside(measure), std::move(*latency)});
     }
     Groups<Series> groups;
     for (auto& series : all) {
@@ -105,7 +110,7 @@ class Drawings {
       const auto id = id_of(measure);
       const auto late = recorded(measure, id.starts_with("stale/") ? "latency" : "late");
       if (!late) return late.error();
-      if (!late->empty()) curves.push_back(distribution(id, *late));
+      if (!late->empty()) curves.push_back(distribution(id + aside(measure), *late));
     }
     for (std::size_t at = 0; at < curves.size(); at += kMostSeries) {
       const auto end = std::min(curves.size(), at + kMostSeries);
@@ -148,7 +153,7 @@ class Drawings {
       const auto rate = median(measure, "rate_per_s");
       const auto time = median(measure, "p99_ns");
       if (line && rate.value_or(0) > 0 && time.value_or(0) > 0)
-        group(lines, *line).emplace_back(*rate, *time);
+        group(lines, *line + aside(measure)).emplace_back(*rate, *time);
     }
     Groups<Knee> plots;
     for (auto& [name, points] : lines) {
@@ -173,7 +178,8 @@ class Drawings {
         const auto value = median(measure, metric);
         if (!value) continue;
         group(plots, fmt::format("{}, {}", id.substr(slash + 1), metric))
-            .push_back({id.substr(0, slash), {*value}, show_metric(metric, *value)});
+            .push_back(
+                {id.substr(0, slash), {*value}, show_metric(metric, *value) + aside(measure)});
       }
     }
     for (const auto& [name, bars] : plots) drawn.push_back(plot_bars(name, {"median"}, bars));

@@ -21,6 +21,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+using testing::SizeIs;
 
 using Values = std::map<std::string, std::optional<double>>;
 
@@ -206,6 +207,19 @@ TEST_F(Report, DrawsABarAGeneration) {
       ElementsAre(AllOf(HasSubstr("server/http, p50_ns"), HasSubstr("v3.0"), HasSubstr("14.5 µs"),
                         HasSubstr("width=\"400.0\""), HasSubstr("width=\"40.0\""))));
   EXPECT_THAT(with("engine/other"), IsEmpty());
+}
+
+TEST_F(Report, SaysOfWhatItDrawsThatItsTimesAreNoMeasurement) {
+  auto result = named("engine/generations");
+  record(result, "v4.3/a", "latency");
+  record(result, "v4.3/b", "late");
+  for (const char* id : {"v4.3/hit/1", "v4.3/hit/16"})
+    add(result, id, {{"rate_per_s", 1000}, {"p99_ns", 1e6}});
+  for (const auto& svg : drawn(result)) EXPECT_THAT(svg, Not(HasSubstr("functional")));
+  for (auto& measure : result.measures) measure.processes = 1000;
+  const auto all = drawn(result);
+  EXPECT_THAT(all, SizeIs(7));
+  for (const auto& svg : all) EXPECT_THAT(svg, HasSubstr(" [functional]"));
 }
 
 TEST_F(Report, OfEachLabelWithTablesIsMadeOfItsDocumentsAlone) {
