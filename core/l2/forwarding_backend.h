@@ -23,6 +23,9 @@ class ForwardingBackend : public L2Backend {
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override {
     return behind_->lanes();
   }
+  [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override {
+    return behind_->slots();
+  }
   [[nodiscard]] Health health() const override { return behind_->health(); }
   void start(Listener& listener) override { behind_->start(listener); }
   void submit(std::unique_ptr<Call> call) noexcept override { behind_->submit(std::move(call)); }

@@ -26,6 +26,7 @@
 #include "core/base/result.h"
 #include "core/cohere/call.h"
 #include "core/cohere/lane_view.h"
+#include "core/cohere/slots.h"
 
 namespace boost::asio {
 class io_context;
@@ -68,6 +69,8 @@ class L2Backend {
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   [[nodiscard]] virtual Capabilities capabilities() const noexcept = 0;
   [[nodiscard]] virtual std::span<const cohere::LaneView> lanes() const noexcept = 0;
+  /// Which lane a key belongs to where its slot says so; null: its hash does (cohere::lane_of). The same for ever.
+  [[nodiscard]] virtual const cohere::SlotLanes* slots() const noexcept { return nullptr; }
   [[nodiscard]] virtual Health health() const = 0;
 
   /// Starts connecting; `listener` outlives the backend. Called once, before the first submit.

@@ -1,0 +1,45 @@
+#include "core/cohere/slots.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace nearlane::cohere {
+namespace {
+
+TEST(SlotOf, IsWhatTheSpecificationAndRedisSay) {
+  EXPECT_EQ(slot_of("123456789"), 0x31C3 % kSlots) << "the check value of CRC16/XMODEM";
+  // CLUSTER KEYSLOT of Redis 7.0.15.
+  EXPECT_EQ(slot_of("foo"), 12182);
+  EXPECT_EQ(slot_of("somekey"), 11058);
+  EXPECT_EQ(slot_of("foo{hash_tag}"), 2515);
+  EXPECT_EQ(slot_of("bar{hash_tag}"), 2515);
+  EXPECT_EQ(slot_of(""), 0);
+}
+
+TEST(SlotOf, HashesTheFirstTagThatIsNotEmpty) {
+  EXPECT_EQ(slot_of("{user1000}.following"), slot_of("user1000"));
+  EXPECT_EQ(slot_of("{user1000}.following"), slot_of("{user1000}.followers"));
+  EXPECT_NE(slot_of("foo{}{bar}"), slot_of("bar")) << "an empty tag: all of it";
+  EXPECT_EQ(slot_of("foo{{bar}}zap"), slot_of("{bar"));
+  EXPECT_EQ(slot_of("foo{bar}{zap}"), slot_of("bar"));
+  EXPECT_NE(slot_of("foo{bar"), slot_of("bar")) << "a tag that does not end is none";
+  EXPECT_NE(slot_of("foo}bar{"), slot_of("bar"));
+}
+
+TEST(SlotOf, TakesAnyBytes) {
+  const std::string bytes("\0\xFF\x80{\0}", 6);
+  EXPECT_EQ(slot_of(bytes), slot_of(std::string("\0", 1)));
+}
+
+TEST(SlotLanes, AKeyFollowsItsSlot) {
+  SlotLanes lanes;
+  EXPECT_EQ(lanes.of("foo"), 0U);
+  lanes.move(12182, 7);
+  EXPECT_EQ(lanes.of("foo"), 7U);
+  EXPECT_EQ(lanes.of("{foo}:2"), 7U);
+  EXPECT_EQ(lanes.of("somekey"), 0U);
+}
+
+}  // namespace
+}  // namespace nearlane::cohere
