@@ -34,7 +34,10 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
     case Route::get:
       return get(args);
     case Route::mget:
-      return args.size() > kMostGathered ? execute(spec, args) : mget(args);
+      // Who may not ask for all of them at once is told so by Redis.
+      if (args.size() > kMostGathered || !context_.tier.may_be_together(args.subspan(1)))
+        return execute(spec, args);
+      return mget(args);
     case Route::set:
     case Route::setex: {
       const auto set =
