@@ -31,6 +31,7 @@ class ForwardingBackend : public L2Backend {
   void submit(std::unique_ptr<Call> call) noexcept override { behind_->submit(std::move(call)); }
   void hint(std::string_view what) noexcept override { behind_->hint(what); }
   [[nodiscard]] std::shared_ptr<Route> route() const noexcept override { return behind_->route(); }
+  [[nodiscard]] ClusterRoutes* cluster() noexcept override { return behind_->cluster(); }
   void stop() noexcept override { behind_->stop(); }
 
  protected:

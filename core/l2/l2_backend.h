@@ -35,6 +35,7 @@ class io_context;
 namespace nearlane::l2 {
 
 class Route;
+class ClusterRoutes;
 
 using cohere::Answer;
 using cohere::Call;
@@ -81,6 +82,8 @@ class L2Backend {
   virtual void hint(std::string_view /*what*/) noexcept {}
   /// The way to the Redis behind this, for connections that others make; null: there is no Redis.
   [[nodiscard]] virtual std::shared_ptr<Route> route() const noexcept { return nullptr; }
+  /// The ways to its nodes where that is a cluster; null: it is none.
+  [[nodiscard]] virtual ClusterRoutes* cluster() noexcept { return nullptr; }
   /// Refuses new calls and completes the outstanding ones with shutting_down. The loops must still
   /// run, or have ended.
   virtual void stop() noexcept = 0;

@@ -159,6 +159,77 @@ TEST_F(ClusterLive, KeysOfSeveralSlotsGetRedissOwnError) {
   EXPECT_THAT(ask(client, "GET a"), StartsWith("-ERR SELECT is not allowed in cluster mode"));
 }
 
+TEST_F(ClusterLive, RelaysToTheNodeOfTheCommandsKeys) {
+  const Instance nearlane = start();
+  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  RawClient client = RawClient::connect(nearlane.resp()).value();
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_EQ(ask(client, "LPUSH list:" + key(i) + " a"), ":1\r\n");
+    ASSERT_EQ(group.ask_owner("list:" + key(i), {"LLEN", "list:" + key(i)})->integer, 1);
+    // Where its keys are, only the node can say.
+    ASSERT_EQ(ask(client, "EVAL \"return redis.call('LLEN',KEYS[1])\" 1 list:" + key(i)), ":1\r\n");
+    // What is relayed is forgotten here.
+    ASSERT_EQ(ask(client, "SET n:" + key(i) + " 1"), "+OK\r\n");
+    ASSERT_EQ(ask(client, "GET n:" + key(i)), "$1\r\n1\r\n");
+    ASSERT_EQ(ask(client, "BITFIELD n:" + key(i) + " SET u8 0 50"), "*1\r\n:49\r\n");
+    ASSERT_EQ(ask(client, "GET n:" + key(i)), "$1\r\n2\r\n");
+  }
+  RawClient waiting = RawClient::connect(nearlane.resp()).value();
+  ASSERT_TRUE(waiting.send("BLPOP later 0\r\n"));
+  RawClient listening = RawClient::connect(nearlane.resp()).value();
+  EXPECT_EQ(ask(listening, "SUBSCRIBE c"), "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+  EXPECT_EQ(ask(client, "RPUSH later v"), ":1\r\n");
+  EXPECT_EQ(waiting.read(kPatience)->bytes, "*2\r\n$5\r\nlater\r\n$1\r\nv\r\n");
+  EXPECT_THAT(ask(client, "PUBLISH c hello"), StartsWith(":"));
+  EXPECT_EQ(listening.read(kPatience)->bytes, "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n");
+  for (const std::string command : {"SCRIPT FLUSH", "CONFIG SET save x", "CLUSTER INFO", "MONITOR"})
+    EXPECT_THAT(ask(client, command), HasSubstr("not relayed to a Redis Cluster")) << command;
+  EXPECT_THAT(ask(client, "CONFIG GET maxmemory"), StartsWith("*2\r\n"));
+  EXPECT_THAT(ask(client, "LMOVE list:a list:b LEFT LEFT"), StartsWith("-CROSSSLOT"));
+}
+
+TEST_F(ClusterLive, ATransactionGoesToTheNodeOfItsFirstKey) {
+  const Instance nearlane = start();
+  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  RawClient client = RawClient::connect(nearlane.resp()).value();
+  for (int i = 0; i < 30; ++i) {
+    const std::string name = key(i);
+    if (i % 2 == 0) {
+      ASSERT_EQ(ask(client, "WATCH " + name), "+OK\r\n");
+    }
+    ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+    ASSERT_EQ(ask(client, "SET " + name + " v"), "+QUEUED\r\n");
+    ASSERT_EQ(ask(client, "GET " + name), "+QUEUED\r\n");
+    ASSERT_EQ(ask(client, "EXEC"), "*2\r\n+OK\r\n$1\r\nv\r\n");
+  }
+  // Somebody writes what is watched.
+  ASSERT_EQ(ask(client, "WATCH a"), "+OK\r\n");
+  ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+  ASSERT_EQ(ask(client, "SET a 1"), "+QUEUED\r\n");
+  ASSERT_TRUE(group.ask_owner("a", {"SET", "a", "2"}));
+  EXPECT_EQ(ask(client, "EXEC"), "*-1\r\n");
+  // Two slots of two nodes, and two of one node.
+  for (int other = 0; other < 10; ++other) {
+    ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+    ASSERT_EQ(ask(client, "SET a 3"), "+QUEUED\r\n");
+    const std::string second = ask(client, "SET " + key(other) + " 3");
+    EXPECT_TRUE(second == "+QUEUED\r\n" || second.starts_with("-CROSSSLOT")) << second;
+    EXPECT_THAT(ask(client, "EXEC"),
+                testing::AnyOf(StartsWith("-EXECABORT"), StartsWith("-CROSSSLOT")));
+  }
+  EXPECT_EQ(ask(client, "GET a"), "$1\r\n2\r\n");
+  // What names no key, alone.
+  ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+  EXPECT_THAT(ask(client, "MULTI"), StartsWith("-ERR MULTI calls can not be nested"));
+  ASSERT_EQ(ask(client, "DISCARD"), "+OK\r\n");
+  ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+  EXPECT_EQ(ask(client, "EXEC"), "*0\r\n");
+  ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+  EXPECT_THAT(ask(client, "FLUSHALL"), HasSubstr("not relayed to a Redis Cluster"));
+  EXPECT_THAT(ask(client, "EXEC"), StartsWith("-EXECABORT"));
+  EXPECT_EQ(ask(client, "GET a"), "$1\r\n2\r\n");
+}
+
 TEST_F(ClusterLive, WhatIsNoClusterIsSaid) {
   const RedisServer alone = RedisServer::start().value();
   const Instance nearlane = start("redis+cluster://" + alone.endpoint().to_string());
@@ -196,6 +267,11 @@ TEST_F(ClusterLive, ASlotOnItsWayIsServedFromBothEnds) {
     EXPECT_EQ(put(web, "/cache/%7Bt%7D" + key(i), "x", "If-Match: \"x\"\r\n"), "412");
   }
   EXPECT_EQ(ask(client, "SET {t}new v"), "+OK\r\n") << "it is made where the slot goes";
+  EXPECT_EQ(ask(client, "RPUSH {t}list a"), ":1\r\n") << "so is what is relayed";
+  EXPECT_EQ(ask(client, "LLEN {t}list"), ":1\r\n");
+  ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+  ASSERT_EQ(ask(client, "RPUSH {t}list b"), "+QUEUED\r\n");
+  EXPECT_EQ(ask(client, "EXEC"), "*1\r\n:2\r\n");
   EXPECT_THAT(ask(client, "MGET {t}" + key(0) + " {t}" + key(1) + " {t}new"),
               testing::Not(StartsWith("-MOVED")));
   while (group.migrate_keys(slot, from, to, 100).value() != 0) {

@@ -17,6 +17,7 @@
 
 #include "core/cohere/hint.h"
 #include "core/l2/redis/cluster_layout.h"
+#include "core/l2/redis/cluster_routes.h"
 #include "core/l2/redis/cluster_watch.h"
 #include "core/l2/redis/connection.h"
 #include "core/l2/redis/fan_out.h"
@@ -56,7 +57,7 @@ struct Node {
   std::atomic<std::size_t> next_wide{0};
 };
 
-class ClusterBackend final : public L2Backend {
+class ClusterBackend final : public L2Backend, public ClusterRoutes {
  public:
   ClusterBackend(std::shared_ptr<Route> route, const L2Config& config,
                  std::span<asio::io_context* const> loops)
@@ -89,7 +90,7 @@ class ClusterBackend final : public L2Backend {
     if (mode == Form::alone) coherence = "local";
     return {.coherence = coherence,
             .lease = alone ? Duration::zero() : config_.lease,
-            .every_command = false,
+            .every_command = true,
             .evicts = false,  // TOUCH of many keys would have to be asked of each slot by itself
             .default_db = 0,
             .outlives = true};
@@ -162,6 +163,30 @@ class ClusterBackend final : public L2Backend {
     if (!config_.hints || stopped_.load(std::memory_order_relaxed)) return;
     aside_->submit(
         std::make_unique<cohere::Publish>(std::string(what), Clock::now() + kHintTimeout));
+  }
+
+  [[nodiscard]] std::shared_ptr<Route> route() const noexcept override { return route_; }
+  [[nodiscard]] ClusterRoutes* cluster() noexcept override { return this; }
+
+  [[nodiscard]] std::shared_ptr<Route> of(std::string_view key) override {
+    const std::lock_guard lock(mutex_);
+    const std::uint16_t at = layout_.place_of(cohere::slot_of(key));
+    return at == ClusterLayout::kNowhere ? nullptr : nodes_[at]->route;
+  }
+  [[nodiscard]] std::shared_ptr<Route> any() override {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t at = 0; at < layout_.places.size(); ++at) {
+      if (layout_.places[at].primary && lane_up(at)) return nodes_[at]->route;
+    }
+    return nodes_.empty() ? nullptr : nodes_[0]->route;
+  }
+  [[nodiscard]] std::shared_ptr<Route> follow(Redirection redirection, const Route& from) override {
+    complete_host(redirection.to, from);
+    if (redirection.kind == Redirection::Kind::moved) note_moved(redirection);
+    const std::lock_guard lock(mutex_);
+    const std::uint16_t at = layout_.find_or_add(redirection.to);
+    settle_nodes();
+    return nodes_[at]->route;
   }
 
   void stop() noexcept override {
@@ -282,6 +307,15 @@ class ClusterBackend final : public L2Backend {
     return *nodes_[at];
   }
 
+  /// One that is not said is that of whoever answered.
+  static void complete_host(Endpoint& to, const Route& from) {
+    if (!to.host.empty()) return;
+    if (const auto server = from.server()) to.host = server->host;
+  }
+  void note_moved(const Redirection& moved) {
+    asio::post(*loops_[0], [this, slot = moved.slot, to = moved.to] { take_moved(slot, to); });
+  }
+
   /// A call comes back: `from` has not executed it.
   void redirect(std::unique_ptr<Call> call, std::string_view reply, const Route& from) {
     auto redirection = read_redirection(reply);
@@ -290,25 +324,19 @@ class ClusterBackend final : public L2Backend {
       answer.reply = protocol::Reply::error(std::string(reply));
       return answer_with(*call, std::move(answer));
     }
-    Endpoint& to = redirection->to;
-    if (to.host.empty()) {
-      const auto server = from.server();
-      if (server) to.host = server->host;
-    }
+    complete_host(redirection->to, from);
     if (redirection->kind == Redirection::Kind::ask) {
       if (stopped_.load(std::memory_order_relaxed)) return refuse(*call);
       std::shared_ptr<LaneConnection> asking;
       {
         const std::lock_guard lock(mutex_);
-        const std::uint16_t at = layout_.find_or_add(to);
+        const std::uint16_t at = layout_.find_or_add(redirection->to);
         settle_nodes();
         asking = nodes_[at]->asking;
       }
       return asking->submit(std::move(call));
     }
-    if (redirection->kind == Redirection::Kind::moved) {
-      asio::post(*loops_[0], [this, slot = redirection->slot, to] { take_moved(slot, to); });
-    }
+    if (redirection->kind == Redirection::Kind::moved) note_moved(*redirection);
     send_again(std::move(call), std::string(reply));
   }
 
@@ -405,7 +433,7 @@ class ClusterBackend final : public L2Backend {
   /// A slot that returns to a lane finds nothing there of what was read before it had left: others may have changed it
   /// meanwhile, and the lane was not told.
   void follow_map() {
-    auto followed = follow(layout(), map_);
+    auto followed = l2::follow(layout(), map_);
     if (!followed) return lose(followed.error().detail);
     auto next = std::make_shared<const ClusterLayout>(std::move(*followed));
     std::vector<std::size_t> returned_to;
@@ -473,6 +501,14 @@ class ClusterBackend final : public L2Backend {
       for (unsigned tag = 0; key.empty() || layout_.place_of(cohere::slot_of(key)) != at; ++tag)
         key = fmt::format("nearlane:probe:{:016x}:{}:{{{}}}", origin_, lane, tag);
     }
+  }
+
+  /// Under mutex_. Some lane to that place.
+  [[nodiscard]] bool lane_up(std::size_t place) const {
+    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+      if (layout_.places_of_lanes[lane] == place && lanes_[lane]->up()) return true;
+    }
+    return false;
   }
 
   // What vouches for lanes.
