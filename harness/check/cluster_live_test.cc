@@ -295,7 +295,7 @@ TEST_F(ClusterLive, ASlotThatReturnsBringsNothingBackThatWasReadBefore) {
   ASSERT_TRUE(group.ask_owner("k", {"SET", "k", "old"}));
   ASSERT_EQ(web.exchange("GET", "/cache/k").body, "old");
   ASSERT_TRUE(web.exchange("GET", "/cache/k").from_l1());
-  // Without its keys: nothing is announced to anybody.
+  // Without moving its keys, which are lost.
   ASSERT_TRUE(group.begin_migration(slot, home, away));
   ASSERT_TRUE(group.end_migration(slot, home, away));
   ASSERT_TRUE(soon([&] { return web.exchange("GET", "/cache/k").status == "404"; }));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bitset>
 #include <deque>
 #include <mutex>
 #include <random>
@@ -66,7 +65,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
         loops_(loops.begin(), loops.end()),
         views_(std::max(config.pool, 1U)),
         probe_keys_(views_.size()),
-        left_(views_.size()),
+        former_(views_.size()),
         layout_(views_.size()) {
     std::random_device random;
     origin_ = std::uint64_t{random()} << 32U | random();
@@ -436,21 +435,14 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
     auto followed = l2::follow(layout(), map_);
     if (!followed) return lose(followed.error().detail);
     auto next = std::make_shared<const ClusterLayout>(std::move(*followed));
-    std::vector<std::size_t> returned_to;
-    for (std::size_t lane = 0; lane < left_.size(); ++lane) {
-      for (std::size_t slot = 0; slot < cohere::kSlots; ++slot) {
-        if (!left_[lane].test(slot) || next->lanes_of_slots[slot] != lane) continue;
-        returned_to.push_back(lane);
-        break;
-      }
-    }
+    const auto returned_to = former_.returned_to(*next);
     if (returned_to.empty()) return move_to(*next);
     moving_ = true;
     auto left = std::make_shared<std::size_t>(returned_to.size());
     for (const std::size_t lane : returned_to) {
       lanes_[lane]->disown([this, lane, left, next] {
         asio::post(*loops_[0], [this, lane, left, next] {
-          left_[lane].reset();
+          former_.disowned(lane);
           if (--*left != 0) return;
           moving_ = false;
           move_to(*next);
@@ -469,13 +461,13 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
       for (std::size_t at = layout_.places.size(); at < before.places.size(); ++at)
         layout_.places.push_back(before.places[at]);
       trouble_.clear();
+      former_.note(before, layout_);
       settle_nodes();
       settle_probe_keys();
       for (std::size_t slot = 0; slot < cohere::kSlots; ++slot) {
         const std::uint16_t old = before.lanes_of_slots[slot];
         const std::uint16_t lane = layout_.lanes_of_slots[slot];
         if (old == lane) continue;
-        left_[old].set(slot);
         slot_lanes_.move(static_cast<cohere::Slot>(slot), lane);
         ++moved;
       }
@@ -569,8 +561,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
   // The first loop's own.
   SlotMap map_;
   bool moving_ = false;
-  /// By lane, the slots that it had, and whose entries it would still vouch for.
-  std::vector<std::bitset<cohere::kSlots>> left_;
+  FormerSlots former_;
 
   ClusterLayout layout_;  // under mutex_
   std::mutex waiting_mutex_;

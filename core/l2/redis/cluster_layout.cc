@@ -112,4 +112,24 @@ Result<ClusterLayout> follow(ClusterLayout layout, const SlotMap& map) {
   return layout;
 }
 
+void FormerSlots::note(const ClusterLayout& before, const ClusterLayout& after) {
+  for (std::size_t slot = 0; slot < cohere::kSlots; ++slot) {
+    const std::uint16_t lane = before.lanes_of_slots[slot];
+    if (lane != after.lanes_of_slots[slot]) of_lanes_[lane].set(slot);
+  }
+}
+
+std::vector<std::size_t> FormerSlots::returned_to(const ClusterLayout& next) const {
+  std::vector<bool> found(of_lanes_.size());
+  for (std::size_t slot = 0; slot < cohere::kSlots; ++slot) {
+    const std::uint16_t lane = next.lanes_of_slots[slot];
+    if (of_lanes_[lane].test(slot)) found[lane] = true;
+  }
+  std::vector<std::size_t> lanes;
+  for (std::size_t lane = 0; lane < found.size(); ++lane) {
+    if (found[lane]) lanes.push_back(lane);
+  }
+  return lanes;
+}
+
 }  // namespace nearlane::l2

@@ -9,6 +9,7 @@
 // Cost:      of follow: some 100 us.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -46,5 +47,20 @@ struct ClusterLayout {
 
 /// What it becomes when `map` holds. A slot without an owner stays where it was.
 [[nodiscard]] Result<ClusterLayout> follow(ClusterLayout before, const SlotMap& map);
+
+/// By lane, the slots that it had, and whose entries it would still vouch for: others may have changed them since, and
+/// the lane was not told.
+class FormerSlots {
+ public:
+  explicit FormerSlots(std::size_t lanes) : of_lanes_(lanes) {}
+
+  void note(const ClusterLayout& before, const ClusterLayout& after);
+  /// Lanes that have to be disowned before `next` may hold.
+  [[nodiscard]] std::vector<std::size_t> returned_to(const ClusterLayout& next) const;
+  void disowned(std::size_t lane) { of_lanes_[lane].reset(); }
+
+ private:
+  std::vector<std::bitset<cohere::kSlots>> of_lanes_;
+};
 
 }  // namespace nearlane::l2

@@ -92,6 +92,21 @@ TEST(ClusterLayout, MorePrimariesThanLanesAreRefused) {
   EXPECT_THAT(layout.error().detail, testing::HasSubstr("--pool"));
 }
 
+TEST(FormerSlots, NamesTheLanesToWhichSomethingReturns) {
+  auto map = shared_by({1, 2, 3});
+  const auto home = follow(ClusterLayout(9), map).value();
+  map.move(0, server(3));
+  const auto away = follow(home, map).value();
+  FormerSlots former(9);
+  EXPECT_TRUE(former.returned_to(home).empty());
+  former.note(home, away);
+  EXPECT_TRUE(former.returned_to(away).empty());
+  const std::size_t lane = home.lanes_of_slots[0];
+  EXPECT_EQ(former.returned_to(home), (std::vector<std::size_t>{lane}));
+  former.disowned(lane);
+  EXPECT_TRUE(former.returned_to(home).empty());
+}
+
 /// Whatever becomes of a cluster.
 RC_GTEST_PROP(ClusterLayoutProperty, EachSlotsLaneLeadsToItsOwner, ()) {
   const auto lanes = *rc::gen::inRange<std::size_t>(6, 40);
