@@ -1,3 +1,5 @@
+// CRC16, eight bytes at once: their parts of the sum do not depend on each other ("slicing by eight", Kounavis and Berry,
+// "A Systematic Approach to Building High Performance, Software-based, CRC Generators", ISCC 2005).
 #include "core/cohere/slots.h"
 
 namespace nearlane::cohere {
@@ -5,20 +7,30 @@ namespace {
 
 constexpr std::uint16_t kPolynomial = 0x1021;
 
-constexpr std::array<std::uint16_t, 256> make_table() {
-  std::array<std::uint16_t, 256> table{};
-  for (std::size_t byte = 0; byte < table.size(); ++byte) {
+constexpr std::size_t kAtOnce = 8;  // bytes
+using Table = std::array<std::uint16_t, 256>;
+
+/// By how many zero bytes follow it, what a byte becomes.
+constexpr std::array<Table, kAtOnce> make_tables() {
+  std::array<Table, kAtOnce> tables{};
+  for (std::size_t byte = 0; byte < 256; ++byte) {
     auto crc = static_cast<std::uint16_t>(byte << 8U);
     for (int bit = 0; bit < 8; ++bit) {
       const bool high = (crc & 0x8000U) != 0;
       crc = static_cast<std::uint16_t>(crc << 1U);
       if (high) crc ^= kPolynomial;
     }
-    table[byte] = crc;
+    tables[0][byte] = crc;
   }
-  return table;
+  for (std::size_t zeros = 1; zeros < kAtOnce; ++zeros) {
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      const std::uint16_t before = tables[zeros - 1][byte];
+      tables[zeros][byte] = static_cast<std::uint16_t>((before << 8U) ^ tables[0][before >> 8U]);
+    }
+  }
+  return tables;
 }
-constexpr auto kTable = make_table();
+constexpr auto kTables = make_tables();
 
 std::string_view hashed_part(std::string_view name) noexcept {
   const std::size_t open = name.find('{');
@@ -31,11 +43,17 @@ std::string_view hashed_part(std::string_view name) noexcept {
 }  // namespace
 
 Slot slot_of(std::string_view name) noexcept {
+  std::string_view left = hashed_part(name);
+  const auto byte_at = [&left](std::size_t at) { return static_cast<std::uint8_t>(left[at]); };
   std::uint16_t crc = 0;
-  for (const char c : hashed_part(name)) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    crc = static_cast<std::uint16_t>((crc << 8U) ^ kTable[((crc >> 8U) ^ byte) & 0xFFU]);
+  for (; left.size() >= kAtOnce; left.remove_prefix(kAtOnce)) {
+    std::uint16_t next =
+        kTables[7][byte_at(0) ^ (crc >> 8U)] ^ kTables[6][byte_at(1) ^ (crc & 0xFFU)];
+    for (std::size_t at = 2; at < kAtOnce; ++at) next ^= kTables[kAtOnce - 1 - at][byte_at(at)];
+    crc = next;
   }
+  for (std::size_t at = 0; at < left.size(); ++at)
+    crc = static_cast<std::uint16_t>((crc << 8U) ^ kTables[0][(crc >> 8U) ^ byte_at(at)]);
   return crc % kSlots;
 }
 

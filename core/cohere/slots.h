@@ -6,7 +6,7 @@
 //
 // Errors:    none: every name has a slot, and every slot a lane, of which its owner may know no better yet.
 // Threads:   SlotLanes: one owner moves slots, every thread reads.
-// Cost:      slot_of: some 2 ns a byte of the name, or of its tag. A table of 32 KiB.
+// Cost:      slot_of: some 0.9 ns a byte of the name, or of its tag. Tables of 4 KiB, and one of 32 KiB.
 // Source:    redis.io/docs/reference/cluster-spec (key distribution model, hash tags, CRC16 as of XMODEM).
 #pragma once
 

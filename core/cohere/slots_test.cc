@@ -1,8 +1,10 @@
 #include "core/cohere/slots.h"
 
 #include <string>
+#include <string_view>
 
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 namespace nearlane::cohere {
 namespace {
@@ -30,6 +32,24 @@ TEST(SlotOf, HashesTheFirstTagThatIsNotEmpty) {
 TEST(SlotOf, TakesAnyBytes) {
   const std::string bytes("\0\xFF\x80{\0}", 6);
   EXPECT_EQ(slot_of(bytes), slot_of(std::string("\0", 1)));
+}
+
+/// As the specification defines it, bit by bit.
+Slot defined(std::string_view name) {
+  unsigned crc = 0;
+  for (const char c : name) {
+    crc ^= static_cast<unsigned>(static_cast<std::uint8_t>(c)) << 8U;
+    for (int bit = 0; bit < 8; ++bit)
+      crc = (crc & 0x8000U) != 0 ? ((crc << 1U) ^ 0x1021U) & 0xFFFFU : crc << 1U;
+  }
+  return static_cast<Slot>(crc % kSlots);
+}
+
+RC_GTEST_PROP(SlotOfProperty, IsCrc16OfAnyLength, ()) {
+  auto name = *rc::gen::arbitrary<std::string>();
+  std::erase_if(name, [](char c) { return c == '{' || c == '}'; });
+  RC_ASSERT(slot_of(name) == defined(name));
+  RC_ASSERT(slot_of("before{" + name + "!}after") == defined(name + "!"));
 }
 
 TEST(SlotLanes, AKeyFollowsItsSlot) {

@@ -310,6 +310,36 @@ TEST_F(ClusterLive, ASlotThatReturnsBringsNothingBackThatWasReadBefore) {
   }
 }
 
+class ClusterThatGrows : public ClusterLive {
+ protected:
+  ClusterThatGrows() : ClusterLive({.spare = 1}) {}
+};
+
+TEST_F(ClusterThatGrows, ANodeWithoutSlotsGetsItsFirst) {
+  const Instance nearlane = start();
+  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  RawClient client = RawClient::connect(nearlane.resp()).value();
+  HttpClient web(nearlane.http());
+  const unsigned slot = group.slot_of("{t}").value();
+  const std::size_t from = group.owner_of(slot).value();
+  const std::size_t to = group.servers().size() - 1;
+  ASSERT_EQ(ask(client, "SET {t}old v"), "+OK\r\n");
+  ASSERT_TRUE(group.begin_migration(slot, from, to));
+  EXPECT_EQ(ask(client, "SET {t}new w"), "+OK\r\n") << "at a node that no map names yet";
+  EXPECT_EQ(ask(client, "RPUSH {t}list a"), ":1\r\n");
+  ASSERT_EQ(group.migrate_keys(slot, from, to, 10).value(), 1U);
+  ASSERT_TRUE(group.end_migration(slot, from, to));
+  EXPECT_EQ(ask(client, "GET {t}old"), "$1\r\nv\r\n");
+  EXPECT_EQ(ask(client, "GET {t}new"), "$1\r\nw\r\n");
+  EXPECT_EQ(ask(client, "LLEN {t}list"), ":1\r\n");
+  ASSERT_TRUE(nearlane.lanes_up_within(kLanes, kPatience));
+  EXPECT_TRUE(soon([&] {
+    return web.exchange("GET", "/cache/%7Bt%7Dnew").body == "w" &&
+           web.exchange("GET", "/cache/%7Bt%7Dnew").from_l1();
+  }));
+  EXPECT_EQ(ask(client, "DBSIZE"), ":3\r\n");
+}
+
 /// Two instances under load, and a third without L1, by which somebody writes past them.
 class ClusterUnderLoad : public ClusterLive {
  protected:
