@@ -30,7 +30,7 @@ struct Redirected {
 class ClusterLane : public Redirected, public LaneTest {
  protected:
   ClusterLane() : LaneTest(config()) {}
-  explicit ClusterLane(LaneConfig config) : LaneTest(config) {}
+  explicit ClusterLane(const LaneConfig& config) : LaneTest(config) {}
   void SetUp() override { make_ready(); }
 };
 

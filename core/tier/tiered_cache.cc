@@ -270,6 +270,7 @@ bool TieredCache::lease_lapsed(const KeyRef& key, TimePoint now) const noexcept 
   return now >= impl_->lane(key).lease_until();
 }
 std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
+bool TieredCache::keys_change_lanes() const noexcept { return impl_->slots_ != nullptr; }
 bool TieredCache::may_be_together(std::span<const std::string_view> names) const noexcept {
   if (impl_->slots_ == nullptr || names.empty()) return true;
   const cohere::Slot slot = cohere::slot_of(names[0]);

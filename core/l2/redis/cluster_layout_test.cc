@@ -15,9 +15,10 @@ Endpoint server(int number) { return {"s", std::to_string(number)}; }
 /// Equal ranges, one a server.
 SlotMap shared_by(const std::vector<int>& servers) {
   SlotMap map;
-  for (std::size_t slot = 0; slot < cohere::kSlots; ++slot)
+  for (std::size_t slot = 0; slot < cohere::kSlots; ++slot) {
     map.move(static_cast<cohere::Slot>(slot),
              server(servers[slot * servers.size() / cohere::kSlots]));
+  }
   return map;
 }
 
@@ -131,9 +132,10 @@ RC_GTEST_PROP(ClusterLayoutProperty, EachSlotsLaneLeadsToItsOwner, ()) {
     }
     RC_ASSERT(fewest > 0U);
     RC_ASSERT(most <= fewest + 1);
-    for (std::size_t slot = 0; slot < cohere::kSlots; ++slot)
+    for (std::size_t slot = 0; slot < cohere::kSlots; ++slot) {
       RC_ASSERT(server_of_lane(*next, next->lanes_of_slots[slot]) ==
                 *map.owner(static_cast<cohere::Slot>(slot)));
+    }
     RC_ASSERT(follow(*next, map).value() == *next);
     layout = *next;
   }
