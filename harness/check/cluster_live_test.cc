@@ -353,9 +353,10 @@ class ClusterUnderLoad : public ClusterLive {
       ASSERT_TRUE(instances[i].lanes_up_within(kLanes, kPatience));
       const auto node = static_cast<Node>(i);
       doors.push_back({.node = node, .protocol = Protocol::resp, .endpoint = instances[i].resp()});
-      if (i < 2)
+      if (i < 2) {
         doors.push_back(
             {.node = node, .protocol = Protocol::http, .endpoint = instances[i].http()});
+      }
     }
     doors.push_back({.node = kStore, .protocol = Protocol::resp, .endpoint = instances[2].resp()});
     auto options = watched_traffic(std::move(doors));

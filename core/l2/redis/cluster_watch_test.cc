@@ -47,9 +47,10 @@ class ClusterWatchTest : public testing::Test {
   Route own{parse_redis_url("redis+cluster://app:pw@x:1,y:2").value(), nullptr};
   std::vector<SlotMap> maps;
   std::vector<std::string> troubles;
-  ClusterWatch watch{own,
-                     {.map = [this](SlotMap map) { maps.push_back(std::move(map)); },
-                      .nobody_answers = [this](std::string why) { troubles.push_back(why); }}};
+  ClusterWatch watch{
+      own,
+      {.map = [this](SlotMap map) { maps.push_back(std::move(map)); },
+       .nobody_answers = [this](std::string why) { troubles.push_back(std::move(why)); }}};
 };
 
 TEST_F(ClusterWatchTest, AsksTheFirstNodeAsTheUserOfTheUrl) {

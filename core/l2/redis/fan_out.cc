@@ -18,7 +18,6 @@ using cohere::Answer;
 using cohere::Call;
 using cohere::Command;
 using protocol::Reply;
-using protocol::Type;
 
 struct Fanned {
   std::string_view name;
