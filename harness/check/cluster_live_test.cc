@@ -230,6 +230,27 @@ TEST_F(ClusterLive, ATransactionGoesToTheNodeOfItsFirstKey) {
   EXPECT_EQ(ask(client, "GET a"), "$1\r\n2\r\n");
 }
 
+TEST_F(ClusterLive, AnInstanceBeginsWithWhatWasHot) {
+  {
+    Instance before = start(group.url(), {"--warmup", "true"});
+    // One that is not warm itself leaves no list.
+    ASSERT_TRUE(
+        soon([&] { return HttpClient(before.http()).exchange("GET", "/readyz").status == "200"; }));
+    RawClient client = RawClient::connect(before.resp()).value();
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_EQ(ask(client, "SET " + key(i) + " v"), "+OK\r\n");
+      ASSERT_EQ(ask(client, "GET " + key(i)), "$1\r\nv\r\n");
+    }
+    ASSERT_TRUE(before.drain());
+  }
+  const Instance after = start(group.url(), {"--warmup", "true"});
+  HttpClient web(after.http());
+  ASSERT_TRUE(soon([&] { return web.exchange("GET", "/readyz").status == "200"; }));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(web.exchange("GET", "/cache/" + key(i)).from_l1()) << key(i);
+  }
+}
+
 TEST_F(ClusterLive, WhatIsNoClusterIsSaid) {
   const RedisServer alone = RedisServer::start().value();
   const Instance nearlane = start("redis+cluster://" + alone.endpoint().to_string());

@@ -454,10 +454,12 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
 
   void move_to(const ClusterLayout& next) {
     std::size_t moved = 0;
+    bool replaced = false;
     {
       const std::lock_guard lock(mutex_);
       // Who was asked once meanwhile keeps its place.
       const auto before = std::exchange(layout_, next);
+      replaced = before.places != next.places;
       for (std::size_t at = layout_.places.size(); at < before.places.size(); ++at)
         layout_.places.push_back(before.places[at]);
       trouble_.clear();
@@ -475,8 +477,9 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
     for (std::size_t lane = 0; lane < lane_routes_.size(); ++lane)
       lane_routes_[lane]->move_to(next.places[next.places_of_lanes[lane]].server);
     if (aside_route_) aside_route_->move_to(next.places[next.places_of_lanes[0]].server);
-    spdlog::info("l2: {} has {} primaries; {} slots went to other lanes", where(),
-                 std::ranges::count(next.places, true, &ClusterLayout::Place::primary), moved);
+    spdlog::log(replaced || moved != 0 ? spdlog::level::info : spdlog::level::debug,
+                "l2: {} has {} primaries; {} slots went to other lanes", where(),
+                std::ranges::count(next.places, true, &ClusterLayout::Place::primary), moved);
   }
 
   /// Under mutex_.
