@@ -52,7 +52,7 @@ struct Publication {
 
 struct Command {
   Op op;
-  Key key;                             // decides the lane, unless `wide`
+  Key key;  // decides the lane; if `wide`, the first of its keys, or no name
   std::vector<std::string> args = {};  // transact, raw
   EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
   std::optional<std::size_t> lane = {};  // confirm, raw: this lane, whatever the key

@@ -14,6 +14,11 @@ using protocol::Reply;
 /// store that was still loading).
 constexpr Duration kProbeAgain = std::chrono::seconds(5);
 
+bool is_redirection(std::string_view error) noexcept {
+  const std::string_view code = error.substr(0, error.find(' '));
+  return code == "MOVED" || code == "ASK" || code == "TRYAGAIN";
+}
+
 bool repeatable(const Command& command) noexcept {
   return command.op == Op::fetch || command.op == Op::confirm || command.idempotent;
 }
@@ -26,6 +31,12 @@ Lane::Lane(const LaneConfig& config, LaneView& view, Listener& listener)
 Lane::~Lane() = default;
 
 void Lane::finish(std::unique_ptr<Call> call, Answer answer) {
+  if (config_.redirect) {
+    if (answer.reply.is_error() && is_redirection(answer.reply.text))
+      return config_.redirect(std::move(call), answer.reply.text);
+    // Whoever makes the key while its slot is on its way makes it elsewhere, and nobody here is told.
+    if (call->command.op == Op::fetch && answer.reply.is_null()) answer.epoch = kNoEpoch;
+  }
   call->settle(answer);
   call->complete(std::move(answer));
 }
@@ -77,6 +88,11 @@ void Lane::flush_waiting(TimePoint now) {
     waiting_.pop_front();
     write(std::move(call), now);
   }
+}
+
+void Lane::disown() noexcept {
+  view_.bump();
+  if (ready()) vouch();
 }
 
 void Lane::closed(Error why, TimePoint now) {

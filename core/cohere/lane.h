@@ -33,6 +33,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -68,6 +69,16 @@ struct LaneConfig {
   /// A key of L2 that nobody else uses: each connection is probed with it before L1 may serve what was
   /// read over it (core/cohere/tracking_probe.h). Empty: tracking is believed in.
   std::string probe_key = {};
+
+  // Where L2 is a Redis Cluster, and this a connection to one of its primaries.
+
+  /// Takes back a call that L2 has not executed because the slot of its key is, or may be, another node's, with L2's reply
+  /// (MOVED, ASK, TRYAGAIN); neither settled nor completed. Null: L2 is no cluster, and these are answers.
+  std::function<void(std::unique_ptr<Call>, std::string_view reply)> redirect = {};
+  /// What stands in probe_key's stead at the moment: it has to be in a slot of this primary.
+  std::function<std::string()> find_probe_key = {};
+  /// Every call asks for a key whose slot is on its way here (ASKING).
+  bool asking = false;
 };
 
 class Lane final : public Conversation {
@@ -86,6 +97,8 @@ class Lane final : public Conversation {
   ~Lane() override;
 
   void submit(std::unique_ptr<Call> call, TimePoint now);
+  /// Nothing that was read so far is vouched for any more; what is read from now on is, if it was.
+  void disown() noexcept;
 
   void connect() noexcept override { state_ = State::connecting; }
   void connected(TimePoint now) override;
@@ -175,7 +188,7 @@ class Lane final : public Conversation {
   [[nodiscard]] bool take_replication(const protocol::Reply& reply);
   void take_exec(Pending& pending, protocol::Reply& reply);
   void take_try_select(const Pending& pending, const protocol::Reply& reply, TimePoint now);
-  void note_error(std::string_view text);
+  void note_error(std::string_view text, Epoch sent_in);
   void take_probe(const protocol::Reply& reply);
   void extend_lease(TimePoint sent_at);
   void vouch();
@@ -191,7 +204,8 @@ class Lane final : public Conversation {
   /// Nothing may be written before a reply has come.
   [[nodiscard]] bool held_up() const noexcept { return trying_db_ || comparing_; }
   [[nodiscard]] bool knows(std::uint32_t db) const noexcept;
-  static void finish(std::unique_ptr<Call> call, Answer answer);
+  void finish(std::unique_ptr<Call> call, Answer answer);
+  void write_asking(Pending& pending);
 
   const LaneConfig config_;
   LaneView& view_;

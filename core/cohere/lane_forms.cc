@@ -86,7 +86,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
   }
   switch (command.op) {
     case Op::fetch:
-      if (form_ == Form::announced) {
+      if (form_ == Form::announced || config_.asking) {
         write_transaction(pending, command);
       } else {
         protocol::append_command(output_, {"GET", command.key.name});
@@ -102,6 +102,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
       if (announces(command)) {
         write_transaction(pending, command);
       } else {
+        write_asking(pending);
         append_args(output_, command);
         expect(Step::value);
       }
@@ -121,9 +122,18 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
   pending.call = std::move(call);
 }
 
+/// Of the next command alone, or of the next transaction.
+void Lane::write_asking(Pending& pending) {
+  if (!config_.asking) return;
+  protocol::append_command(output_, {"ASKING"});
+  pending.steps[pending.count++] = Step::indifferent;
+}
+
 void Lane::write_look(Pending& pending, const Command& command) {
+  write_asking(pending);
   protocol::append_command(output_, {"WATCH", command.key.name});
   pending.steps[pending.count++] = Step::watch;
+  write_asking(pending);
   protocol::append_command(output_, {"GET", command.key.name});
   pending.steps[pending.count++] = Step::value;
   pending.phase = Phase::look;
@@ -136,6 +146,7 @@ void Lane::write_look(Pending& pending, const Command& command) {
 /// of another value than what GET brought.
 void Lane::write_transaction(Pending& pending, const Command& command) {
   const auto expect = [&pending](Step step) { pending.steps[pending.count++] = step; };
+  write_asking(pending);
   protocol::append_command(output_, {"MULTI"});
   expect(Step::multi);
   if (command.ask_existed) {
@@ -215,7 +226,7 @@ void Lane::greet(TimePoint now) {
     // With NOLOOP, what our own command throws out of a full table of tracked keys is not announced to
     // us, and its copy would stay for ever.
     write_own({"CONFIG", "SET", "tracking-table-max-keys", "0"}, Step::indifferent, now);
-    if (config_.probe_key.empty()) {
+    if (config_.probe_key.empty() && !config_.find_probe_key) {
       write_own({"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}, Step::tracking, now);
     } else {
       begin_probe(now);
@@ -235,7 +246,8 @@ void Lane::write_first_announcement(TimePoint now) {
 
 void Lane::begin_probe(TimePoint now) {
   probed_at_ = now;
-  for (std::size_t i = probe_.begin(output_, config_.probe_key); i > 0; --i) {
+  const std::string key = config_.find_probe_key ? config_.find_probe_key() : config_.probe_key;
+  for (std::size_t i = probe_.begin(output_, key); i > 0; --i) {
     Pending& pending = push_pending(now);
     pending.steps[pending.count++] = Step::probe;
   }

@@ -15,6 +15,11 @@ using protocol::Type;
 constexpr std::array<std::string_view, 7> kLostAuthority = {
     "READONLY", "LOADING", "MASTERDOWN", "MOVED", "ASK", "CLUSTERDOWN", "NOAUTH"};
 
+/// Of those, what a primary of a cluster says that has not the slot of one key, and goes on with the others.
+bool of_one_slot(std::string_view code) noexcept {
+  return code == "MOVED" || code == "ASK" || code == "CLUSTERDOWN";
+}
+
 /// How often a comparison begins anew because somebody else has written the key, before it is given up.
 constexpr std::uint8_t kMostLooks = 16;
 
@@ -80,7 +85,7 @@ void Lane::take_reply(Reply reply, TimePoint now) {
   // A reply to what was sent at sent_at proves that every push for a write executed before it has
   // arrived.
   if (state_ == State::ready) extend_lease(pending.answer.sent_at);
-  if (reply.is_error()) note_error(reply.text);
+  if (reply.is_error()) note_error(reply.text, pending.answer.epoch);
   if (!take_step(pending, step, reply, now)) return;
   if (pending.at < pending.count) return;
 
@@ -234,8 +239,8 @@ void Lane::find_form(TimePoint now) {
   }
   if (config_.coherence == Coherence::none) return become_ready(Form::alone, now);
   const bool from_l2 = config_.coherence == Coherence::lanes && !resp2_;
-  if (from_l2 && (config_.probe_key.empty() || probe_.proven()))
-    return become_ready(Form::tracked, now);
+  const bool probed = !config_.probe_key.empty() || config_.find_probe_key;
+  if (from_l2 && (!probed || probe_.proven())) return become_ready(Form::tracked, now);
   if (config_.announcements != nullptr && !(from_l2 && !probe_.unknown_to_l2()))
     return write_first_announcement(now);
   become_ready(Form::unvouched, now);
@@ -348,9 +353,14 @@ void Lane::take_try_select(const Pending& pending, const Reply& reply, TimePoint
   flush_waiting(now);
 }
 
-void Lane::note_error(std::string_view text) {
+void Lane::note_error(std::string_view text, Epoch sent_in) {
   for (const std::string_view code : kLostAuthority) {
     if (!starts_with_code(text, code)) continue;
+    if (config_.redirect && of_one_slot(code)) {
+      // A slot that is on its way takes its keys along, and each is announced. One that has gone may have gone without.
+      if (code != "ASK" && sent_in == view_.epoch()) disown();
+      return;
+    }
     view_.bump();
     // A node that is still loading will be the right one in a moment; all the others no longer are.
     if (code != "LOADING") lost_authority_ = "L2 answered " + std::string(text);

@@ -80,6 +80,8 @@ class LaneView {
 
   // For the owner.
 
+  /// Before anybody reads: where a key may go from lane to lane, the epochs of two must never meet.
+  void begin_at(Epoch first) noexcept { epoch_.store(first, std::memory_order_release); }
   /// Disowns every entry of the lane and ends its lease. The lease goes first, so that no reader
   /// can pair the new epoch with the old lease.
   void bump() noexcept {

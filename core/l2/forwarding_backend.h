@@ -23,11 +23,15 @@ class ForwardingBackend : public L2Backend {
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override {
     return behind_->lanes();
   }
+  [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override {
+    return behind_->slots();
+  }
   [[nodiscard]] Health health() const override { return behind_->health(); }
   void start(Listener& listener) override { behind_->start(listener); }
   void submit(std::unique_ptr<Call> call) noexcept override { behind_->submit(std::move(call)); }
   void hint(std::string_view what) noexcept override { behind_->hint(what); }
   [[nodiscard]] std::shared_ptr<Route> route() const noexcept override { return behind_->route(); }
+  [[nodiscard]] ClusterRoutes* cluster() noexcept override { return behind_->cluster(); }
   void stop() noexcept override { behind_->stop(); }
 
  protected:

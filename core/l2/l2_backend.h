@@ -26,6 +26,7 @@
 #include "core/base/result.h"
 #include "core/cohere/call.h"
 #include "core/cohere/lane_view.h"
+#include "core/cohere/slots.h"
 
 namespace boost::asio {
 class io_context;
@@ -34,6 +35,7 @@ class io_context;
 namespace nearlane::l2 {
 
 class Route;
+class ClusterRoutes;
 
 using cohere::Answer;
 using cohere::Call;
@@ -68,6 +70,8 @@ class L2Backend {
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   [[nodiscard]] virtual Capabilities capabilities() const noexcept = 0;
   [[nodiscard]] virtual std::span<const cohere::LaneView> lanes() const noexcept = 0;
+  /// Which lane a key belongs to where its slot says so; null: its hash does (cohere::lane_of). The same for ever.
+  [[nodiscard]] virtual const cohere::SlotLanes* slots() const noexcept { return nullptr; }
   [[nodiscard]] virtual Health health() const = 0;
 
   /// Starts connecting; `listener` outlives the backend. Called once, before the first submit.
@@ -78,6 +82,8 @@ class L2Backend {
   virtual void hint(std::string_view /*what*/) noexcept {}
   /// The way to the Redis behind this, for connections that others make; null: there is no Redis.
   [[nodiscard]] virtual std::shared_ptr<Route> route() const noexcept { return nullptr; }
+  /// The ways to its nodes where that is a cluster; null: it is none.
+  [[nodiscard]] virtual ClusterRoutes* cluster() noexcept { return nullptr; }
   /// Refuses new calls and completes the outstanding ones with shutting_down. The loops must still
   /// run, or have ended.
   virtual void stop() noexcept = 0;

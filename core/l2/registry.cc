@@ -5,6 +5,7 @@
 #include "core/l2/l2_backend.h"
 #include "core/l2/memory/memory_backend.h"
 #include "core/l2/none/none_backend.h"
+#include "core/l2/redis/cluster_backend.h"
 #include "core/l2/redis/redis_backend.h"
 #include "core/l2/redis/route.h"
 #include "core/l2/rocksdb/rocksdb_backend.h"
@@ -15,7 +16,7 @@ namespace {
 
 bool is_redis(std::string_view url) {
   return url.starts_with("redis://") || url.starts_with("rediss://") ||
-         url.starts_with("redis+sentinel://");
+         url.starts_with("redis+sentinel://") || url.starts_with("redis+cluster://");
 }
 
 }  // namespace
@@ -36,15 +37,21 @@ Result<std::unique_ptr<L2Backend>> make_l2(const L2Config& config,
   if (is_redis(url)) {
     auto route = make_route(url, config.ca_file);
     if (!route) return route.error();
-    return make_redis_backend(std::move(*route), config, loops);
+    if ((*route)->url().nodes.empty()) return make_redis_backend(std::move(*route), config, loops);
+    if (config.coherence == cohere::Coherence::pubsub) {
+      return Error{Errc::invalid_argument,
+                   "l2: over redis+cluster:// instances do not tell each other of changes "
+                   "(coherence = pubsub): nodes pass messages on when it suits them"};
+    }
+    return make_cluster_backend(std::move(*route), config, loops);
   }
   const std::string scheme(url.substr(0, url.find(':')));
-  return Error{
-      Errc::invalid_argument,
-      "l2: '" + scheme +
-          ":' is not a store that this build has; there are "
-          "none:, memory:, rocksdb:PATH, redis://host[:port][/db], rediss://… for TLS, and "
-          "redis+sentinel://host[:port],host[:port]/name[/db]"};
+  return Error{Errc::invalid_argument,
+               "l2: '" + scheme +
+                   ":' is not a store that this build has; there are "
+                   "none:, memory:, rocksdb:PATH, redis://host[:port][/db], rediss://… for TLS, "
+                   "redis+sentinel://host[:port],host[:port]/name[/db], and "
+                   "redis+cluster://host[:port],host[:port]"};
 }
 
 }  // namespace nearlane::l2

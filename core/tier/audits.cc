@@ -104,7 +104,7 @@ std::string_view name_of(Explanation::Service service) noexcept {
 }
 
 audit::Present TieredCache::Impl::peek(const KeyRef& key) noexcept {
-  const cohere::LaneView& view = lane(key.hash);
+  const cohere::LaneView& view = lane(key);
   // In this order (core/audit/auditor.h, 3.).
   const TimePoint lease_until = view.lease_until();
   const Epoch epoch = view.epoch();
@@ -165,9 +165,9 @@ void TieredCache::Impl::note(audit::Event event, const KeyRef& key, Epoch epoch)
 
 void TieredCache::Impl::explain(const KeyRef& key, TimePoint deadline,
                                 std::function<void(Explanation)> done) {
-  const cohere::LaneView& view = lane(key.hash);
+  const cohere::LaneView& view = lane(key);
   Explanation seen{.hash = key.hash,
-                   .lane = cohere::lane_of(key.hash, lanes_.size()),
+                   .lane = lane_number(key),
                    .lane_epoch = view.epoch(),
                    .lease_until = view.lease_until(),
                    .rules = prefixes_.of(key.name),

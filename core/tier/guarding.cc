@@ -57,7 +57,7 @@ void TieredCache::Impl::send(std::unique_ptr<Guarded> call) noexcept {
 const Entry* TieredCache::Impl::stale(const KeyRef& key, TimePoint now) noexcept {
   const Duration max_stale = prefixes_.of(key.name).max_stale;
   if (max_stale <= Duration::zero()) return nullptr;
-  const cohere::LaneView& view = lane(key.hash);
+  const cohere::LaneView& view = lane(key);
   const TimePoint lease = view.lease_until();  // before the entry: LaneView::vouches
   const Entry* entry = l1_->peek(key);
   if (entry == nullptr || entry->negative() || now >= entry->deadline()) return nullptr;
@@ -88,6 +88,8 @@ void TieredCache::Impl::note_outcome(const Answer& answer) noexcept {
     if (l2_->health().lanes_up == 0) breaker_.trip(now, chance());
     return;
   }
+  // Part of a cluster, and its nodes say so at once: it costs nobody a timeout, and ends when a replica has taken over.
+  if (slots_ != nullptr && !answer.error && answer.reply.text.starts_with("CLUSTERDOWN ")) return;
   breaker_.note(is_failure(answer), now, chance());
 }
 

@@ -78,7 +78,7 @@ std::map<std::uint32_t, std::vector<std::string>> TieredCache::Impl::hottest(std
     const Found& other = found[any(touched_random_)];
     const Entry& hotter = *(one.worth < other.worth ? other : one).entry;
     const KeyRef key = hotter.key();
-    if (hotter.epoch() != lane(key.hash).epoch()) continue;  // nobody is served it
+    if (hotter.epoch() != lane(key).epoch()) continue;  // nobody is served it
     names[key.db].emplace_back(key.name);
   }
   return names;

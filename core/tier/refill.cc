@@ -60,7 +60,7 @@ bool TieredCache::Impl::find_disowned(l1::WalkPlace& from) {
   const bool more = walk_step(from, [&](const Entry& entry, float worth) {
     if (all_gone(Unasked::refill)) return;
     const KeyRef key = entry.key();
-    const cohere::LaneView& view = lane(key.hash);
+    const cohere::LaneView& view = lane(key);
     // One that cannot be read yet is found by the walk that follows when its lane is back.
     if (entry.epoch() == view.epoch() || !is_back(view) || now >= entry.deadline()) return;
     want(key, entry.unused(), Unasked::refill, worth);

@@ -60,7 +60,7 @@ void TieredCache::Impl::invalidate(std::string_view name) noexcept {
       const epoch::Guard guard;
       const Entry* entry = l1_->peek(key);
       if (entry != nullptr && !entry->negative() &&
-          lane(key.hash).vouches_but_for_lease(*entry, config_.now())) {
+          lane(key).vouches_but_for_lease(*entry, config_.now())) {
         unused = entry->unused();
       }
     });
@@ -88,7 +88,7 @@ bool TieredCache::Impl::is_new_here(const KeyRef& key) noexcept {
   const epoch::Guard guard;
   const Entry* entry = l1_->peek(key);
   return entry == nullptr || entry->negative() ||
-         !lane(key.hash).vouches_but_for_lease(*entry, config_.now());
+         !lane(key).vouches_but_for_lease(*entry, config_.now());
 }
 
 void TieredCache::Impl::hint_at(const KeyRef& key) noexcept {
@@ -101,7 +101,7 @@ void TieredCache::Impl::want(const KeyRef& key, std::uint8_t unused, Unasked why
   const auto next = static_cast<std::uint8_t>(unused + 1);
   if (unused >= config_.most_unused || !queue_.welcomes(next, worth))
     return Counts::add(Count::refreshes_dropped);
-  const Epoch epoch = lane(key.hash).epoch();
+  const Epoch epoch = lane(key).epoch();
   const bool all_fit =
       queue_.want({.key = Key(key), .epoch = epoch, .unused = next, .why = why, .worth = worth});
   if (!all_fit) Counts::add(Count::refreshes_dropped);
@@ -126,7 +126,7 @@ void TieredCache::Impl::pump() {
 
 void TieredCache::Impl::read_unasked(Wanted wanted) {
   const KeyRef ref = wanted.key.ref();
-  if (lane(ref.hash).epoch() != wanted.epoch) {
+  if (lane(ref).epoch() != wanted.epoch) {
     queue_.refund();
     return Counts::add(Count::refreshes_dropped);
   }

@@ -69,16 +69,19 @@ const Entry* TieredCache::find(const KeyRef& key, TimePoint now) noexcept {
 
 void TieredCache::find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out,
                              TimePoint now) noexcept {
+  std::array<const cohere::LaneView*, kLeasesAtOnce> views;
   std::array<TimePoint, kLeasesAtOnce> leases;
   std::uint64_t hits = 0;
   const std::size_t count = keys.size();
   while (!keys.empty()) {
     const auto some = keys.first(std::min(keys.size(), leases.size()));
-    for (std::size_t i = 0; i < some.size(); ++i)
-      leases[i] = impl_->lane(some[i].hash).lease_until();
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      views[i] = &impl_->lane(some[i]);
+      leases[i] = views[i]->lease_until();
+    }
     impl_->l1_->find_batch(some, out.first(some.size()));
     for (std::size_t i = 0; i < some.size(); ++i) {
-      out[i] = value_of(impl_->vouched(some[i], out[i], now, leases[i]));
+      out[i] = value_of(impl_->vouched(*views[i], some[i], out[i], now, leases[i]));
       hits += out[i] != nullptr ? 1 : 0;
     }
     keys = keys.subspan(some.size());
@@ -222,7 +225,7 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
   const bool wide = command.keys.size() != 1;
   const bool undeclared = command.writes && command.keys.empty();
   Command what{.op = Op::raw,
-               .key = Key(command.db, wide ? std::string() : command.keys.front()),
+               .key = Key(command.db, command.keys.empty() ? std::string() : command.keys.front()),
                .args = std::move(command.args),
                .wide = wide,
                .undeclared = undeclared,
@@ -256,7 +259,7 @@ void TieredCache::written_elsewhere(std::uint32_t db, std::vector<std::string> n
 }
 
 std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {
-  return cohere::lane_of(key.hash, impl_->lanes_.size());
+  return impl_->lane_number(key);
 }
 std::size_t TieredCache::refreshing() const noexcept { return impl_->queue_.waiting(); }
 std::size_t TieredCache::precompressing() const noexcept {
@@ -264,9 +267,16 @@ std::size_t TieredCache::precompressing() const noexcept {
 }
 bool TieredCache::precompress_once() { return impl_->precompress_queue_.work_once(); }
 bool TieredCache::lease_lapsed(const KeyRef& key, TimePoint now) const noexcept {
-  return now >= impl_->lane(key.hash).lease_until();
+  return now >= impl_->lane(key).lease_until();
 }
 std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
+bool TieredCache::keys_change_lanes() const noexcept { return impl_->slots_ != nullptr; }
+bool TieredCache::may_be_together(std::span<const std::string_view> names) const noexcept {
+  if (impl_->slots_ == nullptr || names.empty()) return true;
+  const cohere::Slot slot = cohere::slot_of(names[0]);
+  return std::ranges::all_of(
+      names, [slot](std::string_view name) { return cohere::slot_of(name) == slot; });
+}
 
 void TieredCache::sweep(TimePoint now, std::size_t max) noexcept { impl_->l1_->sweep(now, max); }
 

@@ -315,6 +315,10 @@ class TieredCache {
   /// bookkeeping.
   [[nodiscard]] std::size_t lane_of(const KeyRef& key) const noexcept;
   [[nodiscard]] std::size_t lanes() const noexcept;
+  /// A key's lane may become another one: that two lanes differ does not mean that their keys do.
+  [[nodiscard]] bool keys_change_lanes() const noexcept;
+  /// Whether L2 takes one command of all these keys: a cluster does where they are in one slot.
+  [[nodiscard]] bool may_be_together(std::span<const std::string_view> names) const noexcept;
   /// Keys that wait to be read in the background.
   [[nodiscard]] std::size_t refreshing() const noexcept;
   /// Entries that wait to be compressed.

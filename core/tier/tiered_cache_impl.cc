@@ -28,10 +28,11 @@ bool TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
     const epoch::Guard guard;
     const TimePoint now = config_.now();
     const KeyRef ref = key.ref();
-    const TimePoint lease = lane(key.hash).lease_until();
+    const cohere::LaneView& view = lane(ref);
+    const TimePoint lease = view.lease_until();
     const Entry* entry = l1_->find(ref);
-    if (entry != nullptr && lane(key.hash).vouches_but_for_lease(*entry, now)) {
-      if (vouched(ref, entry, now, lease) != nullptr) {
+    if (entry != nullptr && view.vouches_but_for_lease(*entry, now)) {
+      if (vouched(view, ref, entry, now, lease) != nullptr) {
         done(lookup_of(EntryPtr::pin(entry)));
         return false;
       }

@@ -50,6 +50,7 @@ class TieredCache::Impl final : public cohere::Listener {
         l1_(std::move(l1)),
         l2_(std::move(l2)),
         lanes_(l2_->lanes()),
+        slots_(l2_->slots()),
         queue_(config_.refresh),
         auditor_(audit_config(config_, *l2_)),
         recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
@@ -61,19 +62,25 @@ class TieredCache::Impl final : public cohere::Listener {
     refilled_ = epochs_;
   }
 
-  const cohere::LaneView& lane(std::uint64_t hash) const noexcept {
-    return lanes_[cohere::lane_of(hash, lanes_.size())];
+  [[nodiscard]] std::size_t lane_number(const KeyRef& key) const noexcept {
+    if (slots_ != nullptr) [[unlikely]] {
+      return slots_->of(key.name);
+    }
+    return cohere::lane_of(key.hash, lanes_.size());
+  }
+  const cohere::LaneView& lane(const KeyRef& key) const noexcept {
+    return lanes_[lane_number(key)];
   }
 
   /// The entry, a negative one too, if it may be served as fresh.
   const Entry* fresh(const KeyRef& key, TimePoint now) noexcept {
-    const TimePoint lease = lane(key.hash).lease_until();  // before the entry: LaneView::vouches
-    return vouched(key, l1_->find(key), now, lease);
+    const cohere::LaneView& view = lane(key);
+    const TimePoint lease = view.lease_until();  // before the entry: LaneView::vouches
+    return vouched(view, key, l1_->find(key), now, lease);
   }
-  const Entry* vouched(const KeyRef& key, const Entry* entry, TimePoint now,
-                       TimePoint lease) noexcept {
+  const Entry* vouched(const cohere::LaneView& view, const KeyRef& key, const Entry* entry,
+                       TimePoint now, TimePoint lease) noexcept {
     if (entry == nullptr) return nullptr;
-    const cohere::LaneView& view = lane(key.hash);
     if (!view.vouches(*entry, now, lease)) return nullptr;
     view.note_hit();
     if (entry->unused() != 0) [[unlikely]] {
@@ -266,6 +273,7 @@ class TieredCache::Impl final : public cohere::Listener {
   const std::unique_ptr<l1::L1Map> l1_;
   const std::unique_ptr<l2::L2Backend> l2_;
   const std::span<const cohere::LaneView> lanes_;
+  const cohere::SlotLanes* const slots_;  // null: hashes say which lane
   Flights flights_;
   Slides slides_;
   Renewals renewals_;

@@ -137,7 +137,7 @@ void TieredCache::Impl::hear_hot_list(std::size_t list, const Result<protocol::R
 void TieredCache::Impl::read_hot_keys() {
   const auto wanted = [this](const Warmup::Hot& hot) {
     const KeyRef key = hot.key.ref();
-    if (!is_back(lane(key.hash))) return false;
+    if (!is_back(lane(key))) return false;
     if (!prefixes_.of(key.name).l1) return true;
     note_db(key.db);
     want(key, 0, Unasked::warmup, hot.worth);

@@ -151,7 +151,8 @@ constexpr std::array kOptions = {
     Option{
         "l2", "URL",
         "store, shared by all instances: redis://[user:pass@]host:port[/db], rediss://… over TLS,\n"
-        "redis+sentinel://[user:pass@]host:port,host:port/name[/db]; of this one alone:\n"
+        "redis+sentinel://[user:pass@]host:port,host:port/name[/db],\n"
+        "redis+cluster://[user:pass@]host:port,host:port; of this one alone:\n"
         "rocksdb:DIRECTORY, memory:, none: [rocksdb:./data]",
         [](Config& c, std::string_view t) {
           c.l2 = t;

@@ -233,6 +233,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                         p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
   const auto relay_to = (*l2)->route();
+  auto* const relay_to_nodes = (*l2)->cluster();
   tier::TierConfig tier = tier_config(config);
   tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {
     loops.after(delay, std::move(task));
@@ -257,6 +258,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
           .info = [&sources = *p.sources](
                       std::string_view section) { return admin::info_text(sources, section); },
           .relay_to = relay_to,
+          .relay_to_nodes = relay_to_nodes,
           .max_relays = config.max_relays});
   http::RoutesConfig routes{
       .api_keys = std::move(*api_keys),

@@ -25,7 +25,15 @@ namespace {
 /// A store that executes nothing until it is told to, in the order in which commands came.
 class HeldBackend final : public l2::ForwardingBackend {
  public:
-  using ForwardingBackend::ForwardingBackend;
+  /// `slots`: of a cluster of two lanes; null: it is none.
+  explicit HeldBackend(std::unique_ptr<l2::L2Backend> behind, const cohere::SlotLanes* slots)
+      : ForwardingBackend(std::move(behind)), slots_(slots) {
+    for (auto& view : views_) view.set_lease(kForever);
+  }
+  [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override {
+    return slots_ == nullptr ? ForwardingBackend::lanes() : views_;
+  }
+  [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override { return slots_; }
 
   /// As if others had copies for so long after L2 has announced nothing to them.
   [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
@@ -62,6 +70,8 @@ class HeldBackend final : public l2::ForwardingBackend {
   Duration lease{};
 
  private:
+  const cohere::SlotLanes* slots_;
+  std::array<cohere::LaneView, 2> views_;
   std::deque<std::unique_ptr<l2::Call>> held_;
   bool open_ = true;
 };
@@ -69,9 +79,10 @@ class HeldBackend final : public l2::ForwardingBackend {
 class CacheSessionTest : public testing::Test, public Session::Host {
  protected:
   CacheSessionTest() : CacheSessionTest("") {}
-  explicit CacheSessionTest(std::string password) : password_(std::move(password)) {
+  explicit CacheSessionTest(std::string password, const cohere::SlotLanes* slots = nullptr)
+      : password_(std::move(password)) {
     auto memory = l2::make_l2({.url = "memory:"}, {});
-    auto held = std::make_unique<HeldBackend>(std::move(*memory));
+    auto held = std::make_unique<HeldBackend>(std::move(*memory), slots);
     l2_ = held.get();
     auto l1 = l1::make_l1({.bytes = std::uint64_t{64} << 20U});
     tier_ = std::make_unique<tier::TieredCache>(
@@ -380,6 +391,39 @@ TEST_F(CacheSessionTest, RecordsTheLatencyOfEachHit) {
   const auto before = stats_.l1_latency.snapshot().count();
   serve(get("a") + get("a") + get("none"));
   EXPECT_EQ(stats_.l1_latency.snapshot().count() - before, 2U);
+}
+
+struct OneSlotTable {
+  cohere::SlotLanes slots;
+};
+class OverACluster : public OneSlotTable, public CacheSessionTest {
+ protected:
+  OverACluster() : CacheSessionTest("", &slots) {}
+};
+
+TEST_F(OverACluster, ReadsBehindAWriteWhoseSlotMoves) {
+  EXPECT_EQ(serve("SET k old\r\n"), "+OK\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("SET k new\r\n"), "");
+  // The other lane vouches for what it has read before.
+  slots.move(cohere::slot_of("k"), 1);
+  EXPECT_EQ(serve("GET k\r\n"), "") << "it waits";
+  EXPECT_EQ(serve("EXPIRE k 100\r\n"), "");
+  l2_->release(1);
+  EXPECT_EQ(settle(), "+OK\r\n$3\r\nnew\r\n");
+  l2_->release(1);
+  EXPECT_EQ(settle(), ":1\r\n");
+}
+
+TEST_F(OverACluster, ReadsOfOneSlotMayBeTogether) {
+  EXPECT_EQ(serve("MSET {t}a 1 {t}b 2\r\n"), "+OK\r\n");
+  EXPECT_EQ(serve("MGET {t}a {t}b\r\n"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("MGET {t}a {t}b\r\n"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n") << "from L1";
+  EXPECT_EQ(serve("MGET a b\r\n"), "");
+  EXPECT_EQ(l2_->held(), 1U) << "whole";
+  l2_->release(1);
+  settle();
 }
 
 class WithPassword : public CacheSessionTest {

@@ -56,6 +56,16 @@ Effect CommandCatalog::effect_of(std::string_view name,
   return effect;
 }
 
+std::optional<std::string_view> CommandCatalog::first_key(
+    std::string_view name, std::span<const std::string_view> args) const {
+  const auto specs = specs_.load();
+  if (!specs) return std::nullopt;
+  const auto found = specs->find(std::string(name));
+  if (found == specs->end() || found->second.first <= 0) return std::nullopt;
+  const auto at = static_cast<std::size_t>(found->second.first);
+  return at < args.size() ? std::optional(args[at]) : std::nullopt;
+}
+
 bool CommandCatalog::take(const Reply& reply) {
   if (reply.type != Type::array) return false;
   auto specs = std::make_shared<Specs>();
@@ -114,7 +124,8 @@ CommandCatalog::~CommandCatalog() = default;
 void CommandCatalog::load(UpstreamPool& pool) {
   // Not by the last connection that a client could have.
   if (loaded() || !pool.has_spare() || asks_.exchange(true)) return;
-  if (auto upstream = pool.take()) {
+  const auto route = pool.any_route();
+  if (auto upstream = route ? pool.take(route) : nullptr) {
     asking_ = std::make_unique<Asking>(*this, pool, std::move(upstream));
   } else {
     asks_.store(false);

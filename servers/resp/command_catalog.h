@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,9 @@ class CommandCatalog {
   /// `name` in lower case, as its first argument says it.
   [[nodiscard]] Effect effect_of(std::string_view name,
                                  std::span<const std::string_view> args) const;
+  /// Null: it names none, or where is not known here.
+  [[nodiscard]] std::optional<std::string_view> first_key(
+      std::string_view name, std::span<const std::string_view> args) const;
   [[nodiscard]] bool loaded() const noexcept { return specs_.load() != nullptr; }
   /// Asks Redis, unless it was asked and has answered, or is about to.
   void load(UpstreamPool& pool);

@@ -34,7 +34,10 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
     case Route::get:
       return get(args);
     case Route::mget:
-      return args.size() > kMostGathered ? execute(spec, args) : mget(args);
+      // Who may not ask for all of them at once is told so by Redis.
+      if (args.size() > kMostGathered || !context_.tier.may_be_together(args.subspan(1)))
+        return execute(spec, args);
+      return mget(args);
     case Route::set:
     case Route::setex: {
       const auto set =
@@ -67,6 +70,7 @@ bool CacheSession::get(Args args) {
     fetch(key, tier::ReadFrom::through_l2);
     return true;
   }
+  if (follows_write()) return false;
   const Entry* entry = context_.tier.find(key, now_);
   if (entry == nullptr) entry = context_.tier.find_stale(key, now_);
   if (entry != nullptr) {
@@ -77,6 +81,11 @@ bool CacheSession::get(Args args) {
   if (!order_.may_send(Order::Kind::read, lane)) return false;
   fetch(key, way_of(key));
   return true;
+}
+
+/// Something unanswered may have written a key of any lane: what L1 has may be older than that.
+bool CacheSession::follows_write() const {
+  return context_.tier.keys_change_lanes() && !order_.only_reads();
 }
 
 /// Where the lease has lapsed a read may need two commands.
@@ -302,7 +311,7 @@ std::optional<std::chrono::milliseconds> CacheSession::slide_of(const CommandSpe
   const bool milliseconds = spec.name == "pexpire";
   if (!milliseconds && spec.name != "expire") return {};
   const std::size_t lane = context_.tier.lane_of({client_.db, args[1]});
-  if (order_.whole_unanswered() || order_.bypasses_l1(lane)) return {};
+  if (order_.whole_unanswered() || order_.bypasses_l1(lane) || follows_write()) return {};
   return parse_slide(args, milliseconds);
 }
 

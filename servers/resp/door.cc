@@ -12,6 +12,7 @@ namespace nearlane::resp {
 Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, DoorConfig config)
     : config_(std::move(config)) {
   upstreams_->route = config_.relay_to;
+  upstreams_->cluster = config_.relay_to_nodes;
   upstreams_->max_open = config_.max_relays;
   for (std::size_t i = 0; i < loops.size(); ++i) {
     if (config_.relay_to) {

@@ -26,7 +26,8 @@ struct DoorConfig {
   std::function<std::string(std::string_view)> info = {};  // INFO's text for a section
   /// To the Redis that answers what our table does not have; null: there is none.
   std::shared_ptr<l2::Route> relay_to = {};
-  unsigned max_relays = 1024;  // connections to it that speak for clients
+  l2::ClusterRoutes* relay_to_nodes = nullptr;  // of that Redis, where it is a cluster
+  unsigned max_relays = 1024;                   // connections to it that speak for clients
 };
 
 class Door {

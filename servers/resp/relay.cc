@@ -30,6 +30,22 @@ constexpr std::array<std::string_view, 2> kOfThisConnection = {"wait", "waitaof"
 /// Without them what follows would mean something else.
 constexpr std::array<std::string_view, 3> kBeginning = {"monitor", "multi", "watch"};
 
+/// What Redis would say of the node that it is said to, which is one of several.
+constexpr std::array<std::string_view, 26> kOfOneNode = {
+    "acl",      "bgrewriteaof", "bgsave",    "cluster",   "dbsize",   "debug",     "failover",
+    "flushall", "flushdb",      "function",  "keys",      "lastsave", "latency",   "module",
+    "monitor",  "pfselftest",   "replicaof", "randomkey", "readonly", "readwrite", "slaveof",
+    "save",     "scan",         "script",    "shutdown",  "slowlog"};
+/// A command goes to so many nodes: the one that is thought to have its key, the one that is said to, and the one that takes
+/// the key over.
+constexpr unsigned kMostHops = 5;
+constexpr std::string_view kNoAgreement =
+    "-TRYAGAIN nearlane: the nodes of the cluster do not agree where the slot is\r\n";
+constexpr std::string_view kElsewhere =
+    "-CROSSSLOT Keys in request don't hash to the same slot, or their slot has gone to another "
+    "node "
+    "meanwhile\r\n";
+
 constexpr std::string_view kSpoiled =
     "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
@@ -41,6 +57,15 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, kSize>&
 /// Redis keeps something for the connection after it.
 bool leaves_state(std::string_view name) {
   return is_one_of(name, kBeginning) || is_one_of(name, kSubscribing);
+}
+
+bool is_of_one_node(std::string_view name, Relay::Args args) {
+  const auto is = [args](std::string_view subcommand) {
+    return args.size() > 1 && equals_ignoring_case(args[1], subcommand);
+  };
+  if (name == "config") return !is("get");
+  if (name == "memory") return !is("usage");
+  return is_one_of(name, kOfOneNode);
 }
 
 std::string_view first_word(const Reply& frame) noexcept {
@@ -80,6 +105,11 @@ std::string Relay::refusal(std::string_view name, Args args) {
   }
   if (name == "script" && args.size() > 1 && equals_ignoring_case(args[1], "debug"))
     return "ERR nearlane: SCRIPT DEBUG is not relayed";
+  if (over_cluster() && is_of_one_node(name, args)) {
+    if (in_transaction_) spoiled_ = true;
+    return fmt::format(
+        "ERR nearlane: '{}' is not relayed to a Redis Cluster: it would be that of one node", name);
+  }
   if (monitoring_) return "ERR nearlane: a connection that monitors takes QUIT and RESET only";
   if (in_transaction_ && (is_one_of(name, kNotInside) || is_one_of(name, kSubscribing))) {
     spoiled_ = true;
@@ -91,16 +121,12 @@ std::string Relay::refusal(std::string_view name, Args args) {
 void Relay::send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
                  Done done) {
   context_.catalog.load(context_.pool);
-  if (!upstream_) {
-    upstream_ = context_.pool.take();
-    if (!upstream_) {
-      done(Error{Errc::busy, "no more connections to Redis may speak for clients (--max-relays)"});
-      if (leaves_state(name)) client_.forsaken();
-      return;
-    }
-    upstream_->set_owner(this);
-  }
   version_ = version;
+  db_ = db;
+  if (over_cluster() && !upstream_ && !in_transaction_ && name == "multi") {
+    in_transaction_ = begins_ = true;
+    return done(std::string("+OK\r\n"));
+  }
   const bool subscribes = is_one_of(name, kSubscribing);
   const bool ends = name == "exec";
   pending_.emplace(Pending{.name = std::string(name),
@@ -109,7 +135,12 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
                                                           : context_.catalog.effect_of(name, args),
                            .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
                            .done = std::move(done)});
-  db_ = db;
+  if (over_cluster()) pending_->args.assign(args.begin(), args.end());
+  if (!upstream_) {
+    const auto key = over_cluster() ? context_.catalog.first_key(name, args) : std::nullopt;
+    const auto route = key ? context_.pool.cluster()->of(*key) : context_.pool.any_route();
+    if (!take_upstream(route)) return;
+  }
   if (!pending_->effect.blocks) {
     patience_.expires_after(kPatience);
     // A timer that was too late to be cancelled finds that its command has gone, or all of this.
@@ -122,12 +153,58 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
                         kPatience.count())});
     });
   }
-  upstream_->prepare(version, db);
-  if (ends && spoiled_) {
+  send_pending(args, false);
+}
+
+bool Relay::take_upstream(const std::shared_ptr<l2::Route>& route) {
+  upstream_ = route ? context_.pool.take(route) : nullptr;
+  if (upstream_) {
+    upstream_->set_owner(this);
+    return true;
+  }
+  if (!route) {
+    fail({Errc::unavailable, "nothing is known of the cluster yet"});
+  } else {
+    fail({Errc::busy, "no more connections to Redis may speak for clients (--max-relays)"});
+  }
+  return false;
+}
+
+void Relay::send_pending(Args args, bool asking) {
+  upstream_->prepare(version_, db_);
+  if (asking) upstream_->send_ahead("ASKING");
+  if (begins_) upstream_->send_ahead("MULTI");
+  if (pending_->name == "exec" && spoiled_) {
     upstream_->send(std::array{std::string_view("DISCARD")});
   } else {
     upstream_->send(args);
   }
+}
+
+/// Not what belongs together: of a transaction the first command only, and nothing behind WATCH or SUBSCRIBE.
+bool Relay::redirect(std::string_view error) {
+  if (!over_cluster()) return false;
+  auto redirection = l2::read_redirection(error);
+  if (!redirection || redirection->kind == l2::Redirection::Kind::try_again) return false;
+  const bool bound = (in_transaction_ && !begins_) || watching_ || subscribed();
+  if (bound || ++pending_->hops == kMostHops) {
+    pending_->bytes = bound ? kElsewhere : kNoAgreement;
+    return false;
+  }
+  const bool asking = redirection->kind == l2::Redirection::Kind::ask;
+  const auto route = context_.pool.cluster()->follow(std::move(*redirection), *upstream_->route());
+  if (in_transaction_) {
+    upstream_->set_owner(nullptr);
+    upstream_->close();
+    upstream_.reset();
+  } else {
+    context_.pool.give_back(std::exchange(upstream_, nullptr));
+  }
+  pending_->bytes.clear();
+  if (!take_upstream(route)) return true;
+  const std::vector<std::string_view> args(pending_->args.begin(), pending_->args.end());
+  send_pending(args, asking);
+  return true;
 }
 
 bool Relay::answers_pending(const Reply& frame) const noexcept {
@@ -153,6 +230,8 @@ void Relay::received(std::string bytes, const Reply& frame) noexcept {
     pending_->bytes += bytes;
   }
   if (!frame.is_error() && --pending_->frames != 0) return;
+  if (frame.is_error() && redirect(frame.text)) return;
+  begins_ = false;
   patience_.cancel();
   if (pending_->name == "exec" && spoiled_) pending_->bytes = kSpoiled;
   follow(frame);
@@ -233,12 +312,12 @@ void Relay::abandon(const Error& why) {
   patience_.cancel();
   if (upstream_) upstream_->set_owner(nullptr);
   upstream_.reset();
-  in_transaction_ = watching_ = monitoring_ = spoiled_ = heard_ = false;
+  in_transaction_ = begins_ = watching_ = monitoring_ = spoiled_ = heard_ = false;
   channels_ = shards_ = 0;
   queued_ = {};
   if (auto pending = std::exchange(pending_, std::nullopt)) {
     // Unless there was no connection it may have been executed; whoever has to hear of it does, and nobody waits for that.
-    if (why.code != Errc::unavailable) {
+    if (why.code != Errc::unavailable && why.code != Errc::busy) {
       context_.tier.written_elsewhere(
           db_, std::move(pending->effect.keys), pending->effect.undeclared,
           Clock::now() + context_.l2_timeout, [](const std::optional<Error>&) {});
@@ -248,8 +327,7 @@ void Relay::abandon(const Error& why) {
 }
 
 void Relay::close() noexcept {
-  if (!upstream_) return;
-  upstream_->close();
+  if (upstream_) upstream_->close();
   abandon({Errc::shutting_down, "the connection has ended"});
 }
 

@@ -9,6 +9,10 @@
 // names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any
 // other's. Where it announces nothing, the other instances are told, after the command and not in one step with it.
 //
+// Over a cluster a command goes to the node of its first key, or where that one says. What names no key, to any; a
+// transaction, to the node of its first command that names one, so that MULTI waits for it. What is asked of one node alone, and speaks of
+// one, is refused.
+//
 // Errors:    busy: no connection is left; those of Upstream; timeout. A client whose connection had state is closed
 //            after any of them, or it would go on as if Redis still knew.
 // Threads:   its loop's.
@@ -23,6 +27,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -86,6 +91,8 @@ class Relay final : private Upstream::Owner {
     std::size_t frames;  // that it is answered by
     Done done;
     std::string bytes = {};
+    std::vector<std::string> args = {};  // over a cluster: to be sent again
+    unsigned hops = 0;
     std::shared_ptr<const char> token =
         std::make_shared<const char>();  // its timer knows it by this
   };
@@ -93,6 +100,12 @@ class Relay final : private Upstream::Owner {
   void received(std::string bytes, const protocol::Reply& frame) noexcept override;
   void lost(const Error& why) noexcept override;
   [[nodiscard]] bool answers_pending(const protocol::Reply& frame) const noexcept;
+  [[nodiscard]] bool over_cluster() const noexcept { return context_.pool.cluster() != nullptr; }
+  /// False: there is none, and `pending_` has been told.
+  bool take_upstream(const std::shared_ptr<l2::Route>& route);
+  void send_pending(std::span<const std::string_view> args, bool asking);
+  /// Whether the command has been sent to another node instead of being answered.
+  bool redirect(std::string_view error);
   void follow(const protocol::Reply& frame);
   void finish(Pending answered);
   void release();
@@ -112,6 +125,8 @@ class Relay final : private Upstream::Owner {
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
   bool in_transaction_ = false;
+  bool begins_ =
+      false;  // over a cluster: MULTI waits for the first command behind it, or goes with it
   bool spoiled_ = false;  // something was refused in the transaction
   bool watching_ = false;
   bool monitoring_ = false;

@@ -1,6 +1,7 @@
 #include "servers/resp/upstream.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -20,8 +21,12 @@ constexpr auto kLookEvery = std::chrono::milliseconds(500);
 
 }  // namespace
 
-Upstream::Upstream(asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits)
-    : link_(std::make_shared<l2::Link>(loop, kBuffers)), timer_(loop), limits_(std::move(limits)) {
+Upstream::Upstream(asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits,
+                   std::shared_ptr<l2::Route> route)
+    : link_(std::make_shared<l2::Link>(loop, kBuffers)),
+      timer_(loop),
+      limits_(std::move(limits)),
+      route_(std::move(route)) {
   limits_->open.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -33,7 +38,7 @@ void Upstream::connect() {
     if (cancelled || self->connected_) return;
     self->give_up({Errc::unavailable, "no connection within connect_timeout"});
   });
-  const l2::Route& route = *limits_->route;
+  const l2::Route& route = *route_;
   route_version_ = route.version();
   const auto server = route.server();
   if (!server) {
@@ -67,7 +72,7 @@ void Upstream::connected() {
   timer_.cancel();
   flush();
   read();
-  if (limits_->route->may_move()) look_whether_moved();
+  if (route_->may_move()) look_whether_moved();
 }
 
 /// A master that was deposed may be silent for ever.
@@ -151,7 +156,7 @@ std::optional<Error> Upstream::judge_own(const protocol::Reply& reply, Needed ne
   if (reply.is_error()) return Error{Errc::l2_error, reply.text};
   const bool master = !reply.elements.empty() && reply.elements[0].text == "master";
   if (needed == Needed::no_error || master) return std::nullopt;
-  return Error{Errc::unavailable, limits_->route->where() + " is not a master"};
+  return Error{Errc::unavailable, route_->where() + " is not a master"};
 }
 
 void Upstream::give_up(const Error& why) noexcept {
@@ -170,14 +175,22 @@ void Upstream::close() noexcept {
   link_->close();
 }
 
-std::shared_ptr<Upstream> UpstreamPool::take() {
-  while (!idle_.empty()) {
-    auto upstream = std::move(idle_.back());
-    idle_.pop_back();
-    if (upstream->open() && !upstream->outdated()) return upstream;
+std::shared_ptr<Upstream> UpstreamPool::take(const std::shared_ptr<l2::Route>& route) {
+  std::erase_if(idle_, [](const auto& each) { return !each->open() || each->outdated(); });
+  const auto found = std::find_if(idle_.rbegin(), idle_.rend(),
+                                  [&](const auto& each) { return each->route() == route; });
+  if (found != idle_.rend()) {
+    auto upstream = std::move(*found);
+    idle_.erase(std::next(found).base());
+    return upstream;
   }
-  if (limits_->open.load(std::memory_order_relaxed) >= limits_->max_open) return nullptr;
-  auto upstream = std::make_shared<Upstream>(loop_, limits_);
+  if (limits_->open.load(std::memory_order_relaxed) >= limits_->max_open) {
+    // Those that idle lead elsewhere.
+    if (idle_.empty()) return nullptr;
+    idle_.front()->close();
+    idle_.erase(idle_.begin());
+  }
+  auto upstream = std::make_shared<Upstream>(loop_, limits_, route);
   upstream->connect();
   return upstream;
 }

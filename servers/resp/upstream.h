@@ -28,6 +28,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/l2/redis/cluster_routes.h"
 #include "core/l2/redis/link.h"
 #include "core/l2/redis/route.h"
 #include "core/protocol/reply_parser.h"
@@ -38,6 +39,7 @@ namespace nearlane::resp {
 /// What all loops' pools share.
 struct UpstreamLimits {
   std::shared_ptr<l2::Route> route = {};
+  l2::ClusterRoutes* cluster = nullptr;  // to its nodes, where it is one
   unsigned max_open = 1024;  // of all loops, idle ones among them, which are half of it at most
   std::size_t max_frame = std::size_t{256} << 20U;  // bytes of one reply
   Duration connect_timeout = std::chrono::seconds(1);
@@ -55,7 +57,8 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
     virtual void lost(const Error& why) noexcept = 0;
   };
 
-  Upstream(boost::asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits);
+  Upstream(boost::asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits,
+           std::shared_ptr<l2::Route> route);
   ~Upstream();
   Upstream(const Upstream&) = delete;
   Upstream& operator=(const Upstream&) = delete;
@@ -66,12 +69,13 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   /// From here on it speaks this version, in this database.
   void prepare(protocol::Version version, std::uint32_t db);
   void send(std::span<const std::string_view> command);
+  /// What belongs to the next command, and is not answered to the owner.
+  void send_ahead(std::string_view word) { send_own({word}, Needed::no_error); }
   void close() noexcept;
+  [[nodiscard]] const std::shared_ptr<l2::Route>& route() const noexcept { return route_; }
   [[nodiscard]] bool open() const noexcept { return open_; }
   /// The master is elsewhere by now.
-  [[nodiscard]] bool outdated() const noexcept {
-    return limits_->route->version() != route_version_;
-  }
+  [[nodiscard]] bool outdated() const noexcept { return route_->version() != route_version_; }
 
  private:
   /// A command of our own, whose reply the owner does not see, and what that has to be.
@@ -88,6 +92,7 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   const std::shared_ptr<l2::Link> link_;
   boost::asio::steady_timer timer_;
   const std::shared_ptr<UpstreamLimits> limits_;
+  const std::shared_ptr<l2::Route> route_;
   Owner* owner_ = nullptr;
   bool open_ = true;  // or on its way
   bool connected_ = false;
@@ -109,8 +114,13 @@ class UpstreamPool {
       : loop_(loop), limits_(std::move(limits)) {}
   [[nodiscard]] boost::asio::io_context& loop() const noexcept { return loop_; }
 
+  [[nodiscard]] l2::ClusterRoutes* cluster() const noexcept { return limits_->cluster; }
+  /// For who names no key; null: nothing is known of the cluster yet.
+  [[nodiscard]] std::shared_ptr<l2::Route> any_route() const {
+    return limits_->cluster == nullptr ? limits_->route : limits_->cluster->any();
+  }
   /// Null: max_open is reached.
-  [[nodiscard]] std::shared_ptr<Upstream> take();
+  [[nodiscard]] std::shared_ptr<Upstream> take(const std::shared_ptr<l2::Route>& route);
   /// Whether two more may be taken.
   [[nodiscard]] bool has_spare() const noexcept {
     return limits_->open.load(std::memory_order_relaxed) + 2 <= limits_->max_open;

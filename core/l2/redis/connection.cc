@@ -188,6 +188,13 @@ void LaneConnection::submit(std::unique_ptr<cohere::Call> call) {
   });
 }
 
+void LaneConnection::disown(std::function<void()> done) {
+  asio::dispatch(loop_, [self = shared_from_this(), this, done = std::move(done)] {
+    lane_.disown();
+    done();
+  });
+}
+
 void LaneConnection::note_change() {
   const Form found = lane_.form();
   if (found == form() && lane_.distrust() == distrust_) return;

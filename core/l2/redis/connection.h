@@ -95,6 +95,8 @@ class LaneConnection final : public Connection {
                  cohere::Listener& listener, std::function<void()> on_form);
 
   void submit(std::unique_ptr<cohere::Call> call);
+  /// Lane::disown, and then `done`, both on the loop.
+  void disown(std::function<void()> done);
   [[nodiscard]] Form form() const noexcept { return form_.load(std::memory_order_relaxed); }
   /// Why it vouches for nothing; empty where it does, or where that is not known yet.
   [[nodiscard]] std::string distrust() const;

@@ -9,14 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "core/cohere/channel.h"
 #include "core/cohere/hint.h"
 #include "core/l2/redis/connection.h"
+#include "core/l2/redis/loop_share.h"
 #include "core/l2/redis/sentinel_watch.h"
 #include "core/l2/redis/settings.h"
 
@@ -38,43 +37,6 @@ constexpr Duration kSettingsTimeout = std::chrono::seconds(5);
 
 /// A hint that comes later than this is of no use: the session was asked for by then, or will not be.
 constexpr Duration kHintTimeout = std::chrono::milliseconds(500);
-
-/// The connections of one loop and the timer that drives them all.
-class LoopShare : public std::enable_shared_from_this<LoopShare> {
- public:
-  LoopShare(asio::io_context& loop, Duration tick) : loop_(loop), timer_(loop), tick_(tick) {}
-
-  void add(std::shared_ptr<Connection> connection) {
-    connections_.push_back(std::move(connection));
-  }
-
-  void start() {
-    asio::post(loop_, [self = shared_from_this()] { self->run(); });
-  }
-
-  void stop() {
-    asio::post(loop_, [self = shared_from_this()] {
-      self->stopped_ = true;
-      self->timer_.cancel();
-    });
-    for (const auto& connection : connections_) connection->stop();
-  }
-
- private:
-  void run() {
-    if (stopped_ || connections_.empty()) return;
-    const TimePoint now = Clock::now();
-    for (const auto& connection : connections_) connection->tick(now);
-    timer_.expires_after(tick_);
-    timer_.async_wait([self = shared_from_this()](boost::system::error_code) { self->run(); });
-  }
-
-  asio::io_context& loop_;
-  asio::steady_timer timer_;
-  const Duration tick_;
-  std::vector<std::shared_ptr<Connection>> connections_;
-  bool stopped_ = false;
-};
 
 class RedisBackend final : public L2Backend {
  public:

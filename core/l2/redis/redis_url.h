@@ -1,6 +1,6 @@
 // Reads redis://[[user]:password@]host[:port][/db], the same with rediss:// for TLS, and
 // redis+sentinel://[[user]:password@]host[:port],host[:port]/name[/db], whose hosts are sentinels that know where the
-// master of that name is.
+// master of that name is, and redis+cluster://[[user]:password@]host[:port],host[:port], some nodes of a cluster.
 //
 // Errors:    invalid_argument, saying which part of the URL is wrong; the password is never part of
 //            a message.
@@ -16,8 +16,8 @@
 
 namespace nearlane::l2 {
 
-/// So many sentinels may be named.
-inline constexpr std::size_t kMostSentinels = 64;
+/// So many sentinels, or nodes of a cluster, may be named.
+inline constexpr std::size_t kMostHosts = 64;
 
 /// Where a server listens.
 struct Endpoint {
@@ -29,9 +29,10 @@ struct Endpoint {
 };
 
 struct RedisUrl {
-  Endpoint server = {};  // empty where sentinels know it
+  Endpoint server = {};  // empty where sentinels or the nodes of a cluster know it
   std::vector<Endpoint> sentinels = {};
-  std::string master = {};  // as the sentinels call it
+  std::string master = {};           // as the sentinels call it
+  std::vector<Endpoint> nodes = {};  // of a cluster
   bool tls = false;
   std::string user = {};
   std::string password = {};

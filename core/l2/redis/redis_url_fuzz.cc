@@ -9,10 +9,12 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const std::string_view scheme : {"", "redis://", "rediss://", "redis+sentinel://"}) {
+  for (const std::string_view scheme :
+       {"", "redis://", "rediss://", "redis+sentinel://", "redis+cluster://"}) {
     const auto url = nearlane::l2::parse_redis_url(std::string(scheme) + std::string(text));
     if (!url) continue;
     auto endpoints = url->sentinels;
+    endpoints.insert(endpoints.end(), url->nodes.begin(), url->nodes.end());
     if (endpoints.empty()) endpoints.push_back(url->server);
     for (const auto& [host, port] : endpoints) {
       if (host.empty() || port.empty()) std::abort();

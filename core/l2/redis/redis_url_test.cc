@@ -63,6 +63,19 @@ TEST(RedisUrl, NamesSentinelsAndWhatTheyCallTheMaster) {
   EXPECT_EQ(read("redis+sentinel://a/m").db, 0U);
 }
 
+TEST(RedisUrl, NamesNodesOfACluster) {
+  const RedisUrl url = read("redis+cluster://app:p%2Cw@10.0.0.1:7000,cache,[::1]:7001");
+  EXPECT_EQ(url.nodes,
+            (std::vector<Endpoint>{{"10.0.0.1", "7000"}, {"cache", "6379"}, {"::1", "7001"}}));
+  EXPECT_EQ(url.user, "app");
+  EXPECT_EQ(url.password, "p,w");
+  EXPECT_EQ(url.server, Endpoint{});
+  EXPECT_TRUE(url.sentinels.empty());
+  std::string many = "redis+cluster://a";
+  for (int i = 0; i < 64; ++i) many += ",a";
+  EXPECT_THAT(parse_redis_url(many).error().detail, testing::HasSubstr("more than 64 hosts"));
+}
+
 TEST(RedisUrl, SaysWhatIsWrongAndKeepsThePasswordToItself) {
   struct Case {
     std::string_view url;
@@ -79,7 +92,11 @@ TEST(RedisUrl, SaysWhatIsWrongAndKeepsThePasswordToItself) {
         Case{"redis://cache/1/2", "more than the database"},
         Case{"redis://cache?db=1", "a query or fragment"},
         Case{"http://cache", "the scheme is none of"},
-        Case{"redis://a,b", "only redis+sentinel:// has several hosts"},
+        Case{"redis://a,b", "only redis+sentinel:// and redis+cluster:// have several hosts"},
+        Case{"redis+cluster://", "the host is missing"},
+        Case{"redis+cluster://a,", "the host is missing"},
+        Case{"redis+cluster://a/1", "no databases to choose from"},
+        Case{"redis+cluster://:hunter2@a,b:0", "the port is not between 1 and 65535"},
         Case{"redis+sentinel://a,b", "the name of the master is missing"},
         Case{"redis+sentinel://a,/m", "the host is missing"},
         Case{"redis+sentinel://:hunter2@a,b:x/m", "the port is not between 1 and 65535"},

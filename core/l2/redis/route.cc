@@ -17,7 +17,8 @@ Result<Endpoint> Route::server() const {
 
 std::string Route::where() const {
   const auto at = server();
-  return at ? at->to_string() : "the master '" + url_.master + "'";
+  if (at) return at->to_string();
+  return url_.nodes.empty() ? "the master '" + url_.master + "'" : "a primary of the cluster";
 }
 
 void Route::move_to(Endpoint server) {

@@ -1,6 +1,6 @@
 // Route: how all connections of this process reach the Redis behind it: where it is, as whom, over TLS or not.
 //
-// Where sentinels know the master, that may change: version() tells, and whoever has a connection to where it was gives
+// Where sentinels know the master, or it is one of the primaries of a cluster, that may change: version() tells, and whoever has a connection to where it was gives
 // that up. Before the sentinels have said anything nobody connects; when none of them can say, trouble() says why.
 //
 // Errors:    of make_route: invalid_argument, naming what is wrong with the URL or the file of authorities.
@@ -37,8 +37,10 @@ class Route {
     return tls_;
   }
 
-  /// Whether sentinels say where it is.
-  [[nodiscard]] bool may_move() const noexcept { return !url_.sentinels.empty(); }
+  /// Whether sentinels, or the nodes of a cluster, say where it is.
+  [[nodiscard]] bool may_move() const noexcept {
+    return !url_.sentinels.empty() || !url_.nodes.empty();
+  }
   /// Grows whenever it is found to be elsewhere. 0: nothing is known yet, not even that nobody knows.
   [[nodiscard]] std::uint64_t version() const noexcept {
     return version_.load(std::memory_order_acquire);

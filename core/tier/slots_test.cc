@@ -1,0 +1,85 @@
+// A key's lane where its slot says which one that is, as over a Redis Cluster.
+#include <array>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/base/epoch.h"
+#include "core/l2/forwarding_backend.h"
+#include "core/l2/memory/memory_backend.h"
+#include "core/tier/cache_fixture.h"
+
+namespace nearlane::tier {
+namespace {
+
+/// What is read and written is of the first lane's first epoch.
+class TwoLanes final : public l2::ForwardingBackend {
+ public:
+  TwoLanes(const std::array<cohere::LaneView, 2>& views, const cohere::SlotLanes& slots)
+      : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)),
+        views_(views),
+        slots_(slots) {}
+  [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
+  [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override { return &slots_; }
+
+ private:
+  const std::array<cohere::LaneView, 2>& views_;
+  const cohere::SlotLanes& slots_;
+};
+
+class Slots : public testing::Test {
+ protected:
+  void SetUp() override {
+    views[1].begin_at(1000);
+    for (auto& view : views) view.set_lease(kForever);
+  }
+  bool finds_by_batch(std::string_view name) {
+    const epoch::Guard guard;
+    const KeyRef key(0, name);
+    const Entry* found = nullptr;
+    cache.tier.find_batch({&key, 1}, {&found, 1}, Clock::now());
+    return found != nullptr;
+  }
+
+  std::array<cohere::LaneView, 2> views;
+  cohere::SlotLanes slots;  // all are the first lane's
+  Cache cache{std::make_unique<TwoLanes>(views, slots)};
+};
+
+TEST_F(Slots, MovingOneDisownsItsEntriesAndNoOthers) {
+  ASSERT_TRUE(cache.set("moves", "v"));
+  ASSERT_TRUE(cache.set("stays", "v"));
+  ASSERT_NE(cohere::slot_of("moves"), cohere::slot_of("stays"));
+  ASSERT_EQ(cache.find("moves"), "v");
+  ASSERT_TRUE(finds_by_batch("moves"));
+  slots.move(cohere::slot_of("moves"), 1);
+  EXPECT_EQ(cache.find("moves"), std::nullopt);
+  EXPECT_FALSE(finds_by_batch("moves"));
+  EXPECT_EQ(cache.find("stays"), "v");
+  EXPECT_TRUE(finds_by_batch("stays"));
+}
+
+TEST_F(Slots, AKeyRestsOnTheLeaseOfItsSlotsLane) {
+  ASSERT_TRUE(cache.set("k", "v"));
+  const KeyRef key(0, "k");
+  EXPECT_EQ(cache.tier.lane_of(key), 0U);
+  views[0].set_lease(TimePoint::min());
+  EXPECT_EQ(cache.find("k"), std::nullopt);
+  EXPECT_TRUE(cache.tier.lease_lapsed(key, Clock::now()));
+  slots.move(cohere::slot_of("k"), 1);
+  EXPECT_EQ(cache.tier.lane_of(key), 1U);
+  EXPECT_FALSE(cache.tier.lease_lapsed(key, Clock::now()));
+}
+
+TEST_F(Slots, KeysMayBeInOneCommandWhereTheyAreInOneSlot) {
+  using Names = std::vector<std::string_view>;
+  EXPECT_TRUE(cache.tier.may_be_together(Names{"{t}a", "{t}b"}));
+  EXPECT_FALSE(cache.tier.may_be_together(Names{"a", "b"}));
+  Cache one(l2::make_memory_backend(std::uint64_t{1} << 30U));
+  EXPECT_TRUE(one.tier.may_be_together(Names{"a", "b"}));
+}
+
+}  // namespace
+}  // namespace nearlane::tier
