@@ -1,6 +1,8 @@
 // A key's lane where its slot says which one that is, as over a Redis Cluster.
 #include <array>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +25,12 @@ class TwoLanes final : public l2::ForwardingBackend {
         slots_(slots) {}
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
   [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override { return &slots_; }
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (call->command.op == cohere::Op::confirm) asked_to_confirm = call->command.lane;
+    behind_->submit(std::move(call));
+  }
+
+  std::optional<std::size_t> asked_to_confirm;
 
  private:
   const std::array<cohere::LaneView, 2>& views_;
@@ -45,7 +53,15 @@ class Slots : public testing::Test {
 
   std::array<cohere::LaneView, 2> views;
   cohere::SlotLanes slots;  // all are the first lane's
-  Cache cache{std::make_unique<TwoLanes>(views, slots)};
+  TwoLanes* l2 = nullptr;
+  Cache cache{make_l2()};
+
+ private:
+  std::unique_ptr<TwoLanes> make_l2() {
+    auto made = std::make_unique<TwoLanes>(views, slots);
+    l2 = made.get();
+    return made;
+  }
 };
 
 TEST_F(Slots, MovingOneDisownsItsEntriesAndNoOthers) {
@@ -59,6 +75,15 @@ TEST_F(Slots, MovingOneDisownsItsEntriesAndNoOthers) {
   EXPECT_FALSE(finds_by_batch("moves"));
   EXPECT_EQ(cache.find("stays"), "v");
   EXPECT_TRUE(finds_by_batch("stays"));
+}
+
+TEST_F(Slots, ALapsedLeaseIsRenewedByTheSlotsLane) {
+  std::string name = "k";
+  while (cohere::lane_of(KeyRef(0, name).hash, views.size()) == 0) name += 'k';
+  ASSERT_TRUE(cache.set(name, "v"));
+  views[0].set_lease(TimePoint::min());
+  EXPECT_TRUE(cache.get(name));
+  EXPECT_EQ(l2->asked_to_confirm, 0U);
 }
 
 TEST_F(Slots, AKeyRestsOnTheLeaseOfItsSlotsLane) {
