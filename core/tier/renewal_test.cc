@@ -72,8 +72,8 @@ class RenewalTest : public testing::Test {
     for (cohere::LaneView& view : views) view.set_lease(now + kLease);
   }
   /// Appends to `heard` what it is told.
-  void get(const std::string& key) {
-    tier->get(Key(KeyRef(0, key)), ReadFrom::l1_first, kForever, [&](const Result<Lookup>& found) {
+  void get(const std::string& key, TimePoint deadline = kForever) {
+    tier->get(Key(KeyRef(0, key)), ReadFrom::l1_first, deadline, [&](const Result<Lookup>& found) {
       if (!found) {
         heard.emplace_back(found.error().detail);
       } else {
@@ -113,6 +113,15 @@ TEST_F(RenewalTest, AllHearThatItFailed) {
   EXPECT_EQ(heard, (std::vector<std::string>{"gone", "gone"}));
   get(key);
   EXPECT_EQ(l2->confirmations.size(), 1U) << "the next one asks again";
+}
+
+TEST_F(RenewalTest, WhoHasMoreTimeThanTheFirstUsesIt) {
+  const std::string& key = keys_of_lane[0][0];
+  get(key, now + milliseconds(5));
+  get(key);
+  now += milliseconds(5);
+  l2->answer(l2::Answer::failed(Errc::timeout, "too late"));
+  EXPECT_EQ(heard, (std::vector<std::string>{"too late", "l2"}));
 }
 
 TEST_F(RenewalTest, OneThatIsStuckHoldsUpNobodyWhoComesLater) {

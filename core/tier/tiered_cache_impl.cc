@@ -50,7 +50,9 @@ void TieredCache::Impl::renew(Key key, TimePoint now, TimePoint deadline, GetHan
   const Key joint = Renewal::lane_key(of_lane);
   Renewals::Waiter again = [this, key = std::move(key), deadline,
                             done = std::move(done)](const std::optional<Error>& error) mutable {
-    if (error) return done(stale_or(*error, key.ref()));
+    // Whoever was first may have had less time than we have.
+    const bool goes_on = !error || (error->code == Errc::timeout && config_.now() < deadline);
+    if (!goes_on) return done(stale_or(*error, key.ref()));
     get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
   };
   std::unique_ptr<Renewal> call;

@@ -228,6 +228,11 @@ void CacheSession::complete(std::uint64_t number, Order::Kind kind) {
   order_.answered(kind);
   order_.came_back(mine.aside);
   mine.ready = true;
+  if (host_ == nullptr) {  // nobody waits for it any more
+    mine.entry = nullptr;
+    mine.text.clear();
+    return;
+  }
   held_ += mine.reply_size();
   refill();
   // Answers that came in together are sent together: the host is told once a turn of the loop.

@@ -53,9 +53,10 @@ void Connection::wait_readable() {
 }
 
 void Connection::wait_writable() {
+  // Answers that came meanwhile may all have been sent since the wait began, and others not.
+  if (!waits_to_write_ || overdue_at() == kForever) set_overdue_at(Clock::now() + kSlowReader);
   if (waits_to_write_) return;
   waits_to_write_ = true;
-  set_overdue_at(Clock::now() + kSlowReader);
   socket_.async_wait(net::socket_base::wait_write,
                      [me = self()](const boost::system::error_code& failed) {
                        me->waits_to_write_ = false;
@@ -87,7 +88,7 @@ void Connection::receive(std::size_t size) {
   serve_held();
 }
 
-/// What is there already. An end or an error is there for the next read, too.
+/// What is there already. That the peer has ended or gone is seen by the next read.
 std::size_t Connection::receive_more(char* into, std::size_t room) noexcept {
   const ssize_t got = ::recv(socket_.native_handle(), into, room, MSG_DONTWAIT);
   return static_cast<std::size_t>(std::max<ssize_t>(got, 0));

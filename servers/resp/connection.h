@@ -1,9 +1,8 @@
 // Connection: carries the bytes of one RESP client between its socket and its Session.
 //
 // One recv, every complete command served, one send. What comes is read into a small buffer of the
-// connection's own: a read that does not fill it tells Asio that no more is there, so that the next one
-// begins without a system call (a wait would begin with one). The rest of a longer batch goes into the
-// loop's scratch memory, and replies into its spare buffer: a connection owns more only while half a command
+// connection's own: where nothing has come yet, a read costs less than a wait, which would begin with an
+// epoll_ctl. The rest of a longer batch goes into the loop's scratch memory, and replies into its spare buffer: a connection owns more only while half a command
 // is waiting in it, or a reply for the peer to take it.
 //
 // Threads:   its loop's.
@@ -27,6 +26,9 @@ namespace nearlane::resp {
 
 class Connection final : public loop::Connection, private Session::Host {
  public:
+  /// What a connection reads without the loop's scratch memory: sixteen GETs of the usual key.
+  static constexpr std::size_t kReadBytes = 1024;
+
   using MakeSession = std::function<std::shared_ptr<Session>(Session::Host&)>;
 
   /// A peer that takes none of the bytes that wait for it for so long is given up.
@@ -56,8 +58,8 @@ class Connection final : public loop::Connection, private Session::Host {
   loop::Loop& home_;
   boost::asio::generic::stream_protocol::socket socket_;
   std::shared_ptr<Session> session_;
-  std::array<char, 1024> read_;  // a GET of the usual key is under 64 bytes
-  std::string input_;            // what is not served yet
+  std::array<char, kReadBytes> read_;
+  std::string input_;  // what is not served yet
   bool waits_to_read_ = false;
   bool waits_to_write_ = false;
   bool draining_ = false;

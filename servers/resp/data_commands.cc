@@ -93,6 +93,7 @@ tier::ReadFrom CacheSession::way_of(const KeyRef& key) const {
   return context_.tier.lease_lapsed(key, Clock::now()) ? tier::ReadFrom::l1_first
                                                        : tier::ReadFrom::l1_in_order;
 }
+
 /// No write of ours may come between what is aside and its answer.
 void CacheSession::ask(std::uint64_t number, Key key, tier::ReadFrom from,
                        tier::TieredCache::GetHandler done) {
@@ -102,6 +103,7 @@ void CacheSession::ask(std::uint64_t number, Key key, tier::ReadFrom from,
       context_.tier.get(std::move(key), from, Clock::now() + context_.l2_timeout, std::move(done));
   if (joined) step_aside(number);
 }
+
 void CacheSession::step_aside(std::uint64_t number) noexcept {
   order_.step_aside();
   ++slot(number)->aside;
@@ -145,7 +147,7 @@ bool CacheSession::mget(Args args) {
   keys.reserve(args.size() - 1);
   for (const std::string_view name : args.subspan(1)) keys.emplace_back(client_.db, name);
   const std::vector<const Entry*> found = find_all(keys);
-  std::size_t size = 0;
+  std::size_t size = out_.size() + held_;
   for (const Entry* entry : found) size += entry != nullptr ? entry->resp_bulk().size() : 0;
   const bool hit = std::ranges::find(found, nullptr) == found.end();
   if (hit && slots_.empty() && size <= context_.limits.max_held) {

@@ -1,0 +1,113 @@
+// A connection over a real socket, and what it does with the pieces in which bytes come and go; its session answers
+// every line with that line.
+#include "servers/resp/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace nearlane::resp {
+namespace {
+
+class Lines final : public Session {
+ public:
+  std::size_t serve(std::string_view input, TimePoint /*received*/) override {
+    const std::size_t taken = input.rfind('\n') + 1;  // none: npos + 1
+    out_.text().append(input.substr(0, taken));
+    return taken;
+  }
+  void refill() override {}
+  [[nodiscard]] bool blocked() const noexcept override { return false; }
+  [[nodiscard]] bool idle() const noexcept override { return true; }
+  [[nodiscard]] std::size_t missing() const noexcept override { return 0; }
+  void detach() noexcept override {}
+};
+
+class ConnectionTest : public testing::Test {
+ protected:
+  ConnectionTest() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) != 0) std::abort();
+    peer_ = ends[0];
+    loop_.add(std::make_shared<Connection>(
+        loop_, ends[1], [](Session::Host&) { return std::make_shared<Lines>(); }));
+  }
+  ~ConnectionTest() override { ::close(peer_); }
+
+  void send(std::string_view bytes) {
+    ASSERT_EQ(::send(peer_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  /// Runs the loop, and takes what has come of it.
+  std::string take() {
+    std::string taken;
+    std::array<char, 65536> bytes;
+    for (int turn = 0; turn < 4; ++turn) {
+      loop_.context().restart();
+      loop_.context().poll();
+      ssize_t got = 0;
+      while ((got = ::recv(peer_, bytes.data(), bytes.size(), 0)) > 0)
+        taken.append(bytes.data(), static_cast<std::size_t>(got));
+    }
+    return taken;
+  }
+  static std::string line_of(std::size_t size) { return std::string(size - 1, 'x') + '\n'; }
+
+  loop::Loop loop_{0};
+  int peer_ = -1;
+};
+
+constexpr std::size_t kRead = Connection::kReadBytes;
+
+TEST_F(ConnectionTest, AnswersWhatFillsItsBufferAndWhatDoesNot) {
+  for (const std::size_t size : {std::size_t{1}, kRead - 1, kRead, kRead + 1, 50 * kRead}) {
+    send(line_of(size));
+    EXPECT_EQ(take(), line_of(size)) << size;
+  }
+}
+
+TEST_F(ConnectionTest, KeepsHalfACommandThroughReadsOfAnySize) {
+  for (const std::size_t rest : {std::size_t{1}, kRead - 1, kRead, kRead + 1, 50 * kRead}) {
+    send("abc");
+    EXPECT_EQ(take(), "");
+    send(line_of(rest));
+    EXPECT_EQ(take(), "abc" + line_of(rest)) << rest;
+  }
+}
+
+TEST_F(ConnectionTest, AnswersWhatCameBeforeThePeersEnd) {
+  send(line_of(kRead));
+  ASSERT_EQ(::shutdown(peer_, SHUT_WR), 0);
+  EXPECT_EQ(take(), line_of(kRead));
+  EXPECT_EQ(loop_.connections(), 0U);
+}
+
+TEST_F(ConnectionTest, ADrainEndsAnIdleOneThatReads) {
+  (void)take();
+  loop_.drain([] {});
+  (void)take();
+  EXPECT_EQ(loop_.connections(), 0U);
+}
+
+TEST_F(ConnectionTest, APeerThatTakesNothingIsGivenUp) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string line = line_of(60'000);
+    (void)::send(peer_, line.data(), line.size(), MSG_NOSIGNAL);
+    loop_.context().restart();
+    loop_.context().poll();
+  }
+  ASSERT_EQ(loop_.connections(), 1U);
+  loop_.close_overdue(Clock::now() + Connection::kSlowReader - std::chrono::seconds(1));
+  EXPECT_EQ(loop_.connections(), 1U);
+  loop_.close_overdue(Clock::now() + Connection::kSlowReader + std::chrono::seconds(1));
+  EXPECT_EQ(loop_.connections(), 0U);
+}
+
+}  // namespace
+}  // namespace nearlane::resp
