@@ -109,18 +109,22 @@ class Flights {
     return std::move(flight.waiters_);
   }
 
+  /// As settle(), and nothing else under way for the key installs any more: of another lane it may be older.
+  template <class Install>
+  std::vector<Waiter> settle_alone(Flight& flight, Install&& install) {
+    return settle(flight, [&](bool revoked) {
+      revoke_all(shard_of(flight.key_.hash), flight.key_.ref());
+      std::forward<Install>(install)(revoked);
+    });
+  }
+
   /// The key changed: nothing under way for it installs any more. `drop` runs under the lock and
   /// takes it out of L1.
   template <class Drop>
   void revoke(const KeyRef& key, Drop&& drop) {
     Shard& shard = shard_of(key.hash);
     const std::lock_guard lock(shard.mutex);
-    auto [first, last] = shard.flights.equal_range(key.hash);
-    for (auto it = first; it != last; ++it) {
-      if (it->second->key_.ref() != key) continue;
-      it->second->revoked_ = true;
-      it->second->joinable_ = false;
-    }
+    revoke_all(shard, key);
     std::forward<Drop>(drop)();
   }
 
@@ -136,6 +140,15 @@ class Flights {
     std::mutex mutex;
     std::unordered_multimap<std::uint64_t, Flight*> flights;
   };
+
+  static void revoke_all(Shard& shard, const KeyRef& key) {
+    auto [first, last] = shard.flights.equal_range(key.hash);
+    for (auto it = first; it != last; ++it) {
+      if (it->second->key_.ref() != key) continue;
+      it->second->revoked_ = true;
+      it->second->joinable_ = false;
+    }
+  }
 
   /// A fetch of the key under way that may be joined, or null.
   static Flight* joinable(Shard& shard, const KeyRef& key, TimePoint now, Duration max_age) {

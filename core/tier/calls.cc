@@ -132,7 +132,7 @@ void Renewal::settle(const Answer& /*answer*/) noexcept {
 void Renewal::finish(Answer answer) noexcept {
   if (says_away(answer)) answer = Answer::failed(Errc::unavailable, answer.reply.text);
   if (answer.error) Counts::add(Count::l2_errors);
-  for (auto& waiter : waiters_) waiter(answer.error);
+  for (auto& waiter : waiters_) waiter(answer.error, command.deadline);
 }
 
 void Store::settle(const Answer& answer) noexcept {
@@ -145,7 +145,7 @@ void Store::settle(const Answer& answer) noexcept {
     command.value->set_deadline(decision.deadline);
     command.value->set_epoch(answer.epoch);
   }
-  tier_.flights_.settle(flight, [&](bool revoked) {
+  tier_.settle_write(flight, [&](bool revoked) {
     if (decision.action == Decision::Action::leave) return;
     if (decision.action == Decision::Action::install && !revoked) {
       installed_ = true;
@@ -185,7 +185,7 @@ void Touch::settle(const Answer& answer) noexcept {
                    : cohere::after_touch(answer.reply, answer.pttl, answer.sent_at, l1_ttl);
   const epoch::Guard guard;
   const KeyRef key = command.key.ref();
-  tier_.flights_.settle(flight, [&](bool revoked) {
+  tier_.settle_write(flight, [&](bool revoked) {
     if (decision.action == Decision::Action::leave) return;
     const Entry* entry = tier_.l1_->find(key);
     // Only what has not expired by our own clock is known to be the value that L2 still has: past

@@ -27,10 +27,14 @@ class TwoLanes final : public l2::ForwardingBackend {
   [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override { return &slots_; }
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
     if (call->command.op == cohere::Op::confirm) asked_to_confirm = call->command.lane;
+    if (holds_fetches && call->command.op == cohere::Op::fetch)
+      return static_cast<void>(held = std::move(call));
     behind_->submit(std::move(call));
   }
 
   std::optional<std::size_t> asked_to_confirm;
+  bool holds_fetches = false;
+  std::unique_ptr<l2::Call> held;
 
  private:
   const std::array<cohere::LaneView, 2>& views_;
@@ -75,6 +79,20 @@ TEST_F(Slots, MovingOneDisownsItsEntriesAndNoOthers) {
   EXPECT_FALSE(finds_by_batch("moves"));
   EXPECT_EQ(cache.find("stays"), "v");
   EXPECT_TRUE(finds_by_batch("stays"));
+}
+
+TEST_F(Slots, AReadOfAnotherLaneDoesNotBringBackWhatAWriteReplaced) {
+  l2->holds_fetches = true;
+  cache.tier.get(Key(0, "k"), ReadFrom::l1_first, kForever, [](const Result<Lookup>&) {});
+  ASSERT_TRUE(cache.set("k", "new"));
+  // Executed before the write, by the lane that the key had before or has now, and heard of behind it.
+  l2::Answer late;
+  late.reply = protocol::Reply::bulk("old");
+  late.sent_at = Clock::now();
+  late.epoch = views[0].epoch();
+  l2->held->settle(late);
+  l2->held->complete(late);
+  EXPECT_EQ(cache.find("k"), "new");
 }
 
 TEST_F(Slots, ALapsedLeaseIsRenewedByTheSlotsLane) {

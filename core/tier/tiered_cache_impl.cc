@@ -48,10 +48,10 @@ bool TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
 void TieredCache::Impl::renew(Key key, TimePoint now, TimePoint deadline, GetHandler done) {
   const std::size_t of_lane = lane_number(key.ref());
   const Key joint = Renewal::lane_key(of_lane);
-  Renewals::Waiter again = [this, key = std::move(key), deadline,
-                            done = std::move(done)](const std::optional<Error>& error) mutable {
+  Renewals::Waiter again = [this, key = std::move(key), deadline, done = std::move(done)](
+                               const std::optional<Error>& error, TimePoint until) mutable {
     // Whoever was first may have had less time than we have.
-    const bool goes_on = !error || (error->code == Errc::timeout && config_.now() < deadline);
+    const bool goes_on = !error || (error->code == Errc::timeout && until < deadline);
     if (!goes_on) return done(stale_or(*error, key.ref()));
     get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
   };

@@ -33,8 +33,9 @@ namespace nearlane::tier {
 using Flights = cohere::Flights<TieredCache::GetHandler>;
 /// Touches under way that an equal one may join.
 using Slides = cohere::Flights<TieredCache::ReplyHandler>;
-/// Commands under way that renew a lane's lapsed lease, for all who read of that lane meanwhile.
-using Renewals = cohere::Flights<std::function<void(const std::optional<Error>&)>>;
+/// Commands under way that renew a lane's lapsed lease, for all who read of that lane meanwhile: they are told until
+/// when it had time.
+using Renewals = cohere::Flights<std::function<void(const std::optional<Error>&, TimePoint)>>;
 
 class Guarded;
 
@@ -131,6 +132,17 @@ class TieredCache::Impl final : public cohere::Listener {
       was_there = l1_->erase(key);
     });
     if (was_there) note(audit::Event::evict, key, cohere::kNoEpoch);
+  }
+
+  /// Ends a write's flight. Calls of one lane settle in the order in which L2 executed them; where a key changes lanes,
+  /// a read that another lane sent may be older than this write and settle later.
+  template <class Install>
+  void settle_write(Flights::Flight& flight, Install&& install) noexcept {
+    if (slots_ == nullptr) {
+      flights_.settle(flight, std::forward<Install>(install));
+    } else {
+      flights_.settle_alone(flight, std::forward<Install>(install));
+    }
   }
 
   /// A write ended in an error. If L2 may yet execute it, nobody will tell us when: what was sent before

@@ -48,7 +48,10 @@ const std::size_t kGet = index_of(*find_command("get"));
 }  // namespace
 
 CacheSession::CacheSession(SessionContext& context, Host& host, ClientInfo client)
-    : context_(context), host_(&host), client_(std::move(client)) {
+    : context_(context),
+      host_(&host),
+      client_(std::move(client)),
+      order_(context.tier.keys_change_lanes()) {
   client_.since = Clock::now();
   client_.db = context_.tier.l2_capabilities().default_db;
   client_.id = context_.clients.add(client_);

@@ -23,15 +23,19 @@ class Order {
   /// whole: several keys, or none, so in no lane's order.
   enum class Kind : std::uint8_t { read, write, whole };
 
+  /// Where a key's lane may be another one by the next command (over a cluster), no lane keeps two commands in order.
+  explicit Order(bool keys_change_lanes = false) : keys_change_lanes_(keys_change_lanes) {}
+
   [[nodiscard]] bool may_send(Kind kind, std::size_t lane) const noexcept {
     if (unanswered_ == 0) return true;
     if (whole_ || kind == Kind::whole) return false;
+    if (keys_change_lanes_) return kind == Kind::read && writes_ == 0;
     if (kind != Kind::write && writes_ == 0) return true;
     return aside_ == 0 && one_lane_ && lane == lane_;
   }
   /// A read of this lane must follow an unanswered write down the lane.
   [[nodiscard]] bool bypasses_l1(std::size_t lane) const noexcept {
-    return writes_ > 0 && lane == lane_;
+    return writes_ > 0 && lane == lane_ && !keys_change_lanes_;
   }
   /// Nothing unanswered can change what a read sees.
   [[nodiscard]] bool only_reads() const noexcept { return writes_ == 0 && !whole_; }
@@ -59,6 +63,7 @@ class Order {
   }
 
  private:
+  const bool keys_change_lanes_;
   std::size_t unanswered_ = 0;
   std::size_t aside_ = 0;
   std::size_t writes_ = 0;

@@ -86,5 +86,19 @@ TEST(Order, StartsAnewWhenEverythingIsAnswered) {
   EXPECT_TRUE(order.may_send(Kind::write, 2));
 }
 
+TEST(Order, NoLaneKeepsTwoInOrderWhereKeysChangeLanes) {
+  Order order(true);
+  ASSERT_TRUE(order.may_send(Kind::write, 3));
+  order.sent(Kind::write, 3);
+  EXPECT_FALSE(order.may_send(Kind::write, 3));
+  EXPECT_FALSE(order.may_send(Kind::read, 3));
+  EXPECT_FALSE(order.bypasses_l1(3)) << "it waits";
+  order.answered(Kind::write);
+  ASSERT_TRUE(order.may_send(Kind::read, 3));
+  order.sent(Kind::read, 3);
+  EXPECT_TRUE(order.may_send(Kind::read, 4));
+  EXPECT_FALSE(order.may_send(Kind::write, 3));
+}
+
 }  // namespace
 }  // namespace nearlane::resp
