@@ -31,18 +31,6 @@ constexpr unsigned kLanes = 8;
 constexpr Duration kLease = 250ms;
 constexpr Duration kPatience = 20s;  // for what takes milliseconds unless something is wrong
 
-/// What is waited for takes seconds, and what is asked has better things to do.
-template <class Condition>
-bool soon(Condition condition) {
-  return eventually(
-      [&] {
-        if (condition()) return true;
-        std::this_thread::sleep_for(5ms);
-        return false;
-      },
-      kPatience);
-}
-
 class SentinelLive : public testing::Test {
  protected:
   static Instance start(const std::string& url) {

@@ -22,17 +22,6 @@ Result<RedisReply> say(const RedisServer& server, std::initializer_list<std::str
   return reply;
 }
 
-template <class Condition>
-bool soon(Condition condition, Duration limit) {
-  return eventually(
-      [&] {
-        if (condition()) return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        return false;
-      },
-      limit);
-}
-
 }  // namespace
 
 Result<ClusterGroup> ClusterGroup::start(const ClusterOptions& options) {

@@ -19,4 +19,16 @@ template <class Condition>
   return true;
 }
 
+/// The same for what takes seconds, where what is asked has better things to do.
+template <class Condition>
+[[nodiscard]] bool soon(Condition&& condition, Duration patience = std::chrono::seconds(20)) {
+  return eventually(
+      [&] {
+        if (condition()) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        return false;
+      },
+      patience);
+}
+
 }  // namespace nearlane::harness

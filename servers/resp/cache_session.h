@@ -126,7 +126,6 @@ class CacheSession final : public Session,
   bool execute(const CommandSpec& spec, Args args);
   tier::TieredCache::ReplyHandler reply_handler(std::uint64_t number, Order::Kind kind, bool writes,
                                                 std::size_t command);
-  [[nodiscard]] bool follows_write() const;
   [[nodiscard]] tier::ReadFrom way_of(const KeyRef& key) const;
   void ask(std::uint64_t number, Key key, tier::ReadFrom from, tier::TieredCache::GetHandler done);
   /// Until the slot is complete.

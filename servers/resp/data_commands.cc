@@ -65,12 +65,11 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
 bool CacheSession::get(Args args) {
   const KeyRef key(client_.db, args[1]);
   const std::size_t lane = context_.tier.lane_of(key);
-  if (order_.whole_unanswered()) return false;
+  if (order_.read_waits()) return false;
   if (order_.bypasses_l1(lane)) {
     fetch(key, tier::ReadFrom::through_l2);
     return true;
   }
-  if (follows_write()) return false;
   const Entry* entry = context_.tier.find(key, now_);
   if (entry == nullptr) entry = context_.tier.find_stale(key, now_);
   if (entry != nullptr) {
@@ -81,11 +80,6 @@ bool CacheSession::get(Args args) {
   if (!order_.may_send(Order::Kind::read, lane)) return false;
   fetch(key, way_of(key));
   return true;
-}
-
-/// Something unanswered may have written a key of any lane: what L1 has may be older than that.
-bool CacheSession::follows_write() const {
-  return context_.tier.keys_change_lanes() && !order_.only_reads();
 }
 
 /// Where the lease has lapsed a read may need two commands.
@@ -313,7 +307,7 @@ std::optional<std::chrono::milliseconds> CacheSession::slide_of(const CommandSpe
   const bool milliseconds = spec.name == "pexpire";
   if (!milliseconds && spec.name != "expire") return {};
   const std::size_t lane = context_.tier.lane_of({client_.db, args[1]});
-  if (order_.whole_unanswered() || order_.bypasses_l1(lane) || follows_write()) return {};
+  if (order_.read_waits() || order_.bypasses_l1(lane)) return {};
   return parse_slide(args, milliseconds);
 }
 

@@ -39,7 +39,11 @@ class Order {
   }
   /// Nothing unanswered can change what a read sees.
   [[nodiscard]] bool only_reads() const noexcept { return writes_ == 0 && !whole_; }
-  [[nodiscard]] bool whole_unanswered() const noexcept { return whole_; }
+  /// Something unanswered may have written what a read is about to see, and no lane puts it in order: what L1 has may be
+  /// older.
+  [[nodiscard]] bool read_waits() const noexcept {
+    return whole_ || (keys_change_lanes_ && writes_ > 0);
+  }
   [[nodiscard]] std::size_t unanswered() const noexcept { return unanswered_; }
 
   /// Precondition: may_send.

@@ -66,7 +66,7 @@ TEST(Order, ReadsBypassL1OnlyBehindAnUnansweredWriteOfTheirLane) {
 TEST(Order, NothingIsSentBesideACommandOutsideTheLanes) {
   Order order;
   order.sent(Kind::whole, 0);
-  EXPECT_TRUE(order.whole_unanswered());
+  EXPECT_TRUE(order.read_waits());
   for (const Kind kind : {Kind::read, Kind::write, Kind::whole}) {
     EXPECT_FALSE(order.may_send(kind, 0));
   }
@@ -93,6 +93,7 @@ TEST(Order, NoLaneKeepsTwoInOrderWhereKeysChangeLanes) {
   EXPECT_FALSE(order.may_send(Kind::write, 3));
   EXPECT_FALSE(order.may_send(Kind::read, 3));
   EXPECT_FALSE(order.bypasses_l1(3)) << "it waits";
+  EXPECT_TRUE(order.read_waits());
   order.answered(Kind::write);
   ASSERT_TRUE(order.may_send(Kind::read, 3));
   order.sent(Kind::read, 3);
