@@ -77,6 +77,7 @@ TEST(Recorder, NeverTakesTheFieldsOfTwoEventsForOne) {
   std::atomic<bool> enough{false};
   std::atomic<std::uint64_t> written{0};
   std::vector<std::jthread> writers;
+  writers.reserve(2);
   for (int writer = 0; writer < 2; ++writer) {
     writers.emplace_back([&] {
       // All fields of an event say the same number.

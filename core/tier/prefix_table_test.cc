@@ -13,6 +13,7 @@ using std::chrono::milliseconds;
 /// A table whose rules say by their max_stale which prefix they are of: its length in milliseconds.
 PrefixTable table_of(const std::set<std::string>& prefixes) {
   std::vector<Prefix> made;
+  made.reserve(prefixes.size());
   for (const std::string& match : prefixes) {
     made.push_back({.match = match, .rules = {.max_stale = milliseconds(match.size())}});
   }

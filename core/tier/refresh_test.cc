@@ -50,9 +50,9 @@ class Shared final : public l2::ForwardingBackend {
 
 class RefreshTest : public testing::Test {
  protected:
-  explicit RefreshTest(KeyRules rules = {.touch_coalescing = true,
-                                         .refresh = true,
-                                         .prefetch = true},
+  explicit RefreshTest(const KeyRules& rules = {.touch_coalescing = true,
+                                                .refresh = true,
+                                                .prefetch = true},
                        RefreshLimits limits = {}) {
     auto l2 = std::make_unique<Shared>();
     store = l2.get();

@@ -45,13 +45,15 @@ class Eviction {
     const auto with = kept("with", "Redis is told of hot keys", plan_.touch_rate);
     if (!with) return with.error();
     add_table();
-    if (*without >= kKept)
+    if (*without >= kKept) {
       bench_.result.failures.push_back(
           fmt::format("{:.0f} % of the hot keys were kept without touches, so this shows nothing",
                       *without * 100));
-    if (*with < kKept)
+    }
+    if (*with < kKept) {
       bench_.result.failures.push_back(
           fmt::format("Redis kept only {:.0f} % of the hot keys", *with * 100));
+    }
     return {};
   }
 

@@ -158,8 +158,8 @@ TEST_F(Audit, OfALargeValueMovesLittleAndFindsOneByte) {
   EXPECT_EQ(expect_found("k").verdict, Verdict::stale);
   const long long moved = number("stats", "total_net_output_bytes") - before;
   // Where the lease lapsed meanwhile, since other processes had the machine, the value was read again.
-  const auto read_again =
-      static_cast<long long>((tier::Counts::sum(tier::Count::fills) - fills) * value.size());
+  const auto read_again = static_cast<long long>(tier::Counts::sum(tier::Count::fills) - fills) *
+                          static_cast<long long>(value.size());
   // Counted afterwards: audits go on meanwhile.
   const auto count = [&](Outcome outcome) {
     return static_cast<long long>(cache->auditor().ended(outcome));

@@ -12,7 +12,6 @@ namespace nearlane::harness {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::HasSubstr;
 
 /// As stores of before HELLO answer, which know no tracking either.
 const std::vector<std::string> kWithoutHello = {"--rename-command", "HELLO", ""};

@@ -11,7 +11,8 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-std::string document(std::vector<double> values, const std::string& hash = "h", int processes = 1) {
+std::string document(const std::vector<double>& values, const std::string& hash = "h",
+                     int processes = 1) {
   ScenarioResult result;
   result.scenario = "family/name";
   result.hash = hash;

@@ -194,9 +194,10 @@ TEST(Auditor, FindsWhatASwapMadeStaleWithAThousandthOfTheHits) {
   const auto wrong = [&] {
     std::uint64_t sum = 0;
     for (const char* verdict : {"stale", "zombie", "ghost", "ttl_skew", "split"}) {
-      for (const char* age : {"lease", "1s", "10s", "60s"})
+      for (const char* age : {"lease", "1s", "10s", "60s"}) {
         sum += metric(server, "nearlane_inconsistency_total{verdict=\"" + std::string(verdict) +
                                   "\",age=\"" + age + "\"}");
+      }
     }
     return sum;
   };

@@ -40,7 +40,7 @@ class ConnectionTest : public testing::Test {
   }
   ~ConnectionTest() override { ::close(peer_); }
 
-  void send(std::string_view bytes) {
+  void send(std::string_view bytes) const {
     ASSERT_EQ(::send(peer_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
   }
