@@ -11,7 +11,8 @@ using protocol::Reply;
 
 namespace {
 
-std::int64_t rounded_seconds(std::int64_t ms) { return (ms + 500) / 1000; }
+/// Half a second counts as a whole one, also where the last millisecond that there is stands.
+std::int64_t rounded_seconds(std::int64_t ms) { return ms / 1000 + (ms % 1000 >= 500 ? 1 : 0); }
 
 Reply del(Context& call) {
   std::int64_t erased = 0;

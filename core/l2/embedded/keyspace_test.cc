@@ -110,6 +110,12 @@ TEST_P(KeyspaceTest, KeepsADeadlineOnlyWhenAsked) {
   EXPECT_EQ(number({"TTL", "k"}), -1);
 }
 
+TEST_P(KeyspaceTest, TheLastDeadlineThatThereIsCountsAsSecondsToo) {
+  run({"SET", "k", "a", "PXAT", "9223372036854775807"});
+  EXPECT_EQ(number({"EXPIRETIME", "k"}), 9'223'372'036'854'776);
+  EXPECT_EQ(number({"TTL", "k"}), 9'223'370'336'854'776);
+}
+
 TEST_P(KeyspaceTest, ExpiresAfterTheDeadlineAndNotAtIt) {
   run({"PSETEX", "k", "100", "a"});
   EXPECT_EQ(number({"EXPIRETIME", "k"}), 1'700'000'000);
