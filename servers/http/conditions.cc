@@ -11,6 +11,16 @@ namespace nearlane::http {
 
 namespace {
 
+/// A byte's two digits.
+constexpr auto kHexPairs = [] {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t byte = 0; byte < pairs.size(); ++byte) {
+    pairs[byte] = {kHex[byte >> 4U], kHex[byte & 15U]};
+  }
+  return pairs;
+}();
+
 /// Whether the list holds a tag of the value with this digest, in whichever form.
 bool lists_form(std::string_view list, std::uint64_t digest, Comparison comparison) {
   constexpr std::array kForms = {Coding::identity, Coding::gzip, Coding::br};
@@ -29,10 +39,12 @@ bool Preconditions::hold(std::optional<std::string_view> value) const {
 }
 
 EntityTag::EntityTag(std::uint64_t digest, std::string_view encoding) noexcept {
-  static constexpr std::string_view kHex = "0123456789abcdef";
   char* end = text_.data();
   *end++ = '"';
-  for (std::size_t i = kDigits; i-- > 0; digest >>= 4U) end[i] = kHex[digest & 15U];
+  for (std::size_t i = kDigits; i > 0; digest >>= 8U) {
+    i -= 2;
+    std::copy_n(kHexPairs[digest & 0xFFU].begin(), 2, end + i);
+  }
   end += kDigits;
   if (!encoding.empty()) {
     *end++ = '-';

@@ -15,7 +15,7 @@ class CacheHandler final : public Handler {
 
   FastAnswers answer_fast(std::string_view input, std::string& out, TimePoint received) override {
     if (!fast_lane_) return {};
-    FastAnswers answers = fast_lane_->answer(input, received, caller_, out);
+    FastAnswers answers = fast_lane_->answer(input, received, reader_, caller_, out);
     looked_up_ = std::move(answers.looked_up);
     if (answers.gets > 0) count(Command::get, answers.gets);
     if (answers.heads > 0) count(Command::head, answers.heads);
@@ -55,6 +55,7 @@ class CacheHandler final : public Handler {
   const Routes& routes_;
   const std::optional<FastLane>& fast_lane_;
   loop::DoorStats& stats_;
+  FastReader reader_;
   Caller caller_;
   Plan plan_;
   std::optional<tier::Lookup> looked_up_;  // what the fast lane found for the request that it left

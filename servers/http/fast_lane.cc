@@ -7,7 +7,6 @@
 
 #include "core/base/epoch.h"
 #include "servers/http/conditions.h"
-#include "servers/http/fast_request.h"
 #include "servers/http/http_date.h"
 #include "servers/http/messages.h"
 #include "servers/http/representation.h"
@@ -101,14 +100,14 @@ PinnedBody append_hit(std::string& out, const FastRequest& request, const Entry&
 
 }  // namespace
 
-FastAnswers FastLane::answer(std::string_view input, TimePoint now, Caller& caller,
-                             std::string& out) const {
+FastAnswers FastLane::answer(std::string_view input, TimePoint now, FastReader& reader,
+                             Caller& caller, std::string& out) const {
   FastAnswers answers;
   const epoch::Guard guard;
   while (out.size() < kFlushBytes && !answers.body) {
     DecodedKey decoded;
-    const auto request = scan_fast(input.substr(answers.bytes), decoded);
-    if (!request || !caller.admitted(request->authorization, request->api_key)) break;
+    const auto request = reader.read(input.substr(answers.bytes), decoded);
+    if (!request || !caller.admitted(request->fields.authorization, request->fields.api_key)) break;
     const KeyRef key(db_, request->key);
     tier::Source source = tier::Source::l1;
     const Entry* entry = tier_.find(key, now);
@@ -117,11 +116,11 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, Caller& call
       source = entry == nullptr ? tier::Source::miss : tier::Source::stale;
     }
     // Who accepts none of the forms that there are is told so by the routes.
-    const auto chosen = entry == nullptr
-                            ? std::nullopt
-                            : choose_representation({.accept_encoding = request->accept_encoding,
-                                                     .if_none_match = request->if_none_match},
-                                                    *entry, offer_of(*entry));
+    const auto chosen =
+        entry == nullptr ? std::nullopt
+                         : choose_representation({.accepted = request->fields.accepted,
+                                                  .if_none_match = request->fields.if_none_match},
+                                                 *entry, offer_of(*entry));
     if (!chosen) {
       answers.looked_up = tier::Lookup{EntryPtr::pin(entry), source};
       break;

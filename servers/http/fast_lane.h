@@ -20,6 +20,7 @@
 #include "core/entry/entry.h"
 #include "core/tier/tiered_cache.h"
 #include "servers/http/api_keys.h"
+#include "servers/http/fast_request.h"
 
 namespace nearlane::http {
 
@@ -50,9 +51,9 @@ class FastLane {
       : tier_(tier), db_(tier.l2_capabilities().default_db) {}
 
   /// Answers requests from the front of `input`, in order, until one that it leaves, or until there are kFlushBytes of
-  /// answers.
-  [[nodiscard]] FastAnswers answer(std::string_view input, TimePoint now, Caller& caller,
-                                   std::string& out) const;
+  /// answers. The reader and the caller are the connection's.
+  [[nodiscard]] FastAnswers answer(std::string_view input, TimePoint now, FastReader& reader,
+                                   Caller& caller, std::string& out) const;
 
  private:
   tier::TieredCache& tier_;

@@ -21,11 +21,12 @@ class FastLaneTest : public testing::Test {
            "\r\n";
   }
   FastAnswers answer(std::string_view input) {
-    return lane.answer(input, Clock::now(), caller, out);
+    return lane.answer(input, Clock::now(), reader, caller, out);
   }
 
   TestServer server{{}};
   ApiKeys keys{{}};
+  FastReader reader;
   Caller caller{keys};
   FastLane lane{server.tier()};
   std::string out;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace nearlane::http {
 
@@ -51,52 +52,43 @@ bool is_word(std::string_view text, std::string_view lower) {
   return true;
 }
 
-enum class Name : std::uint8_t {
-  other,  // says nothing to the routes
-  host,
-  connection,
-  accept_encoding,
-  if_none_match,
-  authorization,
-  api_key,
-  foreign  // may change the framing, the connection or the answer in a way that is Beast's to know
-};
-
-Name name_of_field(std::string_view name) {
+FastField field_of(std::string_view name) {
   switch (name.size()) {
     case 2:
-      return is_word(name, "te") ? Name::foreign : Name::other;
+      return is_word(name, "te") ? FastField::foreign : FastField::other;
     case 4:
-      return is_word(name, "host") ? Name::host : Name::other;
+      return is_word(name, "host") ? FastField::host : FastField::other;
     case 5:
-      return is_word(name, "range") ? Name::foreign : Name::other;
+      return is_word(name, "range") ? FastField::foreign : FastField::other;
     case 6:
-      return is_word(name, "expect") ? Name::foreign : Name::other;
+      return is_word(name, "expect") ? FastField::foreign : FastField::other;
     case 7:
-      return is_word(name, "upgrade") || is_word(name, "trailer") ? Name::foreign : Name::other;
+      return is_word(name, "upgrade") || is_word(name, "trailer") ? FastField::foreign
+                                                                  : FastField::other;
     case 8:
-      return is_word(name, "if-match") || is_word(name, "if-range") ? Name::foreign : Name::other;
+      return is_word(name, "if-match") || is_word(name, "if-range") ? FastField::foreign
+                                                                    : FastField::other;
     case 9:
-      return is_word(name, "x-api-key") ? Name::api_key : Name::other;
+      return is_word(name, "x-api-key") ? FastField::api_key : FastField::other;
     case 10:
-      return is_word(name, "connection") ? Name::connection : Name::other;
+      return is_word(name, "connection") ? FastField::connection : FastField::other;
     case 13:
-      if (is_word(name, "if-none-match")) return Name::if_none_match;
-      return is_word(name, "authorization") ? Name::authorization : Name::other;
+      if (is_word(name, "if-none-match")) return FastField::if_none_match;
+      return is_word(name, "authorization") ? FastField::authorization : FastField::other;
     case 14:
-      return is_word(name, "content-length") ? Name::foreign : Name::other;
+      return is_word(name, "content-length") ? FastField::foreign : FastField::other;
     case 15:
-      return is_word(name, "accept-encoding") ? Name::accept_encoding : Name::other;
+      return is_word(name, "accept-encoding") ? FastField::accept_encoding : FastField::other;
     case 16:  // Beast obeys it as it does Connection
-      return is_word(name, "proxy-connection") ? Name::foreign : Name::other;
+      return is_word(name, "proxy-connection") ? FastField::foreign : FastField::other;
     case 17:
       return is_word(name, "transfer-encoding") || is_word(name, "if-modified-since")
-                 ? Name::foreign
-                 : Name::other;
+                 ? FastField::foreign
+                 : FastField::other;
     case 19:
-      return is_word(name, "if-unmodified-since") ? Name::foreign : Name::other;
+      return is_word(name, "if-unmodified-since") ? FastField::foreign : FastField::other;
     default:
-      return Name::other;
+      return FastField::other;
   }
 }
 
@@ -161,37 +153,115 @@ class Scanner {
   std::size_t at_ = 0;
 };
 
-/// False: this field makes the request Beast's.
-bool note(FastRequest& request, unsigned& seen, Name name, std::string_view value) {
-  if (name == Name::other) return true;
-  if (name == Name::foreign) return false;
-  const unsigned bit = 1U << static_cast<unsigned>(name);
+/// False: this field makes the request Beast's. What Accept-Encoding says is the reader's to know.
+bool note(FastFields& fields, unsigned& seen, FastField field, std::string_view value) {
+  if (field == FastField::other) return true;
+  if (field == FastField::foreign) return false;
+  const unsigned bit = 1U << static_cast<unsigned>(field);
   if ((seen & bit) != 0) return false;
   seen |= bit;
-  switch (name) {
-    case Name::connection:
+  switch (field) {
+    case FastField::connection:
       return is_word(value, "keep-alive");
-    case Name::accept_encoding:
-      request.accept_encoding = value;
+    case FastField::if_none_match:
+      fields.if_none_match = value;
       return true;
-    case Name::if_none_match:
-      request.if_none_match = value;
+    case FastField::authorization:
+      fields.authorization = value;
       return true;
-    case Name::authorization:
-      request.authorization = value;
-      return true;
-    case Name::api_key:
-      request.api_key = value;
+    case FastField::api_key:
+      fields.api_key = value;
       return true;
     default:
       return true;  // whom Host names makes no difference
   }
 }
 
+/// Whether `text` begins with `start`. Takes a time that depends on their sizes alone.
+bool begins_with(std::string_view text, std::string_view start) {
+  constexpr std::size_t kWord = sizeof(std::uint64_t);
+  if (text.size() < start.size()) return false;
+  std::uint64_t differing = 0;
+  const auto compare = [&](std::size_t at) {
+    std::uint64_t a = 0;
+    std::uint64_t b = 0;
+    std::memcpy(&a, text.data() + at, kWord);
+    std::memcpy(&b, start.data() + at, kWord);
+    differing |= a ^ b;
+  };
+  std::size_t at = 0;
+  for (; at + kWord <= start.size(); at += kWord) compare(at);
+  if (at > 0 && at < start.size()) {
+    compare(start.size() - kWord);
+  } else {
+    for (; at < start.size(); ++at) differing |= static_cast<std::uint64_t>(text[at] ^ start[at]);
+  }
+  return differing == 0;
+}
+
 }  // namespace
 
-std::optional<FastRequest> scan_fast(std::string_view bytes, DecodedKey& decoded) {
-  Scanner scanner(bytes.substr(0, kFastRequestBytes));
+std::optional<FastReader::Line> FastReader::read_line(std::string_view bytes) {
+  Scanner scanner(bytes);
+  const std::string_view name = scanner.run_of(kToken);
+  if (name.empty() || !scanner.take(":")) return std::nullopt;
+  const auto value = scanner.field_value();
+  if (!value) return std::nullopt;
+  return Line{.size = static_cast<std::uint16_t>(scanner.taken()),
+              .value_at = static_cast<std::uint16_t>(value->data() - bytes.data()),
+              .value_size = static_cast<std::uint16_t>(value->size()),
+              .field = field_of(name)};
+}
+
+bool FastReader::read_lines(std::string_view bytes, FastRequest& request) {
+  std::array<Line, kKeptLines> lines;
+  std::size_t count = 0;  // of lines, all of them
+  std::size_t at = 0;
+  std::size_t kept_at = 0;
+  unsigned seen = 0;
+  for (; !bytes.substr(at).starts_with("\r\n"); ++count) {
+    const std::string_view rest = bytes.substr(at);
+    std::optional<Line> line;
+    bool known = false;
+    if (count < lines_.size()) {
+      line = lines_[count];
+      known = begins_with(rest, std::string_view(kept_).substr(kept_at, line->size));
+      kept_at += line->size;
+    }
+    if (!known) line = read_line(rest);
+    if (!line) return false;
+    const std::string_view value = rest.substr(line->value_at, line->value_size);
+    if (!note(request.fields, seen, line->field, value)) return false;
+    if (line->field == FastField::accept_encoding) {
+      request.fields.accepted = known ? fields_.accepted : parse_accept_encoding(value);
+    }
+    if (count < lines.size()) lines[count] = *line;
+    at += line->size;
+  }
+  if ((seen & (1U << static_cast<unsigned>(FastField::host))) == 0) return false;
+  at += 2;
+  request.size += at;
+  if (at <= kKeptBytes && count <= lines.size()) {
+    keep(bytes.substr(0, at), std::span(lines).first(count), request.fields);
+  }
+  return true;
+}
+
+void FastReader::keep(std::string_view bytes, std::span<const Line> lines,
+                      const FastFields& fields) {
+  kept_.assign(bytes);
+  lines_.assign(lines.begin(), lines.end());
+  fields_ = fields;
+  for (auto* view : {&fields_.if_none_match, &fields_.authorization, &fields_.api_key}) {
+    if (!*view) continue;
+    const auto at = static_cast<std::size_t>((*view)->data() - bytes.data());
+    *view = std::string_view(kept_).substr(at, (*view)->size());
+  }
+}
+
+std::optional<FastRequest> FastReader::read(std::string_view bytes, DecodedKey& decoded) {
+  bytes = bytes.substr(0, kFastRequestBytes);
+  Scanner scanner(bytes);
   FastRequest request;
   if (!scanner.take("GET /cache/")) {
     if (!scanner.take("HEAD /cache/")) return std::nullopt;
@@ -199,15 +269,14 @@ std::optional<FastRequest> scan_fast(std::string_view bytes, DecodedKey& decoded
   }
   request.key = scanner.key(decoded);
   if (request.key.empty() || !scanner.take(" HTTP/1.1\r\n")) return std::nullopt;
-  unsigned seen = 0;
-  while (!scanner.take("\r\n")) {
-    const std::string_view name = scanner.run_of(kToken);
-    if (name.empty() || !scanner.take(":")) return std::nullopt;
-    const auto value = scanner.field_value();
-    if (!value || !note(request, seen, name_of_field(name), *value)) return std::nullopt;
-  }
-  if ((seen & (1U << static_cast<unsigned>(Name::host))) == 0) return std::nullopt;
   request.size = scanner.taken();
+  const std::string_view rest = bytes.substr(request.size);
+  if (!kept_.empty() && begins_with(rest, kept_)) {
+    request.fields = fields_;
+    request.size += kept_.size();
+    return request;
+  }
+  if (!read_lines(rest, request)) return std::nullopt;
   return request;
 }
 

@@ -123,9 +123,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text = expand({reinterpret_cast<const char*>(data), size});
   const std::string_view input(text);
   const TimePoint now = Clock::now();
+  FastReader reader;
   Caller caller(lanes.routes.api_keys());
   std::string answered;
-  const FastAnswers answers = lanes.fast.answer(input, now, caller, answered);
+  const FastAnswers answers = lanes.fast.answer(input, now, reader, caller, answered);
   if (answers.body) answered.append(answers.body.bytes());
 
   std::string expected;

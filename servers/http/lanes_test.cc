@@ -62,7 +62,7 @@ class LanesTest : public testing::Test {
 /// What `bytes` get from the fast lane alone begins so.
 bool understood(string_view bytes) {
   DecodedKey decoded;
-  return scan_fast(bytes, decoded).has_value();
+  return FastReader().read(bytes, decoded).has_value();
 }
 
 string get(string_view key, string_view fields = "Host: t\r\n", string_view method = "GET") {

@@ -10,7 +10,7 @@ Offer offer_of(const Entry& entry) noexcept {
 
 std::optional<Representation> choose_representation(const Preference& preference,
                                                     const Entry& entry, const Offer& offer) {
-  const Weights weights = parse_accept_encoding(preference.accept_encoding);
+  const Weights& weights = preference.accepted;
   const auto chosen = choose_coding(weights, offer);
   if (preference.if_none_match) {
     const auto is_known = [&](Coding coding) {

@@ -25,7 +25,7 @@ struct Representation {
 
 /// What the request says of the forms that it takes.
 struct Preference {
-  std::optional<std::string_view> accept_encoding = {};
+  Weights accepted = {};  // by Accept-Encoding
   std::optional<std::string_view> if_none_match = {};
 };
 

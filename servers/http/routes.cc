@@ -311,8 +311,9 @@ Response Routes::found(const Request& request, const Entry& entry, tier::Source 
   tier_.want_forms(entry);
   const Preconditions asked{.if_match = joined(request, Field::if_match)};
   if (asked.any() && !asked.hold(entry.value())) return another_value();
-  const Preference preference{.accept_encoding = field(request, Field::accept_encoding),
-                              .if_none_match = field(request, Field::if_none_match)};
+  const Preference preference{
+      .accepted = parse_accept_encoding(field(request, Field::accept_encoding)),
+      .if_none_match = field(request, Field::if_none_match)};
   const auto range = range_of(request, entry);
   const auto chosen = choose_representation(preference, entry, range ? Offer{} : offer(entry));
   if (!chosen) {

@@ -38,7 +38,7 @@ class ConstantHandler final : public http::Handler {
     http::FastAnswers answers;
     http::DecodedKey decoded;
     while (out.size() < http::kFlushBytes) {
-      const auto request = http::scan_fast(input.substr(answers.bytes), decoded);
+      const auto request = reader_.read(input.substr(answers.bytes), decoded);
       if (!request || request->head) break;
       out += answer_;
       answers.bytes += request->size;
@@ -58,6 +58,7 @@ class ConstantHandler final : public http::Handler {
   boost::asio::awaitable<void> answer(const http::Request&, http::Response&) override { co_return; }
 
  private:
+  http::FastReader reader_;
   const std::string& answer_;
   const std::string& body_;
 };
