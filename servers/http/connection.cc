@@ -81,8 +81,17 @@ net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
       goes_on = co_await me->flush();
     } else if (me->buffer_.size() > 0) {
       goes_on = co_await me->answer_one();
+    } else if (!me->send_now()) {
+      goes_on = co_await me->flush();
+    } else if (me->draining_) {
+      me->close();
+      goes_on = false;
     } else {
-      goes_on = co_await me->await_request();
+      // Not a coroutine of its own: it would cost a request more than its answer.
+      me->busy_ = false;
+      me->allow(me->limits_.idle, 0);
+      const auto [failed, size] = co_await me->socket_.async_read_some(me->room(), kAwait);
+      goes_on = me->received(failed, size);
     }
   }
   co_await me->linger();
@@ -118,22 +127,6 @@ net::awaitable<bool> Connection::answer_one() {
   }
   const bool goes_on = co_await respond(request, response);
   co_return goes_on;
-}
-
-/// Sends what has been answered and waits for the next request to begin. False: the connection is over.
-net::awaitable<bool> Connection::await_request() {
-  if (!send_now()) {  // not one condition: g++ 12 destroys what stands behind && also where it was not made
-    if (!co_await flush()) co_return false;
-  }
-  busy_ = false;
-  if (draining_) {
-    close();
-    co_return false;
-  }
-  allow(limits_.idle, 0);
-  const bool came =
-      co_await read_some();  // named: g++ 12 loses the frame of `co_return co_await` here
-  co_return came;
 }
 
 /// False: the connection is over.
@@ -176,16 +169,25 @@ net::awaitable<bool> Connection::read_request(Parser& parser) {
 }
 
 net::awaitable<bool> Connection::read_some() {
-  const std::size_t room = buffer_.max_size() - buffer_.size();
-  const std::size_t wanted = std::min(room, buffer_.size() > 0 ? kLargeReadBytes : kReadBytes);
-  const auto [failed, size] = co_await socket_.async_read_some(buffer_.prepare(wanted), kAwait);
+  const auto [failed, size] = co_await socket_.async_read_some(room(), kAwait);
+  co_return received(failed, size);
+}
+
+/// Where the next bytes are read to.
+net::mutable_buffer Connection::room() {
+  const std::size_t left = buffer_.max_size() - buffer_.size();
+  return buffer_.prepare(std::min(left, buffer_.size() > 0 ? kLargeReadBytes : kReadBytes));
+}
+
+/// False: the connection is over.
+bool Connection::received(error_code failed, std::size_t size) {
   if (failed) {
     close();
-    co_return false;
+    return false;
   }
   buffer_.commit(size);
   received_ = Clock::now();
-  co_return true;
+  return true;
 }
 
 net::awaitable<bool> Connection::send_continue(const Parser& parser) {

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -76,9 +77,10 @@ class Connection final : public loop::Connection {
   static boost::asio::awaitable<void> serve(std::shared_ptr<Connection> me);
   PinnedBody answer_fast();
   boost::asio::awaitable<bool> answer_one();
-  boost::asio::awaitable<bool> await_request();
   boost::asio::awaitable<bool> read_request(Parser& parser);
   boost::asio::awaitable<bool> read_some();
+  boost::asio::mutable_buffer room();
+  bool received(boost::system::error_code failed, std::size_t size);
   boost::asio::awaitable<bool> send_continue(const Parser& parser);
   boost::asio::awaitable<bool> respond(const Request& request, Response& response);
   boost::asio::awaitable<bool> send_behind(std::string_view body);
