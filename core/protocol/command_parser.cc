@@ -47,6 +47,26 @@ char unescape(char c) {
   }
 }
 
+/// The line of an array or of a bulk, as nearly all are: "*2" or "$16", at most four digits, no zero in front.
+struct ShortHeader {
+  std::size_t number;
+  std::size_t end;  // of its CRLF
+};
+
+/// Nothing: it is another, or may be, and is to be read with care.
+std::optional<ShortHeader> short_header(std::string_view buffer, std::size_t at, char marker) {
+  constexpr std::size_t kDigits = 4;
+  constexpr std::size_t kLongest = 1 + kDigits + 2;
+  if (buffer.size() - at < kLongest || buffer[at] != marker) return std::nullopt;
+  const auto digit_at = [&](std::size_t i) { return static_cast<unsigned>(buffer[i]) - '0'; };
+  std::size_t number = digit_at(at + 1);
+  if (number == 0 || number > 9) return std::nullopt;
+  std::size_t end = at + 2;
+  for (; end < at + 1 + kDigits && digit_at(end) <= 9; ++end) number = number * 10 + digit_at(end);
+  if (buffer[end] != '\r') return std::nullopt;
+  return ShortHeader{number, end + 2};
+}
+
 /// Splits an inline command into words, as sdssplitargs does.
 class Words {
  public:
@@ -142,7 +162,29 @@ Result<CommandParser::Status> CommandParser::parse_inline(std::string_view buffe
   return Status::complete;
 }
 
+/// Reads an array that is here as a whole, within all limits and of short headers. False: nothing has happened.
+bool CommandParser::parse_plain(std::string_view buffer) {
+  const auto array = short_header(buffer, 0, '*');
+  if (!array || array->number > limits_.max_arguments) return false;
+  std::size_t at = array->end;
+  for (std::size_t i = 0; i < array->number; ++i) {
+    const auto bulk = at < buffer.size() ? short_header(buffer, at, '$') : std::nullopt;
+    if (!bulk || bulk->number > limits_.max_bulk_bytes) break;
+    if (buffer.size() - bulk->end < bulk->number + 2) break;
+    args_.push_back(buffer.substr(bulk->end, bulk->number));
+    at = bulk->end + bulk->number + 2;
+  }
+  if (args_.size() < array->number || at > limits_.max_command_bytes) {
+    args_.clear();
+    return false;
+  }
+  finish(at);
+  return true;
+}
+
 Result<CommandParser::Status> CommandParser::parse_array(std::string_view buffer) {
+  const bool begins = !in_array_ && scanned_ == 0;
+  if (begins && limits_.authenticated && parse_plain(buffer)) return Status::complete;
   if (!in_array_) {
     const auto read = array_header(buffer);
     if (!read) return read.error();

@@ -60,6 +60,7 @@ class CommandParser {
     std::size_t size;
   };
   Result<Status> parse_inline(std::string_view buffer);
+  bool parse_plain(std::string_view buffer);
   Result<Status> parse_array(std::string_view buffer);
   Result<bool> find_line(std::string_view buffer, char end, const char* too_long);
   Result<bool> array_header(std::string_view buffer);

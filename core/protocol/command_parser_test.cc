@@ -168,6 +168,26 @@ TEST(CommandParser, HoldsEachLimitToTheByte) {
   EXPECT_EQ(parse("*1\r\n$4\r\nabcd\r\n*1\r\n$4\r\nabcd\r\n", limits).commands.size(), 2U);
 }
 
+// Also where the command is there as a whole, and so could have been taken.
+TEST(CommandParser, HoldsEachLimitOfAWholeCommand) {
+  const auto command = [](std::size_t arguments, std::size_t bytes) {
+    std::string text;
+    append_array_header(text, arguments);
+    for (std::size_t i = 0; i < arguments; ++i) append_bulk(text, std::string(bytes, 'x'));
+    return text;
+  };
+  const CommandLimits limits{.max_arguments = 20, .max_bulk_bytes = 400, .max_command_bytes = 4000};
+  EXPECT_EQ(parse(command(20, 100), limits).commands.size(), 1U);
+  EXPECT_EQ(parse(command(10, 400), limits).commands.size(), 1U);
+  EXPECT_EQ(parse(command(21, 1), limits).error, "Protocol error: invalid multibulk length");
+  EXPECT_EQ(parse(command(1, 401), limits).error, "Protocol error: invalid bulk length");
+  EXPECT_EQ(parse(command(11, 364), limits).error, "Protocol error: too big command");
+  const CommandLimits stranger{.authenticated = false};
+  EXPECT_EQ(parse_whole(command(10, 100), stranger).commands.size(), 1U);
+  EXPECT_EQ(parse_whole(command(11, 1), stranger).error,
+            "Protocol error: unauthenticated multibulk length");
+}
+
 TEST(CommandParser, TakesLittleFromAClientThatIsNotAuthenticated) {
   const CommandLimits stranger{.authenticated = false};
   EXPECT_EQ(parse_whole("*11\r\n", stranger).error,

@@ -21,11 +21,6 @@ std::optional<tier::Expiry> parse_expiry(std::string_view amount, bool seconds, 
 
 }  // namespace
 
-bool equals_ignoring_case(std::string_view text, std::string_view wanted) {
-  return std::equal(text.begin(), text.end(), wanted.begin(), wanted.end(),
-                    [](char a, char b) { return lower(a) == b; });
-}
-
 std::optional<SetCommand> parse_set(std::span<const std::string_view> args) {
   if (args.size() < 3) return std::nullopt;
   SetCommand set{.value = args[2], .options = {}};

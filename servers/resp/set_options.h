@@ -1,8 +1,6 @@
 // Options of SET, SETEX, PSETEX and SETNX, read here so that L1 may keep the value.
 //
-// What is not read with certainty is not judged either: nullopt, and L2 gets the command as it is
-//                                                       and words the
-// error.
+// What is not read with certainty is not judged either: nullopt, and L2 gets the command as it is and words the error.
 //
 // Units:     as Redis's: seconds or milliseconds, from now or Unix time.
 // Lifetime:  value views the caller's arguments.
@@ -38,6 +36,13 @@ struct SetCommand {
 [[nodiscard]] constexpr char lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
-[[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower);
+[[nodiscard]] constexpr bool equals_ignoring_case(std::string_view text,
+                                                  std::string_view wanted) noexcept {
+  if (text.size() != wanted.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (lower(text[i]) != wanted[i]) return false;
+  }
+  return true;
+}
 
 }  // namespace nearlane::resp
