@@ -17,7 +17,7 @@ void append_header(std::string& out, char type, Integer value) {
   char* end = std::to_chars(text.data() + 1, text.data() + text.size() - 2, value).ptr;
   *end++ = '\r';
   *end++ = '\n';
-  out.append(text.data(), end);
+  out.append(text.data(), static_cast<std::size_t>(end - text.data()));
 }
 
 void append_line(std::string& out, char type, std::string_view text) {

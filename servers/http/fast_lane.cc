@@ -91,7 +91,7 @@ PinnedBody append_hit(std::string& out, const FastRequest& request, const Entry&
   end = std::copy_n("\r\n\r\n", 4, end);
   heads.to_type.append_to(out, tag);
   out.append(type).append(heads.from_type);
-  out.append(length.data(), end);
+  out.append(length.data(), static_cast<std::size_t>(end - length.data()));
   if (request.head) return {};
   if (body.size() > kGatherBytes) return {EntryPtr::pin(&entry), chosen.coding};
   out.append(body);
