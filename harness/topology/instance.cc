@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <sstream>
-#include <thread>
 #include <utility>
 
 #include "harness/topology/redis_client.h"
@@ -94,19 +93,18 @@ Result<Instance> Instance::launch(InstanceOptions options, const std::string& re
 }
 
 Result<void> Instance::lanes_up_within(unsigned lanes, Duration limit) const {
-  const TimePoint end = Clock::now() + limit;
   const std::string wanted = std::to_string(lanes);
   RedisClient client(resp_);
-  while (true) {
-    const auto up = client.info("nearlane", "l2_lanes_up");
-    if (up && *up == wanted) return {};
-    if (Clock::now() > end) {
-      return Error{
-          Errc::timeout,
-          options_.name + ": " + (up ? *up + " lanes are up, of " + wanted : up.error().detail)};
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  std::string seen;
+  const auto up = child_.wait_ready(
+      [&] {
+        const auto answer = client.info("nearlane", "l2_lanes_up");
+        seen = answer ? *answer + " lanes are up, of " + wanted : answer.error().detail;
+        return answer && *answer == wanted;
+      },
+      limit);
+  if (up || !child_.running()) return up;
+  return Error{Errc::timeout, options_.name + ": " + seen};
 }
 
 Result<ExitStatus> Instance::drain(Duration limit) { return child_.terminate(limit); }
