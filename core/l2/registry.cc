@@ -45,10 +45,12 @@ Result<std::unique_ptr<L2Backend>> make_l2(const L2Config& config,
     }
     return make_cluster_backend(std::move(*route), config, loops);
   }
-  const std::string scheme(url.substr(0, url.find(':')));
+  // No more of it than that: there may be a password behind.
+  const std::size_t colon = url.find(':');
+  const std::string shown(url.substr(0, colon == std::string_view::npos ? colon : colon + 1));
   return Error{Errc::invalid_argument,
-               "l2: '" + scheme +
-                   ":' is not a store that this build has; there are "
+               "l2: '" + shown +
+                   "' is not a store that this build has; there are "
                    "none:, memory:, rocksdb:PATH, redis://host[:port][/db], rediss://… for TLS, "
                    "redis+sentinel://host[:port],host[:port]/name[/db], and "
                    "redis+cluster://host[:port],host[:port]"};

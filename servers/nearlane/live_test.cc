@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hiredis/hiredis.h>
 
@@ -323,6 +324,14 @@ TEST(LiveConfig, EndsWithTwoOnABadConfiguration) {
     const std::string out = run(std::string(NEARLANE_BINARY) + " " + args);
     EXPECT_TRUE(out.starts_with("nearlane: ") && out.ends_with("exit 2")) << args << ": " << out;
   }
+}
+
+TEST(LiveConfig, NamesTheStoreThatThereIsNot) {
+  const std::string server = std::string(NEARLANE_BINARY) + " --l2 ";
+  EXPECT_THAT(run(server + "memory"), testing::HasSubstr("'memory' is not a store"));
+  const std::string out = run(server + "mysql://user:secret@host");
+  EXPECT_THAT(out, testing::HasSubstr("'mysql:' is not a store"));
+  EXPECT_THAT(out, testing::Not(testing::HasSubstr("secret")));
 }
 
 TEST(LiveSecrets, AreAskedForOnBothDoors) {
