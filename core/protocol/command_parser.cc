@@ -162,7 +162,8 @@ Result<CommandParser::Status> CommandParser::parse_inline(std::string_view buffe
   return Status::complete;
 }
 
-/// Reads an array that is here as a whole, within all limits and of short headers. False: nothing has happened.
+/// Reads an array that is here as a whole, within all limits and of short headers (shorter than any max_inline_bytes
+/// that makes sense). False: nothing has happened.
 bool CommandParser::parse_plain(std::string_view buffer) {
   const auto array = short_header(buffer, 0, '*');
   if (!array || array->number > limits_.max_arguments) return false;

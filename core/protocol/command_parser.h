@@ -8,7 +8,7 @@
 //            live until the buffer changes or parse() is called again.
 // Threads:   one owner.
 // Cost:      no allocation once the argument vector has grown; a command that arrives in pieces is
-//            not read again from its start (offsets of what was read are kept), so a hostile
+//            read again from its start once at most (offsets of what was read are kept), so a hostile
 //            trickle costs linear time.
 // Source:    processMultibulkBuffer and processInlineBuffer in Redis's networking.c.
 #pragma once

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/clock.h"
+#include "servers/http/fast_request.h"
 
 namespace nearlane::http {
 namespace {
@@ -133,6 +134,20 @@ double AuthTiming::t_of_position() const {
   keep(caller.admitted(std::nullopt, texts_.front()));
   return compare(wrong_at(0), wrong_at(texts_.front().size() - 1),
                  [&](std::string_view key) { return caller.admitted(std::nullopt, key); });
+}
+
+double AuthTiming::t_of_reading() const {
+  const auto request_with = [](const std::string& key) {
+    return "GET /cache/a HTTP/1.1\r\nHost: x\r\nX-API-Key: " + key + "\r\n\r\n";
+  };
+  const std::string right = request_with(texts_.front());
+  FastReader reader;
+  DecodedKey decoded;
+  return compare(request_with(wrong_at(0)), request_with(wrong_at(texts_.front().size() - 1)),
+                 [&](std::string_view shown) {
+                   keep(reader.read(right, decoded).has_value());
+                   return reader.read(shown, decoded).has_value();
+                 });
 }
 
 double AuthTiming::t_of_key() const {

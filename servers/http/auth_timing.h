@@ -45,6 +45,8 @@ class AuthTiming {
 
   /// |t| between keys whose first and whose last byte is wrong, where another one was accepted before.
   [[nodiscard]] double t_of_position() const;
+  /// The same of reading a request with such a key, by a reader whose last one had the right key (fast_request.h).
+  [[nodiscard]] double t_of_reading() const;
   /// |t| between right keys: the one that is compared first, and last.
   [[nodiscard]] double t_of_key() const;
   /// As t_of_position, of a comparison that stops at the first wrong byte: what a leak looks like.

@@ -23,6 +23,7 @@ TEST(AuthTiming, TellsNothingOfTheFirstWrongByteNorOfWhichKeyItIs) {
   const AuthTiming timing(random_keys(kKeys, kSeed), kSamples, kSeed);
   EXPECT_LT(timing.t_of_position(), kTelling);
   EXPECT_LT(timing.t_of_key(), kTelling);
+  EXPECT_LT(timing.t_of_reading(), kTelling);
 }
 
 TEST(AuthTiming, FindsOutAComparisonThatStopsEarly) {

@@ -100,9 +100,9 @@ net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
 /// Answers by the fast lane what it takes of the buffer; the last value, where it is yet to be sent.
 PinnedBody Connection::answer_fast() {
   if (draining_ || retiring_ || buffer_.size() == 0) return {};
-  const auto received = buffer_.data();
+  const auto input = buffer_.data();
   FastAnswers answers = handler_->answer_fast(
-      {static_cast<const char*>(received.data()), received.size()}, out_, received_);
+      {static_cast<const char*>(input.data()), input.size()}, out_, received_);
   buffer_.consume(answers.bytes);
   return std::move(answers.body);
 }

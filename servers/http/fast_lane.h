@@ -5,10 +5,10 @@
 // (lanes_test.cc feeds both the same), and whatever it does not understand, may not answer or does not find it leaves to
 // them, with the buffer intact. It is offered only where no stage is configured and nothing is compressed per request.
 //
-// Threads:   any; a call's state is its own.
+// Threads:   any; a reader and a caller are their connection's.
 // Lifetime:  the cache outlives it.
 // Cost:      a hit: one pass over the request, one find, one copy of a ready head and of the value; one epoch guard a
-//            call. No allocation but what `out` grows by.
+//            call. No allocation but what `out` grows by, and what the reader keeps.
 #pragma once
 
 #include <cstddef>

@@ -249,7 +249,9 @@ bool FastReader::read_lines(std::string_view bytes, FastRequest& request) {
 
 void FastReader::keep(std::string_view bytes, std::span<const Line> lines,
                       const FastFields& fields) {
+  kept_.reserve(kKeptBytes);
   kept_.assign(bytes);
+  lines_.reserve(kKeptLines);
   lines_.assign(lines.begin(), lines.end());
   fields_ = fields;
   for (auto* view : {&fields_.if_none_match, &fields_.authorization, &fields_.api_key}) {

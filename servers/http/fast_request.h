@@ -14,7 +14,7 @@
 // Threads:   its connection's.
 // Lifetime:  a request's views are of the bytes read, of `decoded` where the key was percent-encoded, and of the reader until
 //            it reads the next one.
-// Cost:      one pass over the request. What is kept is at most kKeptBytes, in two allocations a connection.
+// Cost:      one pass over the request. What is kept is kKeptBytes and kKeptLines of lines, allocated once a connection.
 // Source:    RFC 9112 sections 2.2, 3 and 5; RFC 9110 sections 7.2, 8.6, 10.1.1, 13 and 14.
 #pragma once
 

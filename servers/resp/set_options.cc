@@ -1,6 +1,5 @@
 #include "servers/resp/set_options.h"
 
-#include <algorithm>
 #include <limits>
 #include <utility>
 
