@@ -54,7 +54,8 @@ struct ShortHeader {
 };
 
 /// Nothing: it is another, or may be, and is to be read with care.
-std::optional<ShortHeader> short_header(std::string_view buffer, std::size_t at, char marker) {
+[[gnu::always_inline]] inline std::optional<ShortHeader> short_header(std::string_view buffer,
+                                                                      std::size_t at, char marker) {
   constexpr std::size_t kDigits = 4;
   constexpr std::size_t kLongest = 1 + kDigits + 2;
   if (buffer.size() - at < kLongest || buffer[at] != marker) return std::nullopt;
@@ -137,6 +138,8 @@ class Words {
 Result<CommandParser::Status> CommandParser::parse(std::string_view buffer) {
   args_.clear();
   if (buffer.empty()) return need(1);
+  const bool begins = !in_array_ && scanned_ == 0;
+  if (begins && limits_.authenticated && parse_plain(buffer)) return Status::complete;
   return buffer.front() == '*' ? parse_array(buffer) : parse_inline(buffer);
 }
 
@@ -184,8 +187,6 @@ bool CommandParser::parse_plain(std::string_view buffer) {
 }
 
 Result<CommandParser::Status> CommandParser::parse_array(std::string_view buffer) {
-  const bool begins = !in_array_ && scanned_ == 0;
-  if (begins && limits_.authenticated && parse_plain(buffer)) return Status::complete;
   if (!in_array_) {
     const auto read = array_header(buffer);
     if (!read) return read.error();
