@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <exception>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -10,11 +11,13 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_prefix.hpp>
+#include <boost/beast/core/buffers_suffix.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 #include <sys/socket.h>
 
+#include "servers/http/pace.h"
 #include "servers/http/problem.h"
 
 namespace nearlane::http {
@@ -28,6 +31,7 @@ constexpr auto kAwait = net::as_tuple(net::use_awaitable);
 
 constexpr std::size_t kReadBytes = std::size_t{16} * 1024;
 constexpr std::size_t kLargeReadBytes = std::size_t{128} * 1024;  // inside a body
+constexpr std::size_t kSendBytes = std::size_t{64} * 1024;  // at once; then others have their turn
 constexpr std::size_t kLingerBytes = std::size_t{1} << 20U;
 constexpr std::chrono::seconds kLingerTime{2};
 
@@ -63,13 +67,10 @@ void Connection::drain() noexcept {
 void Connection::close() noexcept {
   if (!socket_.is_open()) return;
   error_code ignored;
+  // What the peer does not take is not kept for it by the kernel either.
+  if (sending_) socket_.set_option(net::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);
   home_.remove(*this);
-}
-
-void Connection::allow(std::chrono::seconds base, std::uint64_t bytes) {
-  const auto extra = std::chrono::seconds(static_cast<std::int64_t>(bytes / limits_.slowest_bytes));
-  set_overdue_at(Clock::now() + base + extra);
 }
 
 net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
@@ -89,7 +90,7 @@ net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
     } else {
       // Not a coroutine of its own: it would cost a request more than its answer.
       me->busy_ = false;
-      me->allow(me->limits_.idle, 0);
+      me->set_overdue_at(Clock::now() + me->limits_.idle);
       const auto [failed, size] = co_await me->socket_.async_read_some(me->room(), kAwait);
       goes_on = me->received(failed, size);
     }
@@ -114,7 +115,6 @@ net::awaitable<bool> Connection::answer_one() {
   parser.header_limit(limits_.max_header);
   parser.body_limit(limits_.max_body);
   busy_ = true;
-  allow(limits_.header, 0);
   if (!co_await read_request(parser)) co_return false;
   const Request& request = parser.get();
   Response response;
@@ -131,7 +131,8 @@ net::awaitable<bool> Connection::answer_one() {
 
 /// False: the connection is over.
 net::awaitable<bool> Connection::read_request(Parser& parser) {
-  bool in_body = false;
+  const TimePoint header_due = Clock::now() + limits_.header;
+  std::optional<Pace> body;
   while (true) {
     while (buffer_.size() > 0 && !parser.is_done()) {
       error_code failed;
@@ -143,19 +144,18 @@ net::awaitable<bool> Connection::read_request(Parser& parser) {
       }
       if (taken == 0) break;
     }
-    if (parser.is_header_done() && !in_body && !frames_its_body(parser.get())) {
+    if (parser.is_header_done() && !body && !frames_its_body(parser.get())) {
       co_await refuse(beast_http::make_error_code(beast_http::error::bad_transfer_encoding));
       co_return false;
     }
     if (parser.is_done()) co_return true;
-    if (parser.is_header_done() && !in_body) {
+    if (parser.is_header_done() && !body) {
       // A stranger's body is not read: it would be memory for whoever asks.
       if (!handler_->admits(parser.get())) {
         co_await turn_away(parser.get());
         co_return false;
       }
-      in_body = true;
-      allow(limits_.grace, parser.content_length().value_or(limits_.max_body));
+      body.emplace(limits_.grace, limits_.slowest_bytes, Clock::now());
       if (!co_await send_continue(parser)) co_return false;
     }
     // What fills the buffer and is still not complete is a chunk's head or a trailer without an end.
@@ -164,7 +164,10 @@ net::awaitable<bool> Connection::read_request(Parser& parser) {
       co_return false;
     }
     if (!co_await flush()) co_return false;
+    set_overdue_at(body ? body->overdue_at() : header_due);
+    const std::size_t held = buffer_.size();
     if (!co_await read_some()) co_return false;
+    if (body) body->moved(buffer_.size() - held, received_);
   }
 }
 
@@ -223,24 +226,39 @@ net::awaitable<bool> Connection::respond(const Request& request, Response& respo
 
 /// Sends what has been answered, and behind it a body from where it lies.
 net::awaitable<bool> Connection::send_behind(std::string_view body) {
-  allow(limits_.grace, out_.size() + body.size());
-  const std::array parts = {net::const_buffer(out_.data(), out_.size()),
-                            net::const_buffer(body.data(), body.size())};
-  const auto [failed, size] = co_await net::async_write(socket_, parts, kAwait);
+  const bool sent = co_await send_all(out_, body);
   out_.clear();
-  waited();
-  if (failed) close();
-  co_return !failed;
+  co_return sent;
 }
 
 net::awaitable<bool> Connection::flush() {
   if (send_now()) co_return socket_.is_open();
-  allow(limits_.grace, out_.size());
-  const auto [failed, size] = co_await net::async_write(socket_, net::buffer(out_), kAwait);
+  const bool sent = co_await send_all(out_, {});
   out_.clear();
+  co_return sent;
+}
+
+/// False: the peer has gone, or was given up.
+net::awaitable<bool> Connection::send_all(std::string_view head, std::string_view body) {
+  const std::array parts = {net::const_buffer(head.data(), head.size()),
+                            net::const_buffer(body.data(), body.size())};
+  boost::beast::buffers_suffix left(parts);
+  Pace pace(limits_.grace, limits_.slowest_bytes, Clock::now());
+  sending_ = true;
+  while (boost::beast::buffer_bytes(left) > 0) {
+    set_overdue_at(pace.overdue_at());
+    const auto next = boost::beast::buffers_prefix(kSendBytes, left);
+    const auto [failed, size] = co_await socket_.async_write_some(next, kAwait);
+    if (failed) {
+      close();
+      co_return false;
+    }
+    left.consume(size);
+    pace.moved(size, Clock::now());
+  }
+  sending_ = false;
   waited();
-  if (failed) close();
-  co_return !failed;
+  co_return true;
 }
 
 /// Sends what the kernel takes at once. False: there is more, or an error for whoever waits.

@@ -4,7 +4,7 @@
 // Reads into one flat buffer, answers every complete request in it, in order and each by its lane, and sends
 // what can be sent together. What the routes must wait for is a coroutine; a hit is a plain call.
 //
-// Units:     limits below; a peer that is slower than they allow is closed by its loop.
+// Units:     limits below; a peer that is slower than they allow is closed by its loop (pace.h).
 // Threads:   its loop's.
 // Errors:    a request that breaks HTTP gets 400, 413 or 431, and the connection ends after it.
 #pragma once
@@ -34,10 +34,10 @@ struct ConnectionLimits {
   // A key of 64 KiB with every byte percent-encoded, and headers.
   std::uint32_t max_header = 256 * 1024;
   std::uint64_t max_body = std::uint64_t{64} * 1024 * 1024;
-  std::chrono::seconds idle{75};    // between requests
-  std::chrono::seconds header{10};  // from a request's first byte to the end of its header
-  std::chrono::seconds grace{30};   // for a body or a response, beside its bytes at slowest_bytes
-  std::uint64_t slowest_bytes = 64 * 1024;  // a second
+  std::chrono::milliseconds idle{75'000};    // between requests
+  std::chrono::milliseconds header{10'000};  // from a request's first byte to its header's end
+  std::chrono::milliseconds grace{30'000};   // of a body's and a response's Pace
+  std::uint64_t slowest_bytes = 64 * 1024;   // a second
 };
 
 class Connection;
@@ -85,11 +85,11 @@ class Connection final : public loop::Connection {
   boost::asio::awaitable<bool> respond(const Request& request, Response& response);
   boost::asio::awaitable<bool> send_behind(std::string_view body);
   boost::asio::awaitable<bool> flush();
+  boost::asio::awaitable<bool> send_all(std::string_view head, std::string_view body);
   bool send_now() noexcept;
   boost::asio::awaitable<void> refuse(boost::system::error_code why);
   boost::asio::awaitable<void> turn_away(const Request& request);
   boost::asio::awaitable<void> linger();
-  void allow(std::chrono::seconds base, std::uint64_t bytes);
   void waited() noexcept;
 
   loop::Loop& home_;
@@ -100,6 +100,7 @@ class Connection final : public loop::Connection {
   std::string out_;
   TimePoint received_;
   bool busy_ = false;      // within a request
+  bool sending_ = false;   // the peer has not taken all yet
   bool retiring_ = false;  // the next answer behind which nothing has come yet is the last one
   bool draining_ = false;
 };

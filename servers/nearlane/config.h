@@ -83,6 +83,8 @@ struct Config {
   std::chrono::milliseconds drain_delay{1000};  // 0: none
   std::chrono::milliseconds drain_timeout{10'000};
   bool fast_lane = true;
+  std::chrono::milliseconds http_header_timeout{10'000};
+  std::chrono::milliseconds http_transfer_timeout{30'000};
   std::string api_key_file = {};
   std::string password_file = {};
   bool insecure_bind = false;

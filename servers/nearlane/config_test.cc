@@ -93,6 +93,8 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"precompress-threads", "2"},
       {"precompress-queue", "9"},
       {"precompress-bytes", "1MiB"},
+      {"http-header-timeout", "2s"},
+      {"http-transfer-timeout", "2s"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;

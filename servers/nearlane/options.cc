@@ -302,6 +302,15 @@ constexpr std::array kOptions = {
         "http-fast-lane", "true|false",
         "false: HTTP's plain reads go through the whole parser too; only their cost changes [true]",
         [](Config& c, std::string_view t) { return set_switch(c.fast_lane, t); }},
+    Option{
+        "http-header-timeout", "TIME",
+        "how long a request over HTTP may take from its first byte to the end of its header [10s]",
+        [](Config& c, std::string_view t) { return set_duration(c.http_header_timeout, t); }},
+    Option{"http-transfer-timeout", "TIME",
+           "how long a body or an answer over HTTP may rest, and how long it may take in all "
+           "beside a\n"
+           "second for each 64KiB of it [30s]",
+           [](Config& c, std::string_view t) { return set_duration(c.http_transfer_timeout, t); }},
     Option{"api-key-file", "FILE", "HTTP asks for one of the keys in this file, one a line",
            [](Config& c, std::string_view t) {
              c.api_key_file = t;

@@ -272,8 +272,11 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
             return http::AdminPage{200, "application/json", admin::why_page(sources, key, seen)};
           }};
   if (config.full_middleware) routes.stages = http::full_middleware();
-  p.http = std::make_unique<http::Door>(p.loops, *p.tier, std::move(routes),
-                                        http::ConnectionLimits{.max_body = config.max_value});
+  p.http =
+      std::make_unique<http::Door>(p.loops, *p.tier, std::move(routes),
+                                   http::ConnectionLimits{.max_body = config.max_value,
+                                                          .header = config.http_header_timeout,
+                                                          .grace = config.http_transfer_timeout});
   p.sources->relays = [&door = *p.resp] { return door.relays(); };
   p.sources->doors = {
       {"resp", p.resp->stats(), command_names(resp::commands())},

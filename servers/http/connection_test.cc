@@ -1,0 +1,164 @@
+// A connection over a real socket, to a peer that is slow with one thing or another; every request is answered with as
+// many bytes as its path says.
+#include "servers/http/connection.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace nearlane::http {
+namespace {
+
+using std::chrono::seconds;
+
+class Bytes final : public Handler {
+ public:
+  bool answer_now(const Request& request, Response& response, TimePoint /*received*/) override {
+    const std::string path(request.target());
+    response.text = std::string(std::strtoul(path.c_str() + 1, nullptr, 10), 'v');
+    response.head.content_length(response.text.size());
+    return true;
+  }
+  boost::asio::awaitable<void> answer(const Request& /*request*/, Response& /*response*/) override {
+    co_return;
+  }
+};
+
+constexpr ConnectionLimits kLimits{
+    .idle = seconds(75), .header = seconds(10), .grace = seconds(30), .slowest_bytes = 1024};
+
+std::array<int, 2> unix_pair() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) != 0) std::abort();
+  return ends;
+}
+
+std::array<int, 2> tcp_pair() {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int peer = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  auto* address = reinterpret_cast<sockaddr*>(&at);
+  if (::bind(listener, address, size) != 0 || ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, address, &size) != 0 || ::connect(peer, address, size) != 0)
+    std::abort();
+  const int accepted = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
+  ::close(listener);
+  ::fcntl(peer, F_SETFL, O_NONBLOCK);
+  return {peer, accepted};
+}
+
+class SlowPeer : public testing::Test {
+ protected:
+  explicit SlowPeer(std::array<int, 2> ends = unix_pair()) : peer_(ends[0]) {
+    loop_.add(std::make_shared<Connection>(loop_, ends[1], std::make_unique<Bytes>(), kLimits));
+  }
+  ~SlowPeer() override { ::close(peer_); }
+
+  void send(std::string_view bytes) {
+    ASSERT_EQ(::send(peer_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+    turn();
+  }
+  void turn() {
+    loop_.context().restart();
+    loop_.context().poll();
+  }
+  /// Bytes that were there to take.
+  std::size_t take(std::size_t most) {
+    std::string bytes(most, '\0');
+    const ssize_t got = ::recv(peer_, bytes.data(), bytes.size(), 0);
+    turn();
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
+  }
+  /// The peer does nothing from now on: it is given up after `limit`, and not much before.
+  void expect_given_up_after(seconds limit) {
+    loop_.close_overdue(Clock::now() + limit - seconds(5));
+    EXPECT_EQ(loop_.connections(), 1U);
+    loop_.close_overdue(Clock::now() + limit + seconds(1));
+    EXPECT_EQ(loop_.connections(), 0U);
+  }
+
+  loop::Loop loop_{0};
+  int peer_;
+};
+
+class SlowTcpPeer : public SlowPeer {
+ protected:
+  SlowTcpPeer() : SlowPeer(tcp_pair()) {}
+};
+
+TEST_F(SlowPeer, MayBeIdle) {
+  send("GET /5 HTTP/1.1\r\nHost: t\r\n\r\n");
+  EXPECT_GT(take(1000), 5U);
+  expect_given_up_after(seconds(75));
+}
+
+TEST_F(SlowPeer, MustEndItsHeader) {
+  send("GET /5 HTTP/1.1\r\nHost: t\r\n");
+  send("X-a: b\r\n");
+  expect_given_up_after(seconds(10));
+}
+
+TEST_F(SlowPeer, MustEndASecondHeaderAsSoon) {
+  send("GET /5 HTTP/1.1\r\nHost: t\r\n\r\nGET /5 HT");
+  expect_given_up_after(seconds(10));
+}
+
+TEST_F(SlowPeer, MustSendTheBodyThatItAnnounced) {
+  send("PUT /5 HTTP/1.1\r\nHost: t\r\nContent-Length: 60000000\r\n\r\n");
+  send("body");
+  expect_given_up_after(seconds(30));
+}
+
+TEST_F(SlowPeer, MustSendTheNextChunk) {
+  send("PUT /5 HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int chunk = 0; chunk < 200; ++chunk) send("400\r\n" + std::string(1024, 'b') + "\r\n");
+  expect_given_up_after(seconds(30));
+}
+
+TEST_F(SlowPeer, MustTakeItsAnswer) {
+  send("GET /60000000 HTTP/1.1\r\nHost: t\r\n\r\n");
+  for (int i = 0; i < 20; ++i) ASSERT_GT(take(100'000), 0U);
+  expect_given_up_after(seconds(30));
+}
+
+TEST_F(SlowPeer, MustTakeTheAnswersToAPipeline) {
+  std::string pipeline;
+  for (int i = 0; i < 200; ++i) pipeline += "GET /16000 HTTP/1.1\r\nHost: t\r\n\r\n";
+  send(pipeline);
+  expect_given_up_after(seconds(30));
+}
+
+TEST_F(SlowTcpPeer, IsNotSentWhatItDidNotTakeInTime) {
+  send("GET /60000000 HTTP/1.1\r\nHost: t\r\n\r\n");
+  ASSERT_GT(take(1000), 0U);
+  expect_given_up_after(seconds(30));
+  std::string rest(1'000'000, '\0');
+  ssize_t got = 0;
+  while ((got = ::recv(peer_, rest.data(), rest.size(), 0)) > 0) continue;
+  EXPECT_EQ(got, -1);
+  EXPECT_EQ(errno, ECONNRESET);
+}
+
+TEST_F(SlowPeer, IsAnsweredInFullIfItIsFastEnough) {
+  send("GET /6000000 HTTP/1.1\r\nHost: t\r\n\r\n");
+  std::size_t taken = 0;
+  for (std::size_t got = 0; (got = take(100'000)) > 0;) taken += got;
+  EXPECT_GT(taken, 6'000'000U);
+  expect_given_up_after(seconds(75));
+}
+
+}  // namespace
+}  // namespace nearlane::http
