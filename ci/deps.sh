@@ -15,7 +15,7 @@ packages=(
   # peers that nearlane-micro measures in its own process
   cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
-  redis-server redis-tools openssl curl python3-redis
+  redis-server redis-tools openssl curl python3-redis nghttp2-client slowhttptest
   # peers that scenarios measure: over RESP, over HTTP
   nutcracker
   nginx libnginx-mod-http-brotli-static h2o varnish
@@ -24,6 +24,11 @@ packages=(
   # what the gate counts with
   valgrind strace
 )
+# Clients that are written for Node run on any that is new enough, wherever it came from; Debian 12's is 18.
+node=$(node --version 2>/dev/null || true)
+major=${node#v}
+major=${major%%.*}
+if ! command -v npm >/dev/null || [ "${major:-0}" -lt 18 ]; then packages+=(nodejs npm); fi
 
 missing=()
 for package in "${packages[@]}"; do

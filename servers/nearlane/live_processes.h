@@ -82,6 +82,7 @@ class Child {
       read_.append(chunk.data(), static_cast<std::size_t>(got));
     }
   }
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   void signal(int number) const { ::kill(pid_, number); }
   /// Its exit code; -1: it was killed by a signal.
   int wait() {

@@ -19,6 +19,13 @@ std::string redis_py(int port, const std::string& more = "") {
   return run("/usr/bin/python3 " COMPAT_FOLDER "/redis_py.py " + std::to_string(port) + more);
 }
 
+std::string node(const std::string& script, std::initializer_list<int> numbers,
+                 const std::string& more = "") {
+  std::string line = "env NODE_PATH=" NODE_PACKAGES " node " COMPAT_FOLDER "/" + script;
+  for (const int number : numbers) line += " " + std::to_string(number);
+  return run(line + more);
+}
+
 TEST(Compat, RedisPy) {
   const Redis alone;
   EXPECT_EQ(redis_py(alone.port), "");
@@ -30,6 +37,43 @@ TEST(Compat, RedisPy) {
 TEST(Compat, RedisPyWithTheEmbeddedStore) {
   const Nearlane server("memory:");
   EXPECT_EQ(redis_py(server.resp, " basic"), "");
+}
+
+class CompatOfNode : public testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(Clients, CompatOfNode, testing::Values("node_redis", "ioredis"),
+                         [](const auto& param) { return std::string(param.param); });
+
+TEST_P(CompatOfNode, WithRedis) {
+  const std::string script = GetParam() + std::string(".js");
+  const Redis alone;
+  EXPECT_EQ(node(script, {alone.port}), "");
+  const Redis behind;
+  const Nearlane server(url_of(behind));
+  EXPECT_EQ(node(script, {server.resp}), "");
+}
+
+TEST_P(CompatOfNode, WithTheEmbeddedStore) {
+  const Nearlane server("memory:");
+  EXPECT_EQ(node(GetParam() + std::string(".js"), {server.resp}, " basic"), "");
+}
+
+TEST(Compat, ConnectRedis) {
+  const Redis alone;
+  EXPECT_EQ(node("sessions.js", {alone.port, alone.port}), "");
+  const Redis behind;
+  Nearlane one(url_of(behind));
+  const Nearlane other(url_of(behind));
+  EXPECT_EQ(node("sessions.js", {one.resp, other.resp, one.child->pid()}), "");
+  EXPECT_EQ(one.child->wait(), -1) << "it was killed";
+}
+
+TEST(Compat, ConnectRedisWithTheEmbeddedStores) {
+  const Directory directory;
+  for (const std::string& store : {std::string("memory:"), directory.url()}) {
+    const Nearlane server(store);
+    EXPECT_EQ(node("sessions.js", {server.resp, server.resp}), "");
+  }
 }
 
 /// Its default tests, which are commands of all types, one at a time and pipelined.
