@@ -1,6 +1,7 @@
-// What HTTP means, as clients that others wrote see it: Python's http.client and curl.
+// What HTTP means, as clients that others wrote see it: Python's http.client, curl, undici and h2load.
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +10,8 @@
 
 namespace nearlane::live {
 namespace {
+
+using testing::HasSubstr;
 
 std::string check(const Nearlane& server, const std::string& which) {
   return run("/usr/bin/python3 -B " LIVE_FOLDER "/forms.py " + std::to_string(server.http) + " " +
@@ -109,6 +112,31 @@ TEST(HttpBatch, IsManyOperationsInOneRequest) {
   const Redis redis;
   const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port));
   EXPECT_EQ(run("/usr/bin/python3 -B " LIVE_FOLDER "/batch.py " + std::to_string(server.http)), "");
+}
+
+TEST(HttpClients, Undici) {
+  const Nearlane server("memory:");
+  EXPECT_EQ(run("env NODE_PATH=" NODE_PACKAGES " node " LIVE_FOLDER "/undici.js " +
+                std::to_string(server.http)),
+            "");
+}
+
+/// Every request is answered, and with a 2xx, one at a time and pipelined, from L1 and by way of L2.
+TEST(HttpClients, H2load) {
+  const Redis redis;
+  const ConfigFile file("[[prefix]]\nmatch = \"l2:\"\nl1 = false\n");
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port),
+                        {"--config", file.path()});
+  for (const auto& [key, size] : {std::pair{"k", 1000}, {"l2:k", 1000}, {"large", 300'000}}) {
+    const std::string at = url(server, std::string("/cache/") + key);
+    std::string put = "head -c " + std::to_string(size);
+    ASSERT_EQ(run(put.append(" /dev/zero | curl -s -m 10 -T - ").append(at)), "");
+    for (const char* how : {"", "-m 16", "-m 16 -H 'Accept-Encoding: br'"}) {
+      const std::string out = run(std::string("h2load --h1 -n 2000 -c 20 ") + how + " " + at);
+      EXPECT_THAT(out, HasSubstr("2000 succeeded, 0 failed, 0 errored, 0 timeout")) << key << how;
+      EXPECT_THAT(out, HasSubstr("status codes: 2000 2xx, 0 3xx, 0 4xx, 0 5xx")) << key << how;
+    }
+  }
 }
 
 std::string check_conditions(std::initializer_list<const Nearlane*> servers) {
