@@ -78,12 +78,10 @@ net::awaitable<void> Connection::serve(std::shared_ptr<Connection> me) {
   while (goes_on) {
     if (const PinnedBody large = me->answer_fast()) {
       goes_on = co_await me->send_behind(large.bytes());
-    } else if (me->out_.size() >= kFlushBytes) {
+    } else if (me->out_.size() >= kFlushBytes || (me->buffer_.size() == 0 && !me->send_now())) {
       goes_on = co_await me->flush();
     } else if (me->buffer_.size() > 0) {
       goes_on = co_await me->answer_one();
-    } else if (!me->send_now()) {
-      goes_on = co_await me->flush();
     } else if (me->draining_) {
       me->close();
       goes_on = false;
