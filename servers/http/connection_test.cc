@@ -9,11 +9,11 @@
 #include <string>
 #include <string_view>
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "servers/loop/socket_pair.h"
 
 namespace nearlane::http {
 namespace {
@@ -36,32 +36,9 @@ class Bytes final : public Handler {
 constexpr ConnectionLimits kLimits{
     .idle = seconds(75), .header = seconds(10), .grace = seconds(30), .slowest_bytes = 1024};
 
-std::array<int, 2> unix_pair() {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) != 0) std::abort();
-  return ends;
-}
-
-std::array<int, 2> tcp_pair() {
-  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
-  const int peer = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof at;
-  auto* address = reinterpret_cast<sockaddr*>(&at);
-  if (::bind(listener, address, size) != 0 || ::listen(listener, 1) != 0 ||
-      ::getsockname(listener, address, &size) != 0 || ::connect(peer, address, size) != 0)
-    std::abort();
-  const int accepted = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
-  ::close(listener);
-  ::fcntl(peer, F_SETFL, O_NONBLOCK);
-  return {peer, accepted};
-}
-
 class SlowPeer : public testing::Test {
  protected:
-  explicit SlowPeer(std::array<int, 2> ends = unix_pair()) : peer_(ends[0]) {
+  explicit SlowPeer(std::array<int, 2> ends = loop::unix_pair()) : peer_(ends[0]) {
     loop_.add(std::make_shared<Connection>(loop_, ends[1], std::make_unique<Bytes>(), kLimits));
   }
   ~SlowPeer() override { ::close(peer_); }
@@ -96,7 +73,7 @@ class SlowPeer : public testing::Test {
 
 class SlowTcpPeer : public SlowPeer {
  protected:
-  SlowTcpPeer() : SlowPeer(tcp_pair()) {}
+  SlowTcpPeer() : SlowPeer(loop::tcp_pair()) {}
 };
 
 TEST_F(SlowPeer, MayBeIdle) {

@@ -185,6 +185,8 @@ void Connection::close() noexcept {
   if (!socket_.is_open()) return;
   const auto me = self();
   boost::system::error_code ignored;
+  // What the peer does not take is not kept for it by the kernel either.
+  if (!session_->output().empty()) socket_.set_option(net::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);
   session_->detach();
   home_.remove(*this);

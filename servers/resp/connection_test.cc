@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "servers/loop/socket_pair.h"
 
 namespace nearlane::resp {
 namespace {
@@ -31,12 +35,11 @@ class Lines final : public Session {
 
 class ConnectionTest : public testing::Test {
  protected:
-  ConnectionTest() {
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) != 0) std::abort();
-    peer_ = ends[0];
-    loop_.add(std::make_shared<Connection>(
-        loop_, ends[1], [](Session::Host&) { return std::make_shared<Lines>(); }));
+  explicit ConnectionTest(std::array<int, 2> ends = loop::unix_pair()) : peer_(ends[0]) {
+    auto connection = std::make_shared<Connection>(
+        loop_, ends[1], [](Session::Host&) { return std::make_shared<Lines>(); });
+    connection_ = connection;
+    loop_.add(std::move(connection));
   }
   ~ConnectionTest() override { ::close(peer_); }
 
@@ -60,7 +63,22 @@ class ConnectionTest : public testing::Test {
   static std::string line_of(std::size_t size) { return std::string(size - 1, 'x') + '\n'; }
 
   loop::Loop loop_{0};
-  int peer_ = -1;
+  std::weak_ptr<Connection> connection_;
+  int peer_;
+};
+
+class TcpConnectionTest : public ConnectionTest {
+ protected:
+  TcpConnectionTest() : ConnectionTest(small_pair()) {}
+
+  /// What is not taken is soon more than the kernel keeps.
+  static std::array<int, 2> small_pair() {
+    const auto ends = loop::tcp_pair();
+    const int bytes = 4096;
+    EXPECT_EQ(::setsockopt(ends[0], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
+    EXPECT_EQ(::setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), 0);
+    return ends;
+  }
 };
 
 constexpr std::size_t kRead = Connection::kReadBytes;
@@ -107,6 +125,24 @@ TEST_F(ConnectionTest, APeerThatTakesNothingIsGivenUp) {
   EXPECT_EQ(loop_.connections(), 1U);
   loop_.close_overdue(Clock::now() + Connection::kSlowReader + std::chrono::seconds(1));
   EXPECT_EQ(loop_.connections(), 0U);
+}
+
+TEST_F(TcpConnectionTest, APeerThatIsGivenUpIsNotSentWhatItDidNotTake) {
+  const std::string line = line_of(kRead - 1);
+  // All of it is read: what was not would end the connection in the same way.
+  while (connection_.lock()->overdue_at() == kForever) {
+    ASSERT_EQ(::send(peer_, line.data(), line.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(line.size()));
+    loop_.context().restart();
+    loop_.context().poll();
+  }
+  loop_.close_overdue(Clock::now() + Connection::kSlowReader + std::chrono::seconds(1));
+  ASSERT_EQ(loop_.connections(), 0U);
+  std::array<char, 65536> bytes;
+  ssize_t got = 0;
+  while ((got = ::recv(peer_, bytes.data(), bytes.size(), 0)) > 0) continue;
+  EXPECT_EQ(got, -1);
+  EXPECT_EQ(errno, ECONNRESET);
 }
 
 }  // namespace
