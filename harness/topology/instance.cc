@@ -96,7 +96,7 @@ Result<void> Instance::lanes_up_within(unsigned lanes, Duration limit) const {
   const std::string wanted = std::to_string(lanes);
   RedisClient client(resp_);
   std::string seen;
-  const auto up = child_.wait_ready(
+  auto up = child_.wait_ready(
       [&] {
         const auto answer = client.info("nearlane", "l2_lanes_up");
         seen = answer ? *answer + " lanes are up, of " + wanted : answer.error().detail;
