@@ -92,6 +92,7 @@ void History::end_write(std::string_view key, std::uint64_t version, Effect effe
     write->never = true;
     return;
   }
+  write->told = end;
   if (proves_nothing(write->begin)) return;
   write->acknowledged = end;
   write->effect_by = std::min(write->effect_by, end);
@@ -250,6 +251,8 @@ Verdict History::read(std::string_view key, Node through, TimePoint begin, TimeP
     return note_wrong(key, through, what() + ", which was another one");
   }
   if (write->begin > end) return note_wrong(key, through, what() + " before it began");
+  if (write->lost && proves_nothing(begin)) return Verdict::fresh;
+  if (write->lost) return note_wrong(key, through, what() + ", which was lost");
   if (write->never) return note_wrong(key, through, what() + ", which was refused");
   const auto at = static_cast<std::size_t>(write - all.writes.data());
   const auto judged = judge(all, at, through, begin, true);
@@ -298,6 +301,24 @@ void History::lose(TimePoint from, TimePoint until) {
       }
     }
   }
+}
+
+std::uint64_t History::lose_newer(std::string_view key, std::optional<std::uint64_t> held) {
+  const std::uint64_t newest = held ? Stamp::unpack(*held).number : 0;
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  std::uint64_t lost = 0;
+  for (Write& write : register_of(shard, key).writes) {
+    if (write.told == kForever) continue;
+    if (write.number > newest) {
+      write.lost = write.never = true;
+      ++lost;
+    } else {
+      write.acknowledged = write.told;
+      write.effect_by = std::min(write.effect_by, write.told);
+    }
+  }
+  return lost;
 }
 
 HistoryReport History::take_report() {

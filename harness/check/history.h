@@ -125,6 +125,11 @@ class History {
   /// had not got it all yet, takes its place. What begins before `until` still speaks of the old one, caches included;
   /// who reads such a write later has proved that it was not lost. To be called before anything can come from the new one.
   void lose(TimePoint from, TimePoint until);
+  /// What the server that takes over has of a key (nothing: no value), read once it can get no more from the old one and
+  /// while nobody can write to it yet. What is newer and was acknowledged is lost; who begins to read after lose()'s
+  /// `until` and brings it is wrong. The rest happened as it was acknowledged. To be called after lose(), for a key with
+  /// one write under way at most; answers how many acknowledged writes are lost.
+  std::uint64_t lose_newer(std::string_view key, std::optional<std::uint64_t> held);
 
   /// What was found since the last call.
   [[nodiscard]] HistoryReport take_report();
@@ -139,8 +144,10 @@ class History {
     TimePoint begin = TimePoint::min();
     TimePoint acknowledged = kForever;
     TimePoint effect_by = kForever;
-    Duration ttl{};            // 0: none
-    bool may_live_on = false;  // in spite of its TTL
+    TimePoint told = kForever;  // acknowledged, whatever became of it
+    bool lost = false;          // in spite of that
+    Duration ttl{};             // 0: none
+    bool may_live_on = false;   // in spite of its TTL
   };
   /// What the writes say about one of them, asked by a read.
   struct Judgement {

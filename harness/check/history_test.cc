@@ -216,6 +216,33 @@ TEST_F(OneKey, MayGoBackToWhatANewMasterHad) {
   EXPECT_EQ(read(kB, 800, 801, kept), Verdict::stale) << "which is proved by then";
 }
 
+TEST_F(OneKey, GoesOnFromWhatANewMasterHas) {
+  const auto first = set(kA, 0, 1);
+  const auto kept = set(kA, 10, 11);
+  const auto lost = set(kA, 20, 21);
+  const auto under_way = history.begin_set("k", kWriter, kB, at(29));
+  history.lose(at(5), at(40));
+  history.end_write("k", under_way, Effect::happened, at(31));
+  EXPECT_EQ(history.lose_newer("k", kept), 2U) << "one was acknowledged only afterwards";
+  EXPECT_EQ(read(kA, 35, 36, lost), Verdict::fresh) << "from a cache, before all had turned";
+  EXPECT_EQ(read(kA, 41, 42, lost), Verdict::wrong);
+  EXPECT_EQ(read(kA, 41, 42, under_way), Verdict::wrong);
+  EXPECT_EQ(read(kA, 41, 42, kept), Verdict::fresh);
+  EXPECT_EQ(read(kB, 262, 263, first), Verdict::stale) << "what overwrote it was not lost";
+  EXPECT_EQ(read(kStore, 50, 51, first), Verdict::own_lost);
+  const auto next = set(kB, 60, 61);
+  EXPECT_EQ(read(kA, 312, 313, kept), Verdict::stale);
+  EXPECT_EQ(read(kA, 320, 321, next), Verdict::fresh);
+}
+
+TEST_F(OneKey, MayBeGoneWithANewMasterThatHasNothing) {
+  const auto first = set(kA, 0, 1);
+  history.lose(at(0), at(10));
+  EXPECT_EQ(history.lose_newer("k", std::nullopt), 1U);
+  EXPECT_EQ(read(kA, 20, 21, std::nullopt), Verdict::fresh);
+  EXPECT_EQ(read(kA, 20, 21, first), Verdict::wrong);
+}
+
 TEST_F(OneKey, ForgetsNoneThatCouldStillBeRead) {
   const auto first = set(kA, 0, 1);
   const auto lost = history.begin_set("k", kWriter, kA, at(2));

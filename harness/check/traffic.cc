@@ -288,16 +288,21 @@ Result<std::vector<std::string>> Traffic::read_all_once(const Door& door, Settle
 }
 
 Result<Settled> Traffic::settle() {
-  Settled settled;
-  settled.keys = names_.size();
   // Keys that expire between two readings would differ without a fault, so the last TTL is awaited.
   std::this_thread::sleep_for(std::chrono::milliseconds(700));
   const Door direct{.node = kStore, .protocol = Protocol::resp, .endpoint = store()};
   const TimePoint begin = Clock::now();
-  const auto truth = read_all(direct, settled);
-  if (!truth) return truth.error();
+  Settled ignored;  // the store has no L1
+  const auto stored = read_all(direct, ignored);
+  if (!stored) return stored.error();
+  return settle_against(*stored, begin);
+}
+
+Result<Settled> Traffic::settle_against(const std::vector<std::string>& stored, TimePoint begin) {
+  Settled settled;
+  settled.keys = names_.size();
   for (std::size_t key = 0; key < names_.size(); ++key) {
-    const auto& value = (*truth)[key];
+    const auto& value = stored[key];
     const auto version = verify_document(names_[key], value);
     if (!value.empty() && !version) {
       history_.read_damaged(names_[key], kStore, version.error().detail);
@@ -312,7 +317,7 @@ Result<Settled> Traffic::settle() {
     if (!values) return values.error();
     settled.compared += values->size();
     for (std::size_t key = 0; key < names_.size(); ++key) {
-      if ((*values)[key] == (*truth)[key]) continue;
+      if ((*values)[key] == stored[key]) continue;
       ++settled.different;
       if (settled.examples.size() < kExamples) {
         settled.examples.push_back(fmt::format("{} at instance {} ({})", names_[key], door.node,

@@ -107,6 +107,9 @@ class Traffic {
   /// Reads every key at every door and from the store. To be called while stopped, once nothing that had
   /// an unknown outcome can still happen.
   [[nodiscard]] Result<Settled> settle();
+  /// The same where others have read the store, from `begin` on: every key's value by its number, empty: none.
+  [[nodiscard]] Result<Settled> settle_against(const std::vector<std::string>& stored,
+                                               TimePoint begin);
 
  private:
   struct Client;
