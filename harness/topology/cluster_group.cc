@@ -153,6 +153,18 @@ Result<std::size_t> ClusterGroup::owner_of(unsigned slot) const {
   return Error{Errc::unavailable, "no node owns slot " + std::to_string(slot)};
 }
 
+Result<Endpoint> ClusterGroup::owner_in_map_of(std::size_t server, unsigned slot) const {
+  const auto slots = say(servers_[server], {"CLUSTER", "SLOTS"});
+  if (!slots) return slots.error();
+  for (const RedisReply& range : slots->elements) {
+    if (range.elements.size() < 3 || range.elements[2].elements.size() < 2) continue;
+    const auto& owner = range.elements[2].elements;
+    if (range.elements[0].integer <= slot && slot <= range.elements[1].integer)
+      return Endpoint{.host = owner[0].text, .port = static_cast<std::uint16_t>(owner[1].integer)};
+  }
+  return Error{Errc::unavailable, "no node has slot " + std::to_string(slot)};
+}
+
 Result<RedisReply> ClusterGroup::ask_owner(std::string_view key,
                                            std::initializer_list<std::string_view> command) const {
   const auto slot = slot_of(key);

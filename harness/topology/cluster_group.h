@@ -43,6 +43,8 @@ class ClusterGroup {
   [[nodiscard]] std::string url() const;
   /// Which server says that it owns the slot; unavailable: none.
   [[nodiscard]] Result<std::size_t> owner_of(unsigned slot) const;
+  /// Where the slot is by one server's map, whatever the others' say; unavailable: nowhere.
+  [[nodiscard]] Result<Endpoint> owner_in_map_of(std::size_t server, unsigned slot) const;
   [[nodiscard]] Result<unsigned> slot_of(std::string_view key) const;
   /// Of the key that the owner of its slot has; an error where there is none.
   [[nodiscard]] Result<RedisReply> ask_owner(std::string_view key,

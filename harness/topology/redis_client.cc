@@ -1,10 +1,12 @@
 #include "harness/topology/redis_client.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
+#include <poll.h>
 #include <sys/time.h>
 
 namespace nearlane::harness {
@@ -76,17 +78,36 @@ Result<RedisReply> RedisClient::command(std::span<const std::string_view> argume
   }
   auto* raw = static_cast<redisReply*>(redisCommandArgv(
       context_.get(), static_cast<int>(texts.size()), texts.data(), lengths.data()));
-  if (raw == nullptr) {
-    const bool timed_out =
-        context_->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
-    Error error{timed_out ? Errc::timeout : Errc::connection_lost,
-                endpoint_.to_string() + ": " + &context_->errstr[0]};
-    context_.reset();
-    return error;
-  }
+  if (raw == nullptr) return give_up();
   RedisReply reply = copy(*raw);
   freeReplyObject(raw);
   return reply;
+}
+
+Error RedisClient::give_up() {
+  const bool timed_out = context_->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+  Error error{timed_out ? Errc::timeout : Errc::connection_lost,
+              endpoint_.to_string() + ": " + &context_->errstr[0]};
+  context_.reset();
+  return error;
+}
+
+Result<std::optional<RedisReply>> RedisClient::listen(Duration limit) {
+  if (!context_) return Error{Errc::connection_lost, endpoint_.to_string() + ": not connected"};
+  for (const TimePoint end = Clock::now() + limit;;) {
+    void* raw = nullptr;
+    if (redisGetReplyFromReader(context_.get(), &raw) != REDIS_OK) return give_up();
+    if (raw != nullptr) {
+      RedisReply reply = copy(*static_cast<redisReply*>(raw));
+      freeReplyObject(raw);
+      return std::optional(std::move(reply));
+    }
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(std::max<Duration>(end - Clock::now(), {}));
+    pollfd waiting{.fd = context_->fd, .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) return std::nullopt;
+    if (redisBufferRead(context_.get()) != REDIS_OK) return give_up();
+  }
 }
 
 Result<std::string> RedisClient::info(std::string_view section, std::string_view field) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +47,8 @@ class RedisClient {
   [[nodiscard]] Result<std::string> info(std::string_view section, std::string_view field);
   /// How often it has executed a command, named in lower case.
   [[nodiscard]] Result<std::uint64_t> calls(std::string_view command);
+  /// What it says without being asked, as to a subscriber; nothing: it said nothing in time.
+  [[nodiscard]] Result<std::optional<RedisReply>> listen(Duration limit);
   void close() noexcept { context_.reset(); }
 
  private:
@@ -53,6 +56,7 @@ class RedisClient {
     void operator()(redisContext* context) const noexcept;
   };
   Result<void> connect();
+  [[nodiscard]] Error give_up();
 
   Endpoint endpoint_;
   Duration timeout_;

@@ -60,6 +60,28 @@ TEST(RedisServer, StallsAndResumes) {
   EXPECT_TRUE(server->client().command({"PING"}));
 }
 
+TEST(RedisServer, IsHeardByASubscriber) {
+  auto server = RedisServer::start();
+  ASSERT_TRUE(server) << server.error().detail;
+  RedisClient subscriber(server->endpoint());
+  EXPECT_EQ(subscriber.listen(0ms).error().code, Errc::connection_lost) << "it is not connected";
+  ASSERT_TRUE(subscriber.command({"SUBSCRIBE", "news"}));
+  const auto nothing = subscriber.listen(10ms);
+  ASSERT_TRUE(nothing) << nothing.error().detail;
+  EXPECT_FALSE(*nothing);
+  for (const char* said : {"one", "two"})
+    ASSERT_EQ(server->client().command({"PUBLISH", "news", said})->integer, 1);
+  for (const char* said : {"one", "two"}) {
+    const auto heard = subscriber.listen(5s);
+    ASSERT_TRUE(heard) << heard.error().detail;
+    ASSERT_TRUE(*heard);
+    ASSERT_EQ((*heard)->elements.size(), 3U);
+    EXPECT_EQ((*heard)->elements[2].text, said);
+  }
+  server->kill();
+  EXPECT_EQ(subscriber.listen(5s).error().code, Errc::connection_lost);
+}
+
 TEST(RedisServer, ComesBackEmptyOnTheSamePortAfterAKill) {
   auto server = RedisServer::start();
   ASSERT_TRUE(server) << server.error().detail;
