@@ -1,7 +1,5 @@
 #include "harness/bench/scenario.h"
 
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
 
@@ -9,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/bench/scenario_files.h"
 #include "harness/report/claims.h"
 
 namespace nearlane::harness {
@@ -16,44 +15,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-class ScenarioFiles : public testing::Test {
- protected:
-  ScenarioFiles()
-      : directory_(std::filesystem::path(testing::TempDir()) /
-                   ("nearlane_scenarios_" +
-                    std::string(testing::UnitTest::GetInstance()->current_test_info()->name()))) {
-    std::filesystem::remove_all(directory_);
-    std::filesystem::create_directories(directory_ / "family");
-  }
-  ~ScenarioFiles() override { std::filesystem::remove_all(directory_); }
-
-  void write(const std::string& text) const {
-    std::ofstream(directory_ / "family/one.toml") << text;
-  }
-
-  /// The only scenario there is.
-  [[nodiscard]] ScenarioResult run_quick() const {
-    const auto scenarios = load_scenarios(directory_.string());
-    if (!scenarios) {
-      ScenarioResult none;
-      none.failures.push_back(scenarios.error().detail);
-      return none;
-    }
-    Meter meter;
-    return run_scenario(scenarios->front(), {.suite = "standard", .quick = true}, "label", "",
-                        meter);
-  }
-  /// -1 where there is no such measure or no value.
-  static double last(const ScenarioResult& result, std::string_view id, const std::string& metric) {
-    for (const auto& measure : result.measures) {
-      if (measure.id == id) return measure.repetitions.back().values.at(metric).value_or(-1);
-    }
-    return -1;
-  }
-
-  std::filesystem::path directory_;
-};
 
 constexpr const char* kSmall = R"(
 kind = "l1_get"
