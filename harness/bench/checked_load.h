@@ -35,6 +35,10 @@ class CheckedLoad final : public RequestSource {
   CheckedLoad(const CheckedLoadOptions& options, History& history);
 
   bool next(Request& into) override;
+  /// The number of its key, before judge() has seen it.
+  [[nodiscard]] std::uint64_t key_of(const Completion& completion) const noexcept {
+    return sent_[completion.tag].key;
+  }
   /// To be the generator's Checker. False: a value that is no document of its key.
   bool judge(const Completion& completion);
   [[nodiscard]] std::uint64_t acknowledged() const noexcept { return acknowledged_; }

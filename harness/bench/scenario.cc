@@ -32,6 +32,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"resp_connections", read_resp_connections},
     {"resp_large_values", read_resp_large_values},
     {"failover", read_failover},
+    {"l2_failover", read_l2_failover},
 };
 
 std::vector<std::string> kind_names() {

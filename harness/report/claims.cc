@@ -21,6 +21,8 @@ constexpr std::string_view kExpiry = "sessions/expiry";
 constexpr std::string_view kLargeValues = "resp/large_values";
 constexpr std::string_view kKilled = "failover/instance";
 constexpr std::string_view kRolling = "failover/rolling_deploy";
+constexpr std::string_view kSentinel = "failover/sentinel";
+constexpr std::string_view kCluster = "failover/cluster";
 
 constexpr std::string_view kNotMeasured = "no scenario measures it yet";
 constexpr std::string_view kNotBuilt = "not built";
@@ -312,7 +314,13 @@ std::vector<Claim> sessions_on_any_instance() {
          {kHung, "healthy", "l1_share"},
          Better::more,
          1},
-        {"writes acknowledged meanwhile", {kDown, "outage", "written_count"}}}},
+        {"writes acknowledged meanwhile", {kDown, "outage", "written_count"}},
+        {"acknowledged writes lost in a failover of Sentinel, but for Redis's own loss",
+         {kSentinel, "counts", "lost_count"}},
+        {"in one of a cluster", {kCluster, "counts", "lost_count"}},
+        {"requests failed later than a second after a failover of Sentinel",
+         {kSentinel, "counts", "late_failures_count"}},
+        {"after one of a cluster", {kCluster, "counts", "late_failures_count"}}}},
       {"B9",
        "zero code changes",
        "RESP",
