@@ -68,5 +68,37 @@ TEST_F(L2Scenarios, FailWhereInstancesDoNotHearOfWrites) {
   EXPECT_THAT(run_quick().failures, Contains(HasSubstr("under load: ")));
 }
 
+constexpr const char* kKills = R"(
+kind = "durability"
+title = "small"
+[kills]
+store = "{}"
+count = 3
+writes = 6000
+[cold]
+keys = 2000
+)";
+
+TEST_F(L2Scenarios, LoseNothingToKillsOfTheServer) {
+  write(fmt::format(kKills, "rocksdb"));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  for (const char* mode : {"always", "everysec", "no"}) {
+    const auto killed = fmt::format("killed/{}", mode);
+    EXPECT_EQ(last(result, killed, "kills_count"), 3) << mode;
+    EXPECT_GE(last(result, killed, "acknowledged_count"), 6000) << mode;
+    EXPECT_EQ(last(result, killed, "lost_count"), 0) << mode;
+    EXPECT_GT(last(result, killed, "restart_median_ns"), 0) << mode;
+    EXPECT_GT(last(result, killed, "control_lost_count"), 1000) << "it would be noticed";
+  }
+  for (const char* id : {"cold/system", "cold/disk", "again/system"})
+    EXPECT_EQ(last(result, id, "count"), 2000) << id;
+}
+
+TEST_F(L2Scenarios, FailWhereTheServerForgets) {
+  write(fmt::format(kKills, "memory"));
+  EXPECT_THAT(run_quick().failures, Contains(HasSubstr("acknowledged writes")));
+}
+
 }  // namespace
 }  // namespace nearlane::harness

@@ -33,6 +33,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"resp_large_values", read_resp_large_values},
     {"failover", read_failover},
     {"l2_failover", read_l2_failover},
+    {"durability", read_durability},
 };
 
 std::vector<std::string> kind_names() {

@@ -65,6 +65,7 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_resp_large_values(Section& file);
 [[nodiscard]] Body read_failover(Section& file);
 [[nodiscard]] Body read_l2_failover(Section& file);
+[[nodiscard]] Body read_durability(Section& file);
 
 struct Scenario {
   std::string name;  // family/name, from its path

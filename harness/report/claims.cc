@@ -23,6 +23,7 @@ constexpr std::string_view kKilled = "failover/instance";
 constexpr std::string_view kRolling = "failover/rolling_deploy";
 constexpr std::string_view kSentinel = "failover/sentinel";
 constexpr std::string_view kCluster = "failover/cluster";
+constexpr std::string_view kKill9 = "durability/kill9";
 
 constexpr std::string_view kNotMeasured = "no scenario measures it yet";
 constexpr std::string_view kNotBuilt = "not built";
@@ -243,7 +244,12 @@ std::vector<Claim> sessions_on_any_instance() {
       {"B2",
        "cold session read",
        "< 1 ms, L2 and promotion; second read is local",
-       {{"p99", {kSessions, "cold_read/resp/nearlane", "p99_ns"}, {}, Better::less, kMilli}}},
+       {{"p99", {kSessions, "cold_read/resp/nearlane", "p99_ns"}, {}, Better::less, kMilli},
+        {"p99, of the embedded store",
+         {kKill9, "cold/system", "p99_ns"},
+         {},
+         Better::less,
+         kMilli}}},
       {"B3",
        "any instance, any session",
        "no affinity",
@@ -268,6 +274,8 @@ std::vector<Claim> sessions_on_any_instance() {
          {},
          Better::less,
          10 * kSecond},
+        {"acknowledged writes lost in kills of an instance on its own disk",
+         {kKill9, "killed/all", "lost_count"}},
         {"sessions lost", {kSessions, "failure/nearlane", "lost_count"}},
         {"failed after reconnecting", {kSessions, "failure/nearlane", "failed_count"}},
         {"in L1 again one pass later",
