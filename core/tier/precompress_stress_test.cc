@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <memory>
 #include <random>
 #include <string>
@@ -23,6 +24,8 @@ namespace {
 constexpr unsigned kKeys = 4;
 constexpr unsigned kWriters = 2;
 constexpr int kWrites = 800;
+/// So many more, a millisecond each, while no reader has met a form: on a busy machine its threads come late.
+constexpr int kMoreWrites = 20'000;
 
 std::string text(int number) {
   std::string out = fmt::format("{};", number);
@@ -61,9 +64,15 @@ class Scene {
  private:
   [[nodiscard]] KeyRef ref(unsigned key) const { return {0, names_[key]}; }
 
+  bool goes_on(int number) {
+    if (number <= kWrites) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return forms_ == 0 && number <= kWrites + kMoreWrites;
+  }
+
   void write(unsigned writer) {
     std::mt19937_64 random(writer);
-    for (int number = 1; number <= kWrites; ++number) {
+    for (int number = 1; goes_on(number); ++number) {
       const unsigned key = static_cast<unsigned>(random() % (kKeys / kWriters)) * kWriters + writer;
       const auto done = [](const auto&) {};
       switch (random() % 8) {
