@@ -152,6 +152,7 @@ TEST(NativeTable, AFindBesideGrowthMissesNothingThatIsThere) {
         }
       });
     }
+    while (hits == 0 && misses == 0) std::this_thread::yield();
     for (std::uint64_t i = kSteady; i < entries.size(); ++i) {
       table.insert(entries[i].get(), entries[i]->key().hash);
     }
