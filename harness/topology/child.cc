@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <sstream>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -184,8 +185,14 @@ Result<void> Child::State::spawn() {
   for (auto& argument : spec.argv) prepared.argv.push_back(argument.data());
   prepared.argv.push_back(nullptr);
   for (auto& variable : spec.env) prepared.env.push_back(variable.data());
+  // Each name once: of two, getenv takes the first and a shell the last.
+  const auto is_ours = [&](std::string_view variable) {
+    const std::string_view name = variable.substr(0, variable.find('=') + 1);
+    return std::ranges::any_of(spec.env,
+                               [&](const std::string& ours) { return ours.starts_with(name); });
+  };
   for (char** variable = ::environ; *variable != nullptr; ++variable) {
-    prepared.env.push_back(*variable);  // after ours: getenv takes the first
+    if (!is_ours(*variable)) prepared.env.push_back(*variable);
   }
   prepared.env.push_back(nullptr);
 

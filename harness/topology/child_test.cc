@@ -49,6 +49,15 @@ TEST(Child, TellsTheExitCodeAndKeepsTheOutput) {
   EXPECT_EQ(child.signal(SIGTERM).error().code, Errc::unavailable);
 }
 
+TEST(Child, ItsVariablesTakeThePlaceOfItsOwners) {
+  auto child = Child::start({.name = "shell",
+                             .argv = {"sh", "-c", "sh -c 'echo $HOME'; env | grep -c '^HOME='"},
+                             .env = {"HOME=of the child"}});
+  ASSERT_TRUE(child) << child.error().detail;
+  ASSERT_TRUE(child->wait(kLimit));
+  EXPECT_EQ(child->last_output(), "of the child\n1");
+}
+
 TEST(Child, NamesAProgramThatIsNotThere) {
   auto child = Child::start({.name = "x", .argv = {"no-such-program-anywhere"}});
   ASSERT_FALSE(child);
