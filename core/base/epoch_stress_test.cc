@@ -55,6 +55,7 @@ class Cells {
 // them a spoiled pair is one.
 TEST(EpochStress, ReadersNeverSeeWhatWasFreed) {
   constexpr int kWriterRounds = 20000;
+  constexpr int kMostTimes = 1000;  // so many rounds, where nobody reads
   Cells cells;
   std::atomic<int> writing{2};
   std::atomic<std::uint64_t> torn{0};
@@ -64,7 +65,10 @@ TEST(EpochStress, ReadersNeverSeeWhatWasFreed) {
     threads.emplace_back([&, seed] {
       std::mt19937_64 random(seed);
       // On a busy machine readers begin late.
-      for (int i = 0; i < kWriterRounds || reads == 0; ++i) cells.write(random(), random());
+      const auto goes_on = [&](int i) {
+        return i < kWriterRounds || (reads == 0 && i < kMostTimes * kWriterRounds);
+      };
+      for (int i = 0; goes_on(i); ++i) cells.write(random(), random());
       --writing;
     });
     threads.emplace_back([&, seed] {

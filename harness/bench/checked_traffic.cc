@@ -33,14 +33,10 @@ Measure checked_measure(std::string id, std::string what, std::size_t processes,
 }
 
 Measure settled_measure(std::string id, std::size_t processes, const Settled& settled) {
-  Measure measure{.id = std::move(id),
-                  .what = "every key read at every door after quiescence, against Redis",
-                  .boundary = "client",
-                  .clock_starts = "none",
-                  .clock_stops = "none",
-                  .loop = "none",
-                  .processes = static_cast<int>(processes)};
-  auto& values = measure.repetitions.emplace_back().values;
+  Measure measure =
+      counting(std::move(id), "every key read at every door after quiescence, against Redis",
+               static_cast<int>(processes));
+  auto& values = measure.repetitions.back().values;
   values["keys_count"] = static_cast<double>(settled.keys);
   values["compared_count"] = static_cast<double>(settled.compared);
   values["from_l1_count"] = static_cast<double>(settled.from_l1);

@@ -303,18 +303,6 @@ class Durability {
     return losses.lost;
   }
 
-  static Measure counting(std::string id, std::string what) {
-    Measure measure{.id = std::move(id),
-                    .what = std::move(what),
-                    .boundary = "client",
-                    .clock_starts = "none",
-                    .clock_stops = "none",
-                    .loop = "none",
-                    .processes = 2};
-    measure.repetitions.emplace_back();
-    return measure;
-  }
-
   void add_measures(const std::string& mode, const Writes& writes, const Losses& losses,
                     const Histogram& latency, Duration loaded, std::vector<Duration> restarts) {
     const auto acknowledged = static_cast<double>(writes.acknowledged());
@@ -330,7 +318,7 @@ class Durability {
     repetition.values["rate_per_s"] = acknowledged / std::chrono::duration<double>(loaded).count();
     bench_.result.measure(std::move(load));
 
-    Measure killed = counting("killed/" + mode, "after each kill, and all once more in the end");
+    Measure killed = counting("killed/" + mode, "after each kill, and all once more in the end", 2);
     killed.clock_starts = "the process is started";
     killed.clock_stops = "it has answered a read";
     auto& values = killed.repetitions.back().values;
@@ -352,7 +340,7 @@ class Durability {
   }
 
   void add_totals() {
-    Measure all = counting("killed/all", "all modes together");
+    Measure all = counting("killed/all", "all modes together", 2);
     auto& values = all.repetitions.back().values;
     for (const char* count : {"kills_count", "acknowledged_count", "lost_count", "damaged_count"}) {
       double sum = 0;

@@ -241,7 +241,8 @@ class Failover {
     if (!flushed) return flushed.error();
     if (const auto settled = settle(); !settled) return settled.error();
     const auto report = history_.take_report();
-    Measure measure = counting("control", "for comparison, Redis emptied behind everybody's back");
+    Measure measure =
+        counting("control", "for comparison, Redis emptied behind everybody's back", processes());
     measure.repetitions.back().values["lost_count"] = static_cast<double>(report.violation_count());
     bench_.result.measure(std::move(measure));
     if (report.violation_count() == 0)
@@ -251,17 +252,6 @@ class Failover {
 
   [[nodiscard]] int processes() const {
     return static_cast<int>(plan_.instances) + 2;  // Redis, and the clients
-  }
-  [[nodiscard]] Measure counting(std::string id, std::string what) const {
-    Measure measure{.id = std::move(id),
-                    .what = std::move(what),
-                    .boundary = "client",
-                    .clock_starts = "none",
-                    .clock_stops = "none",
-                    .loop = "none",
-                    .processes = processes()};
-    measure.repetitions.emplace_back();
-    return measure;
   }
 
   void add_load(const char* id, const char* what, TimePoint from, TimePoint to) {
@@ -288,7 +278,7 @@ class Failover {
     add_load("steady", "all instances run", steady_from_, steady_to_);
     add_load("disturbed", "from the first end to the last start and after", steady_to_, ended_);
     for (const Restart& restart : restarts_) add_restart(restart);
-    Measure counts = counting("counts", "what clients saw, and what is left");
+    Measure counts = counting("counts", "what clients saw, and what is left", processes());
     auto& values = counts.repetitions.back().values;
     values["operations_count"] = static_cast<double>(load_.answered);
     values["acknowledged_count"] = static_cast<double>(acknowledged_);
@@ -308,7 +298,8 @@ class Failover {
   }
 
   void add_restart(const Restart& restart) {
-    Measure measure = counting(id_of(restart), fmt::format("instance {}", restart.instance));
+    Measure measure =
+        counting(id_of(restart), fmt::format("instance {}", restart.instance), processes());
     measure.clock_starts = "the process is started";
     measure.clock_stops = "the end of the first half second of such a share";
     auto& values = measure.repetitions.back().values;

@@ -281,7 +281,7 @@ class L2Failover {
     if (const auto done = store_.forget_all(); !done) return done.error();
     if (const auto settled = settle(); !settled) return settled.error();
     const auto report = history_.take_report();
-    Measure measure = counting("control", "for comparison, the primaries emptied");
+    Measure measure = counting("control", "for comparison, the primaries emptied", processes());
     measure.repetitions.back().values["lost_count"] = static_cast<double>(report.violation_count());
     bench_.result.measure(std::move(measure));
     if (report.violation_count() == 0)
@@ -319,17 +319,6 @@ class L2Failover {
     return first->at;
   }
 
-  [[nodiscard]] Measure counting(std::string id, std::string what) const {
-    Measure measure{.id = std::move(id),
-                    .what = std::move(what),
-                    .boundary = "client",
-                    .clock_starts = "none",
-                    .clock_stops = "none",
-                    .loop = "none",
-                    .processes = processes()};
-    measure.repetitions.emplace_back();
-    return measure;
-  }
   [[nodiscard]] int processes() const {
     return static_cast<int>(plan_.instances + store_.processes()) + 1;  // the clients
   }
@@ -350,7 +339,7 @@ class L2Failover {
     repetition.void_reasons = load_.void_reasons;
     bench_.result.measure(std::move(measure));
     // Which count, however late the load was.
-    Measure counts = counting(counts_of(id), what);
+    Measure counts = counting(counts_of(id), what, processes());
     seen.put_counts(counts.repetitions.back());
     bench_.result.measure(std::move(counts));
   }
@@ -361,7 +350,7 @@ class L2Failover {
     add_stretch("failover", "from the kill to the announcement", gone_, announced_.first);
     add_stretch("after", "from a second behind the announcement on",
                 announced_.first + kServedWithin, ended_);
-    Measure times = counting("times", "the failover, from the kill on");
+    Measure times = counting("times", "the failover, from the kill on", processes());
     times.clock_starts = "the killed primary was reaped";
     times.clock_stops = "as each name says";
     auto& values = times.repetitions.back().values;
@@ -372,7 +361,8 @@ class L2Failover {
     values["failures_after_ns"] = since(announced_.first, last_failure());
     bench_.result.measure(std::move(times));
     for (std::int64_t i = 0; i < seconds(); ++i) {
-      Measure second = counting(second_id(i), fmt::format("second {} from the kill on", i + 1));
+      Measure second =
+          counting(second_id(i), fmt::format("second {} from the kill on", i + 1), processes());
       const TimePoint from = gone_ + i * 1s;
       stretch(from, from + 1s).put_counts(second.repetitions.back());
       bench_.result.measure(std::move(second));
@@ -409,7 +399,7 @@ class L2Failover {
   }
 
   void add_counts(const HistoryReport& report, const HistoryReport& lost, const Settled& settled) {
-    Measure counts = counting("counts", "what clients were told, and what is left");
+    Measure counts = counting("counts", "what clients were told, and what is left", processes());
     auto& values = counts.repetitions.back().values;
     values["operations_count"] = static_cast<double>(answers_.size());
     values["acknowledged_count"] = static_cast<double>(acknowledged_);

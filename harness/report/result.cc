@@ -123,6 +123,18 @@ Json table_json(const Table& table) {
 
 }  // namespace
 
+Measure counting(std::string id, std::string what, int processes) {
+  Measure measure{.id = std::move(id),
+                  .what = std::move(what),
+                  .boundary = "client",
+                  .clock_starts = "none",
+                  .clock_stops = "none",
+                  .loop = "none",
+                  .processes = processes};
+  measure.repetitions.emplace_back();
+  return measure;
+}
+
 void Repetition::add(const std::string& name, const Histogram& histogram) {
   const std::string before = name.empty() ? "" : name + "_";
   const auto total = static_cast<double>(histogram.count());

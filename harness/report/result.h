@@ -51,6 +51,9 @@ struct Measure {
   std::vector<Repetition> repetitions = {};
 };
 
+/// What clients counted, with no clock; one repetition, whose values are yet to be set.
+[[nodiscard]] Measure counting(std::string id, std::string what, int processes);
+
 /// Either text, or a metric of a measure.
 struct Cell {
   std::string text = {};
