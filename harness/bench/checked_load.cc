@@ -9,7 +9,7 @@ namespace nearlane::harness {
 namespace {
 
 constexpr std::uint16_t kWriter = 1;
-/// Through which node a write goes is not known when it begins: none that anybody reads from.
+/// Through which node a write goes is not known until it ends: until then none that anybody reads from.
 constexpr Node kSomewhere = kStore - 1;
 
 }  // namespace
@@ -45,6 +45,10 @@ bool CheckedLoad::next(Request& into) {
   return true;
 }
 
+Node CheckedLoad::node_of(const Completion& completion) const noexcept {
+  return static_cast<Node>(completion.connection % options_.instances);
+}
+
 bool CheckedLoad::judge(const Completion& completion) {
   const Sent sent = sent_[completion.tag];
   free_.push_back(completion.tag);
@@ -54,18 +58,20 @@ bool CheckedLoad::judge(const Completion& completion) {
 }
 
 bool CheckedLoad::judge_read(const Completion& completion, const Sent& sent) {
-  if (completion.outcome == Outcome::error || completion.outcome == Outcome::stale) return true;
-  const auto node = static_cast<Node>(completion.connection % options_.instances);
+  if (completion.outcome == Outcome::error) return true;
+  const Node node = node_of(completion);
   const TimePoint now = Clock::now();
   if (completion.outcome == Outcome::miss) {
     history_.read(completion.key, node, sent.begin, now, std::nullopt);
     return true;
   }
   const auto version = verify_document(completion.key, completion.value);
-  if (version) {
-    history_.read(completion.key, node, sent.begin, now, *version);
-  } else {
+  if (!version) {
     history_.read_damaged(completion.key, node, version.error().detail);
+  } else if (completion.outcome == Outcome::stale) {
+    history_.read_said_old(completion.key, node, sent.begin, now, *version, options_.max_stale);
+  } else {
+    history_.read(completion.key, node, sent.begin, now, *version);
   }
   return version.has_value();
 }
@@ -76,7 +82,7 @@ void CheckedLoad::judge_write(const Completion& completion, const Sent& sent) {
   if (completion.outcome == Outcome::ok) effect = Effect::happened;
   if (completion.failure == Failure::not_sent) effect = Effect::none;
   if (effect == Effect::happened) ++acknowledged_;
-  history_.end_write(completion.key, sent.version, effect, Clock::now());
+  history_.end_write(completion.key, sent.version, effect, Clock::now(), node_of(completion));
 }
 
 }  // namespace nearlane::harness

@@ -2,8 +2,7 @@
 //
 // A key has one write under way at most, so that the order of its writes is known. An operation begins when the
 // generator is given it, which is a gap between two arrivals before it is due: the history forgives what lies in
-// between. Which instance takes an operation is known only afterwards, so that a writer's own instance is judged as any
-// other: by the lease.
+// between. Which instance took a write is known at its end, and from then on that one may not be older at all.
 //
 // Threads:   the generator's.
 // Lifetime:  the history outlives it.
@@ -27,6 +26,7 @@ struct CheckedLoadOptions {
   double write_share = 0.05;
   std::size_t value_bytes = 1024;
   std::size_t instances = 1;  // connection i goes to instance i modulo their number
+  Duration max_stale{};       // of an answer that says itself that it may be old, beyond the bound
   std::uint64_t seed = 42;
 };
 
@@ -51,6 +51,7 @@ class CheckedLoad final : public RequestSource {
     TimePoint begin{};
   };
 
+  [[nodiscard]] Node node_of(const Completion& completion) const noexcept;
   bool judge_read(const Completion& completion, const Sent& sent);
   void judge_write(const Completion& completion, const Sent& sent);
 

@@ -1,4 +1,5 @@
-// Scenario kind `expiry`: sessions end when they should, in L1 and L2, and leave nothing behind (claims B6, A17, A18).
+// Scenario kind `expiry`: sessions end when they should, in L1 and L2, and leave nothing behind (claims B6, A17, A18); and
+// until then every answer is the session that was written, whole.
 #include <algorithm>
 #include <array>
 #include <deque>
@@ -8,16 +9,21 @@
 
 #include <fmt/format.h>
 
+#include "harness/bench/checked_traffic.h"
 #include "harness/bench/scenario.h"
 #include "harness/bench/server_stats.h"
 #include "harness/check/batch_client.h"
 #include "harness/check/fleet.h"
+#include "harness/workload/document.h"
 
 namespace nearlane::harness {
 namespace {
 
 constexpr std::size_t kBatch = 100;
 constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr Duration kLease = std::chrono::milliseconds(250);
+constexpr std::uint16_t kWriter = 1;
+constexpr Node kWriterDoor = 0;
 /// Redis and L1 look for what has ended by and by.
 constexpr Duration kSweptWithin = std::chrono::seconds(30);
 constexpr auto kLook = std::chrono::milliseconds(50);
@@ -75,6 +81,9 @@ class Expiry {
     bench_.meter.phase("reading until after their end");
     read_on();
     bench_.meter.advance();
+    const auto report = history_.take_report();
+    repetition.values["violations_count"] = static_cast<double>(report.violation_count());
+    fail_on_violations("until after their end", report, bench_.result);
     bench_.meter.phase("looking for what is left");
     if (const auto done = wait_until_gone(repetition); !done) return done.error();
     if (const auto done = memory("after", repetition); !done) return done.error();
@@ -123,20 +132,24 @@ class Expiry {
   }
 
   Result<void> write() {
-    BatchClient& writer = readers_.front();
+    BatchClient& writer = readers_[kWriterDoor];
     std::vector<Request> requests(kBatch);
+    std::vector<std::uint64_t> versions(kBatch);
     for (std::size_t from = 0; from < ends_.size(); from += kBatch) {
       const std::size_t count = std::min(kBatch, ends_.size() - from);
-      for (std::size_t i = 0; i < count; ++i) {
-        requests[i] = {.kind = Op::set,
-                       .key = key(from + i),
-                       .value = std::string(plan_.value_bytes, 's'),
-                       .ttl = plan_.ttl};
-      }
       const TimePoint sent = Clock::now();
+      for (std::size_t i = 0; i < count; ++i) {
+        Request& request = requests[i];
+        request = {.kind = Op::set, .key = key(from + i), .ttl = plan_.ttl};
+        versions[i] = history_.begin_set(request.key, kWriter, kWriterDoor, sent, plan_.ttl);
+        write_document(request.key, versions[i], plan_.value_bytes, request.value);
+      }
       writer.exchange({requests.data(), count},
                       [&](std::size_t i, const Reply& reply, TimePoint at) {
-                        if (reply.outcome != Outcome::ok) ++failed_;
+                        const bool written = reply.outcome == Outcome::ok;
+                        if (!written) ++failed_;
+                        history_.end_write(requests[i].key, versions[i],
+                                           written ? Effect::happened : Effect::unknown, at);
                         // Redis has written it between these two, so its end lies between them, TTL later.
                         ends_[from + i] = {sent + plan_.ttl, at + plan_.ttl};
                       });
@@ -154,12 +167,13 @@ class Expiry {
         const std::size_t count = std::min(kBatch, ends_.size() - from);
         for (std::size_t i = 0; i < count; ++i)
           requests[i] = {.kind = Op::get, .key = key(from + i)};
-        for (BatchClient& reader : readers_) {
+        for (std::size_t door = 0; door < readers_.size(); ++door) {
           const TimePoint sent = Clock::now();
-          reader.exchange({requests.data(), count},
-                          [&](std::size_t i, const Reply& reply, TimePoint at) {
-                            judge(ends_[from + i], reply.outcome, sent, at);
-                          });
+          readers_[door].exchange(
+              {requests.data(), count}, [&](std::size_t i, const Reply& reply, TimePoint at) {
+                judge(ends_[from + i], reply.outcome, sent, at);
+                judge_value(requests[i].key, static_cast<Node>(door), reply, sent, at);
+              });
         }
       }
     }
@@ -184,6 +198,18 @@ class Expiry {
     if (sent <= end.latest + kTick) return;
     ++zombies_;
     latest_ = std::max(latest_, sent - end.latest);
+  }
+
+  void judge_value(const std::string& key, Node door, const Reply& reply, TimePoint sent,
+                   TimePoint answered) {
+    if (reply.outcome == Outcome::error) return;
+    if (reply.outcome == Outcome::miss) {
+      history_.read(key, door, sent, answered, std::nullopt);
+    } else if (const auto version = verify_document(key, reply.text); version) {
+      history_.read(key, door, sent, answered, *version);
+    } else {
+      history_.read_damaged(key, door, version.error().detail);
+    }
   }
 
   /// Until nothing is left in L1 or L2, or for as long as that may take.
@@ -224,6 +250,7 @@ class Expiry {
     row("found after the end", "zombies_count");
     row("the latest of these, after the end", "latest_ns");
     row("gone before the end", "early_count");
+    row("answers that were not allowed", "violations_count");
     row("keys left in Redis", "left_in_l2_count");
     row("entries left in L1, of two instances", "left_in_l1_count");
     bench_.result.tables.push_back(std::move(ends));
@@ -264,6 +291,7 @@ class Expiry {
   Fleet& fleet_;
   std::vector<End> ends_;
   std::deque<BatchClient> readers_;  // one an instance
+  History history_{{.bound = kLease, .expiry_slack = kRedisLags}};
   RedisClient redis_ = fleet_.redis.client();
   std::uint64_t reads_ = 0;
   std::uint64_t hits_ = 0;
@@ -279,13 +307,13 @@ Body read_expiry(Section& file) {
   Plan plan;
   auto section = file.section("sessions");
   plan.keys = static_cast<std::uint64_t>(section.integer("keys", 20'000, 1, 10'000'000));
-  plan.value_bytes = section.bytes("value_bytes", 3500, 1, 1U << 24U);
+  plan.value_bytes = section.bytes("value_bytes", 3500, kMinDocumentBytes, 1U << 24U);
   plan.ttl = std::chrono::duration_cast<std::chrono::milliseconds>(section.duration(
       "ttl", std::chrono::seconds(4), std::chrono::milliseconds(100), std::chrono::minutes(10)));
   return [plan](Bench& bench) -> Result<void> {
     bench.meter.begin(bench.result.scenario, 3);
     bench.meter.phase("starting Redis and two instances");
-    auto fleet = Fleet::start({.instances = 2, .proxied = false});
+    auto fleet = Fleet::start({.instances = 2, .lease = kLease, .proxied = false});
     if (!fleet) return fleet.error();
     if (const auto up = fleet->ready_within(kPatience); !up) return up.error();
     return Expiry(plan, bench, *fleet).run();

@@ -10,12 +10,12 @@
 
 #include <fmt/format.h>
 
+#include "harness/bench/checked_keys.h"
 #include "harness/bench/checked_load.h"
 #include "harness/bench/checked_traffic.h"
 #include "harness/bench/rotation.h"
 #include "harness/bench/scenario.h"
 #include "harness/bench/sights.h"
-#include "harness/check/batch_client.h"
 #include "harness/check/fleet.h"
 #include "harness/driver/generator.h"
 #include "harness/workload/document.h"
@@ -73,8 +73,10 @@ class Failover {
 
   Result<void> run() {
     bench_.meter.phase("filling");
-    if (const auto filled = fill(); !filled) return filled.error();
-    for (std::size_t i = 0; i < plan_.instances; ++i) read_all(i);
+    const auto filled =
+        fill_keys(plan_.load.keys, plan_.load.value_bytes, history_, fleet_.redis.client());
+    if (!filled) return filled.error();
+    for (const Instance& instance : fleet_.instances) read_keys(plan_.load.keys, instance.http());
     for (FaultProxy& proxy : fleet_.proxies) {
       proxy.delay(Way::to_server, plan_.road / 2);
       proxy.delay(Way::to_client, plan_.road / 2);
@@ -91,7 +93,9 @@ class Failover {
     fail_on_violations("under load", report, bench_.result);
     fail_on_violations("acknowledged writes lost", lost, bench_.result);
     fail_on_differences("after it", *settled, bench_.result);
-    if (const auto done = control(); !done) return done.error();
+    const auto controlled = add_control(fleet_.redis.client(), processes(), history_, bench_.result,
+                                        [this] { return settle(); });
+    if (!controlled) return controlled.error();
     judge();
     add_tables();
     return {};
@@ -106,35 +110,6 @@ class Failover {
     return std::chrono::duration_cast<Duration>(length * bench_.scale);
   }
   static void wait(Duration length) { std::this_thread::sleep_for(length); }
-
-  /// Past all instances.
-  Result<void> fill() {
-    auto redis = fleet_.redis.client();
-    std::string value;
-    for (std::uint64_t i = 0; i < plan_.load.keys; ++i) {
-      constexpr std::uint16_t kFiller = 2;
-      const std::string key = checked_key(i);
-      const auto version = history_.begin_set(key, kFiller, kStore, Clock::now());
-      write_document(key, version, plan_.load.value_bytes, value);
-      const auto set = redis.command({"SET", key, value});
-      if (!set) return set.error();
-      history_.end_write(key, version, Effect::happened, Clock::now());
-    }
-    return {};
-  }
-  /// So that L1 holds them all.
-  void read_all(std::size_t instance) {
-    constexpr std::size_t kBatch = 64;
-    BatchClient client(Protocol::http, fleet_.instances[instance].http(), kPatience);
-    std::vector<Request> requests(kBatch);
-    for (std::uint64_t i = 0; i < plan_.load.keys; ++i) {
-      requests[i % kBatch].key = checked_key(i);
-      if (i % kBatch == kBatch - 1 || i + 1 == plan_.load.keys) {
-        client.exchange(std::span(requests).first(i % kBatch + 1),
-                        [](std::size_t, const Reply&, TimePoint) {});
-      }
-    }
-  }
 
   Result<void> under_load() {
     std::vector<Endpoint> doors;
@@ -233,21 +208,6 @@ class Failover {
     Traffic traffic({.doors = fleet_.doors(), .keys = plan_.load.keys, .store_writes = false},
                     history_);
     return traffic.settle();
-  }
-
-  /// What a store would leave that forgets, to show that it would be noticed.
-  Result<void> control() {
-    const auto flushed = fleet_.redis.client().command({"FLUSHALL"});
-    if (!flushed) return flushed.error();
-    if (const auto settled = settle(); !settled) return settled.error();
-    const auto report = history_.take_report();
-    Measure measure =
-        counting("control", "for comparison, Redis emptied behind everybody's back", processes());
-    measure.repetitions.back().values["lost_count"] = static_cast<double>(report.violation_count());
-    bench_.result.measure(std::move(measure));
-    if (report.violation_count() == 0)
-      bench_.result.failures.emplace_back("the checker did not notice that all was lost");
-    return {};
   }
 
   [[nodiscard]] int processes() const {

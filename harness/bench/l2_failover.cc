@@ -20,11 +20,11 @@
 
 #include <fmt/format.h>
 
+#include "harness/bench/checked_keys.h"
 #include "harness/bench/checked_load.h"
 #include "harness/bench/checked_traffic.h"
 #include "harness/bench/replicated_store.h"
 #include "harness/bench/scenario.h"
-#include "harness/check/batch_client.h"
 #include "harness/driver/generator.h"
 #include "harness/topology/instance.h"
 #include "harness/workload/document.h"
@@ -53,7 +53,7 @@ struct Plan {
   bool follows =
       true;  // false: instances are told the first primary's address, and know of no other
   std::string coherence;
-  std::string max_stale;
+  std::chrono::milliseconds max_stale{};
   std::size_t instances = 2;
   Duration lease{};
   std::chrono::milliseconds silence{};  // until servers think that another is down
@@ -134,7 +134,7 @@ class L2Failover {
   Result<void> run() {
     bench_.meter.phase("filling");
     if (const auto filled = fill(); !filled) return filled.error();
-    for (const Instance& instance : instances_) read_all(instance);
+    for (const Instance& instance : instances_) read_keys(plan_.load.keys, instance.http());
     bench_.meter.advance();
     if (const auto loaded = under_load(); !loaded) return loaded.error();
     add_measures();
@@ -161,33 +161,16 @@ class L2Failover {
   /// Past all instances.
   Result<void> fill() {
     if (const auto learnt = store_.learn(names_); !learnt) return learnt.error();
-    std::string value;
-    for (std::size_t key = 0; key < names_.size(); ++key) {
-      constexpr std::uint16_t kFiller = 2;
-      const auto version = history_.begin_set(names_[key], kFiller, kStore, Clock::now());
-      write_document(names_[key], version, plan_.load.value_bytes, value);
-      if (const auto set = store_.set(key, value); !set) return set.error();
-      history_.end_write(names_[key], version, Effect::happened, Clock::now());
-    }
-    return {};
-  }
-  /// So that L1 holds them all.
-  void read_all(const Instance& instance) {
-    constexpr std::size_t kBatch = 64;
-    BatchClient client(Protocol::http, instance.http(), kPatience);
-    std::vector<Request> requests;
-    for (std::size_t key = 0; key < names_.size(); ++key) {
-      requests.push_back({.key = names_[key]});
-      if (requests.size() < kBatch && key + 1 < names_.size()) continue;
-      client.exchange(requests, [](std::size_t, const Reply&, TimePoint) {});
-      requests.clear();
-    }
+    return fill_keys(
+        plan_.load.keys, plan_.load.value_bytes, history_,
+        [this](std::size_t key, const std::string& value) { return store_.set(key, value); });
   }
 
   Result<void> under_load() {
     CheckedLoadOptions options = plan_.load;
     options.seed = bench_.seed;
     options.instances = plan_.instances;
+    options.max_stale = plan_.max_stale;
     CheckedLoad load(options, history_);
     GeneratorOptions generator;
     generator.protocol = Protocol::http;
@@ -276,17 +259,10 @@ class L2Failover {
     return traffic.settle_against(*stored, begin);
   }
 
-  /// What a store would leave that forgets, to show that it would be noticed.
   Result<void> control() {
-    if (const auto done = store_.forget_all(); !done) return done.error();
-    if (const auto settled = settle(); !settled) return settled.error();
-    const auto report = history_.take_report();
-    Measure measure = counting("control", "for comparison, the primaries emptied", processes());
-    measure.repetitions.back().values["lost_count"] = static_cast<double>(report.violation_count());
-    bench_.result.measure(std::move(measure));
-    if (report.violation_count() == 0)
-      bench_.result.failures.emplace_back("the checker did not notice that all was lost");
-    return {};
+    return add_control(
+        "the primaries emptied", processes(), history_, bench_.result,
+        [this] { return store_.forget_all(); }, [this] { return settle(); });
   }
 
   // What came of it -------------------------------------------------------------------------------------------
@@ -408,6 +384,7 @@ class L2Failover {
     values["violations_count"] = static_cast<double>(report.violation_count());
     values["late_count"] = static_cast<double>(report.late);
     values["latest_ns"] = static_cast<double>(report.lateness.max().count());
+    values["oldest_marked_ns"] = static_cast<double>(report.said_old.max().count());
     values["late_failures_count"] = static_cast<double>(late_failures_);
     values["different_count"] = static_cast<double>(settled.different);
     values["compared_count"] = static_cast<double>(settled.compared);
@@ -484,6 +461,7 @@ class L2Failover {
                       "of the others lost (allowed: 0)",
                       "late reads",
                       "the latest by",
+                      "the oldest marked STALE by (allowed: max_stale)",
                       "answers that were not allowed (0)",
                       "stale for ever (0)"};
     counts.rows.push_back({{Cell::of("all")},
@@ -492,6 +470,7 @@ class L2Failover {
                            {Cell::of("counts", "lost_count")},
                            {Cell::of("counts", "late_count")},
                            {Cell::of("counts", "latest_ns")},
+                           {Cell::of("counts", "oldest_marked_ns")},
                            {Cell::of("counts", "violations_count")},
                            {Cell::of("counts", "different_count")}});
     const std::vector<Cell> none = {Cell::of("—")};
@@ -499,6 +478,7 @@ class L2Failover {
                            none,
                            none,
                            {Cell::of("control", "lost_count")},
+                           none,
                            none,
                            none,
                            none,
@@ -539,12 +519,12 @@ class L2Failover {
 
 Result<Instance> start_instance(const Plan& plan, ReplicatedStore& store, std::size_t number) {
   const auto lease = std::chrono::duration_cast<std::chrono::milliseconds>(plan.lease);
-  auto instance =
-      Instance::start({.name = fmt::format("nearlane {}", number),
-                       .l2 = plan.follows ? store.url() : store.primary().url(),
-                       .flags = {"--threads", "1", "--pool", std::to_string(kLanes), "--l1-bytes",
-                                 "256MiB", "--lease", fmt::format("{}ms", lease.count()),
-                                 "--coherence", plan.coherence, "--max-stale", plan.max_stale}});
+  auto instance = Instance::start(
+      {.name = fmt::format("nearlane {}", number),
+       .l2 = plan.follows ? store.url() : store.primary().url(),
+       .flags = {"--threads", "1", "--pool", std::to_string(kLanes), "--l1-bytes", "256MiB",
+                 "--lease", fmt::format("{}ms", lease.count()), "--coherence", plan.coherence,
+                 "--max-stale", fmt::format("{}ms", plan.max_stale.count())}});
   if (!instance) return instance.error();
   if (const auto up = instance->lanes_up_within(kLanes, kPatience); !up) return up.error();
   return instance;
@@ -558,7 +538,8 @@ Body read_l2_failover(Section& file) {
   plan.cluster = failover.choice("store", "sentinel", {"sentinel", "cluster"}) == "cluster";
   plan.follows = failover.flag("follows", true);
   plan.coherence = failover.choice("coherence", "lanes", {"lanes", "none"});
-  plan.max_stale = failover.text("max_stale", "60s");
+  plan.max_stale =
+      std::chrono::ceil<std::chrono::milliseconds>(failover.duration("max_stale", 60s, 0s, 24h));
   plan.instances = static_cast<std::size_t>(failover.integer("instances", 2, 1, 16));
   plan.lease = failover.duration("lease", 250ms, 10ms, 10s);
   plan.silence =

@@ -1,5 +1,6 @@
 // Scenario kind `outage`: one instance under an open loop over HTTP, whose Redis is away, hangs, is slow, or comes and
-// goes: what clients get meanwhile, and how soon, and with how many reads of Redis, all is as before.
+// goes: what clients get meanwhile, and how soon, and with how many reads of Redis, all is as before. Somebody writes to
+// Redis past the instance all the while, as far as it can be reached, and every answer is judged.
 #include <algorithm>
 #include <atomic>
 #include <optional>
@@ -7,12 +8,14 @@
 
 #include <fmt/format.h>
 
+#include "harness/bench/checked_keys.h"
+#include "harness/bench/checked_load.h"
+#include "harness/bench/checked_traffic.h"
 #include "harness/bench/scenario.h"
 #include "harness/bench/server_stats.h"
-#include "harness/driver/load.h"
-#include "harness/topology/fault_proxy.h"
-#include "harness/topology/instance.h"
-#include "harness/topology/redis_server.h"
+#include "harness/check/fleet.h"
+#include "harness/driver/generator.h"
+#include "harness/workload/document.h"
 
 namespace nearlane::harness {
 namespace {
@@ -28,7 +31,9 @@ constexpr double kMostReads = 1.2;    // of L2, by the steady rate
 constexpr double kMostErrors = 0.01;
 
 constexpr unsigned kLanes = 8;
+constexpr int kProcesses = 4;  // Redis, proxy, instance, and the clients
 constexpr Duration kPatience = 15s;
+constexpr Duration kLease = 250ms;
 /// For so long a lane waits for a Redis that says nothing, before it gives its connection up.
 constexpr Duration kLaneDead = 5s;
 /// After the fault, until calls that were under way have ended and the breaker knows.
@@ -41,9 +46,11 @@ constexpr const char* kFaultNames[] = {"down", "hung", "slow", "flapping"};
 struct Plan {
   Fault fault = Fault::down;
   std::string what;
-  std::string max_stale;
+  std::string coherence;
   std::uint64_t l1_bytes = 0;
-  LoadSpec load;
+  std::uint32_t connections = 0;
+  CheckedLoadOptions load;
+  double direct_rate = 0;  // writes/s past the instance
   Duration slow_by{};
   Duration away_for{};  // flapping, as is the next
   Duration back_for{};
@@ -54,24 +61,27 @@ struct Plan {
 
 class Outage {
  public:
-  Outage(const Plan& plan, Bench& bench, RedisServer& redis, FaultProxy& proxy, Instance& instance)
-      : plan_(plan), bench_(bench), redis_(redis), proxy_(proxy), instance_(instance) {}
+  Outage(const Plan& plan, Bench& bench, Fleet& fleet)
+      : plan_(plan), bench_(bench), fleet_(fleet), direct_(direct_writes(plan, fleet), history_) {}
 
-  static constexpr std::uint64_t kSteps = 3;
+  static constexpr std::uint64_t kSteps = 4;
 
   Result<void> run() {
     bench_.meter.phase("healthy");
     if (const auto filled = fill(); !filled) return filled.error();
+    direct_.start();
     const auto steady = phase("healthy", "L2 is well", scaled(plan_.healthy_for), kWarmUp);
     if (!steady) return steady.error();
-    const auto stats = read_stats(instance_.http());
+    const auto stats = read_stats(instance().http());
     if (!stats) return stats.error();
 
     bench_.meter.phase(plan_.what);
     const Duration outage_for = scaled(plan_.outage_for);
     std::atomic<bool> over{false};
     std::thread flapping;
+    direct_.stop();  // what it wrote before a kill is to be on disk
     if (const auto begun = begin(); !begun) return begun.error();
+    direct_.start();
     if (plan_.fault == Fault::flapping) flapping = std::thread([&] { flap(over); });
     auto outage = phase("outage", plan_.what, outage_for, kOnset);
     over = true;
@@ -99,11 +109,26 @@ class Outage {
     values["reads_over_steady"] = reads;
     values["l1_had_count"] = static_cast<double>(stats->l1_entries);
     judge(full, *recovery / (kMostReads * *steady + again));
+    direct_.stop();
+    if (const auto compared = compare(); !compared) return compared.error();
     add_tables();
     return {};
   }
 
  private:
+  static TrafficOptions direct_writes(const Plan& plan, const Fleet& fleet) {
+    TrafficOptions options{.doors = {{.node = kStore, .endpoint = fleet.redis.endpoint()}},
+                           .keys = plan.load.keys,
+                           .theta = plan.load.theta,
+                           .store_batch = 1};
+    options.store_pause =
+        std::chrono::duration_cast<Duration>(std::chrono::duration<double>(1 / plan.direct_rate));
+    options.expiring_set_share = options.erase_share = options.touch_share = 0;
+    return options;
+  }
+  [[nodiscard]] Instance& instance() const { return fleet_.instances.front(); }
+  [[nodiscard]] FaultProxy& proxy() const { return fleet_.proxies.front(); }
+
   [[nodiscard]] Duration scaled(Duration length) const {
     return std::chrono::duration_cast<Duration>(length * bench_.scale);
   }
@@ -112,15 +137,15 @@ class Outage {
     switch (plan_.fault) {
       case Fault::down: {
         // What it had is there again when it is back.
-        const auto saved = redis_.client().command({"SAVE"});
+        const auto saved = fleet_.redis.client().command({"SAVE"});
         if (!saved) return saved.error();
-        redis_.kill();
+        fleet_.redis.kill();
         break;
       }
       case Fault::hung:
-        return redis_.stall();
+        return fleet_.redis.stall();
       case Fault::slow:
-        proxy_.delay(Way::to_client, plan_.slow_by);
+        proxy().delay(Way::to_client, plan_.slow_by);
         break;
       case Fault::flapping:
         break;
@@ -130,12 +155,12 @@ class Outage {
   Result<void> end() {
     switch (plan_.fault) {
       case Fault::down:
-        return redis_.restart();
+        return fleet_.redis.restart();
       case Fault::hung:
-        return redis_.resume();
+        return fleet_.redis.resume();
       case Fault::slow:
       case Fault::flapping:
-        proxy_.heal();
+        proxy().heal();
         break;
     }
     return {};
@@ -146,49 +171,54 @@ class Outage {
         std::this_thread::sleep_for(10ms);
     };
     while (!over) {
-      proxy_.refuse(true);
-      proxy_.cut();
+      proxy().refuse(true);
+      proxy().cut();
       wait(plan_.away_for);
       if (over) break;
-      proxy_.heal();
+      proxy().heal();
       wait(plan_.back_for);
     }
   }
 
-  /// As the workload says, each stretch with requests of its own.
-  [[nodiscard]] LoadSpec next_load(Duration length, Duration warmup) {
-    LoadSpec spec = plan_.load;
-    spec.target = "http://" + instance_.http().to_string();
-    spec.fill = false;
-    spec.duration = length;
-    spec.warmup = warmup;
-    spec.seed = bench_.seed + stretches_++;
-    return spec;
-  }
-
   /// So that L1 holds what it will hold.
   Result<void> fill() {
-    LoadSpec spec = next_load(scaled(plan_.healthy_for), Duration::zero());
-    spec.fill = true;
-    if (const auto done = run_load(spec); !done) return done.error();
+    const auto filled =
+        fill_keys(plan_.load.keys, plan_.load.value_bytes, history_, fleet_.redis.client());
+    if (!filled) return filled.error();
+    if (const auto done = load_for(scaled(plan_.healthy_for), {}); !done) return done.error();
     return {};
+  }
+
+  /// As the workload says, each time with requests of its own.
+  Result<RunReport> load_for(Duration length, Duration warmup) {
+    CheckedLoadOptions options = plan_.load;
+    options.seed = bench_.seed + stretches_++;
+    CheckedLoad load(options, history_);
+    GeneratorOptions generator;
+    generator.protocol = Protocol::http;
+    generator.targets = {instance().http()};
+    generator.connections = plan_.connections;
+    RunOptions run{.duration = warmup + length, .warmup = warmup};
+    run.check = [&](const Completion& done) {
+      if (done.outcome == Outcome::stale || done.outcome == Outcome::error)
+        last_degraded_ = Clock::now();
+      return load.judge(done);
+    };
+    auto report = generate(load, generator, run);
+    acknowledged_ += load.acknowledged();
+    return report;
   }
 
   /// A stretch of load, and what came of it; how often a second Redis was read, unless it was away.
   Result<double> phase(const char* id, const std::string& what, Duration length, Duration warmup) {
-    LoadSpec spec = next_load(length, warmup);
-    spec.observe = [this](const Completion& done) {
-      if (done.outcome == Outcome::stale || done.outcome == Outcome::error)
-        last_degraded_ = Clock::now();
-    };
     const bool asked = plan_.fault == Fault::slow || std::string_view(id) != "outage";
     const auto reads = [&] {
-      return asked ? redis_.client().calls("get") : Result<std::uint64_t>(0);
+      return asked ? fleet_.redis.client().calls("get") : Result<std::uint64_t>(0);
     };
     const auto before = reads();
     if (!before) return before.error();
     const TimePoint begun = Clock::now();
-    const auto report = run_load(spec);
+    const auto report = load_for(length, warmup);
     if (!report) return report.error();
     const double lasted = std::chrono::duration<double>(Clock::now() - begun).count();
     const auto after = reads();
@@ -199,16 +229,47 @@ class Outage {
     return reads_per_s;
   }
 
-  void add_measure(const char* id, const std::string& what, const LoadReport& load,
+  /// Every key at both doors and in Redis, which must have all that was acknowledged; and what the checker has to say.
+  Result<void> compare() {
+    bench_.meter.phase("comparing every key");
+    const auto report = history_.take_report();
+    const auto settled = settle();
+    if (!settled) return settled.error();
+    const auto lost = history_.take_report();
+    Measure counts = counting("counts", "what clients were told, and what is left", kProcesses);
+    auto& values = counts.repetitions.back().values;
+    values["reads_count"] = static_cast<double>(report.reads);
+    values["acknowledged_count"] = static_cast<double>(acknowledged_);
+    values["direct_count"] = static_cast<double>(direct_.counts().operations);
+    values["late_count"] = static_cast<double>(report.late);
+    values["latest_ns"] = static_cast<double>(report.lateness.max().count());
+    values["oldest_marked_ns"] = static_cast<double>(report.said_old.max().count());
+    values["violations_count"] = static_cast<double>(report.violation_count());
+    values["lost_count"] = static_cast<double>(lost.violation_count());
+    values["different_count"] = static_cast<double>(settled->different);
+    values["compared_count"] = static_cast<double>(settled->compared);
+    bench_.result.measure(std::move(counts));
+    fail_on_violations("under load", report, bench_.result);
+    fail_on_violations("acknowledged writes lost", lost, bench_.result);
+    fail_on_differences("after it", *settled, bench_.result);
+    bench_.meter.advance();
+    return add_control(fleet_.redis.client(), kProcesses, history_, bench_.result,
+                       [this] { return settle(); });
+  }
+  Result<Settled> settle() {
+    Traffic traffic({.doors = fleet_.doors(), .keys = plan_.load.keys}, history_);
+    return traffic.settle();
+  }
+
+  void add_measure(const char* id, const std::string& what, const RunReport& run,
                    std::optional<double> reads_per_s) {
-    const RunReport& run = load.run;
     Measure measure{.id = id,
                     .what = what,
                     .boundary = "client",
                     .clock_starts = "the request was due",
                     .clock_stops = "whole reply parsed",
                     .loop = "open",
-                    .processes = 4,
+                    .processes = kProcesses,
                     .offered_per_s = run.offered_rate};
     auto& repetition = measure.repetitions.emplace_back();
     repetition.add("", run.response_time);
@@ -270,11 +331,13 @@ class Outage {
 
   void add_tables() {
     Table table;
-    table.title = fmt::format("{} GETs a second over HTTP, of {} keys of which L1 holds a part: {}",
-                              plan_.load.rate * plan_.load.mix[0], plan_.load.keys, plan_.what);
+    table.title =
+        fmt::format("{} GETs a second over HTTP, of {} keys of which L1 holds a part: {}",
+                    plan_.load.rate * (1 - plan_.load.write_share), plan_.load.keys, plan_.what);
     table.columns = {"phase", "answered", "p50",    "p99", "from L1", "p99",        "STALE",
                      "p99",   "from L2",  "errors", "p50", "p99",     "reads of L2"};
     for (const auto& measure : bench_.result.measures) {
+      if (measure.loop == "none") continue;  // no phase
       const auto& values = measure.repetitions.back().values;
       const auto cell = [&](const char* metric) {
         const auto found = values.find(metric);
@@ -305,6 +368,30 @@ class Outage {
                          {Cell::of("recovery", "reads_over_steady")},
                          {Cell::of("recovery", "l1_had_count")}});
     bench_.result.tables.push_back(std::move(back));
+    Table counts;
+    counts.title = "What clients were told, and what is left";
+    counts.columns = {"reads judged",
+                      "writes acknowledged",
+                      "of those lost (allowed: 0)",
+                      "writes past the instance",
+                      "late reads",
+                      fmt::format("the latest by (allowed: a lease, {} ms)", kLease / 1ms),
+                      fmt::format("the oldest marked STALE by (allowed: a lease and {} s)",
+                                  std::chrono::duration<double>(plan_.load.max_stale).count()),
+                      "answers that were not allowed (0)",
+                      "stale for ever (0)",
+                      "for comparison, lost if Redis is emptied"};
+    counts.rows.push_back({{Cell::of("counts", "reads_count")},
+                           {Cell::of("counts", "acknowledged_count")},
+                           {Cell::of("counts", "lost_count")},
+                           {Cell::of("counts", "direct_count")},
+                           {Cell::of("counts", "late_count")},
+                           {Cell::of("counts", "latest_ns")},
+                           {Cell::of("counts", "oldest_marked_ns")},
+                           {Cell::of("counts", "violations_count")},
+                           {Cell::of("counts", "different_count")},
+                           {Cell::of("control", "lost_count")}});
+    bench_.result.tables.push_back(std::move(counts));
     bench_.result.notes.emplace_back(
         "Allowed are 1.2 times the steady reads; where connections were lost, and with them what "
         "they vouched "
@@ -316,11 +403,12 @@ class Outage {
 
   const Plan& plan_;
   Bench& bench_;
-  RedisServer& redis_;
-  FaultProxy& proxy_;
-  Instance& instance_;
+  Fleet& fleet_;
+  History history_{{.bound = kLease}};
+  Traffic direct_;
   std::atomic<TimePoint> last_degraded_{TimePoint{}};
   std::uint64_t stretches_ = 0;  // of load, so far
+  std::uint64_t acknowledged_ = 0;
 };
 
 }  // namespace
@@ -340,31 +428,31 @@ Body read_outage(Section& file) {
   plan.slow_by = outage.duration("slow_by", 100ms, 1ms, 10s);
   plan.away_for = outage.duration("away_for", 700ms, 10ms, 1h);
   plan.back_for = outage.duration("back_for", 2s, 10ms, 1h);
+  plan.coherence = outage.choice("coherence", "lanes", {"lanes", "none"});
   auto work = file.section("work");
   plan.load.rate = work.number("rate", 2000, 1, 1e6);
-  plan.load.keys = static_cast<std::uint64_t>(work.integer("keys", 20'000, 1, 10'000'000));
-  plan.load.value_bytes = work.bytes("value_bytes", 1024, 64, 1U << 26U);
-  plan.load.zipf = work.number("zipf", 0.99, 0, 10);
-  const double writes = work.number("writes_share", 0.05, 0, 1);
-  plan.load.mix = {1 - writes, writes, 0, 0};
-  plan.load.connections = static_cast<std::uint32_t>(work.integer("connections", 64, 1, 4096));
+  plan.load.keys = static_cast<std::uint64_t>(work.integer("keys", 20'000, 1, 1'000'000));
+  plan.load.value_bytes = work.bytes("value_bytes", 1024, kMinDocumentBytes, 1U << 26U);
+  plan.load.theta = work.number("zipf", 0.99, 0.01, 10);
+  plan.load.write_share = work.number("writes_share", 0.05, 0, 1);
+  plan.direct_rate = work.number("direct_rate", 20, 0.1, 10'000);
+  plan.connections = static_cast<std::uint32_t>(work.integer("connections", 64, 1, 4096));
   plan.l1_bytes =
       work.bytes("l1_bytes", std::uint64_t{8} << 20U, 1U << 20U, std::uint64_t{1} << 40U);
-  plan.max_stale = work.text("max_stale", "60s");
+  plan.load.max_stale = work.duration("max_stale", 60s, 0s, 24h);
   return [plan](Bench& bench) -> Result<void> {
     bench.meter.begin(bench.result.scenario, Outage::kSteps);
     bench.meter.phase("starting Redis and an instance");
-    auto redis = RedisServer::start();
-    if (!redis) return redis.error();
-    auto proxy = FaultProxy::start(redis->endpoint());
-    if (!proxy) return proxy.error();
-    auto instance =
-        Instance::start({.l2 = "redis://" + proxy->endpoint().to_string(),
-                         .flags = {"--threads", "1", "--pool", std::to_string(kLanes), "--l1-bytes",
-                                   std::to_string(plan.l1_bytes), "--max-stale", plan.max_stale}});
-    if (!instance) return instance.error();
-    if (const auto up = instance->lanes_up_within(kLanes, kPatience); !up) return up.error();
-    return Outage(plan, bench, *redis, *proxy, *instance).run();
+    auto fleet = Fleet::start(
+        {.instances = 1,
+         .lease = kLease,
+         .lanes = kLanes,
+         .l1_bytes = plan.l1_bytes,
+         .max_stale = std::chrono::ceil<std::chrono::milliseconds>(plan.load.max_stale),
+         .flags = {"--coherence", plan.coherence}});
+    if (!fleet) return fleet.error();
+    if (const auto up = fleet->ready_within(kPatience); !up) return up.error();
+    return Outage(plan, bench, *fleet).run();
   };
 }
 

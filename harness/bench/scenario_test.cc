@@ -188,6 +188,7 @@ ttl = "1s"
   EXPECT_GT(of("hits_count"), 0);
   EXPECT_EQ(of("zombies_count"), 0);
   EXPECT_EQ(of("early_count"), 0);
+  EXPECT_EQ(of("violations_count"), 0);
   EXPECT_EQ(of("left_in_l1_count"), 0);
   EXPECT_EQ(of("left_in_l2_count"), 0);
   EXPECT_GT(of("full_used_bytes"), of("before_used_bytes") + 300 * 3500);
@@ -408,22 +409,23 @@ TEST_F(ScenarioFiles, LeaveAFailureInTheResultWhenTheyCannotRun) {
 
 constexpr const char* kOutage = R"(
 kind = "outage"
-title = "hung"
+title = "small"
 scale = {{quick = 0.2}}
 [outage]
-fault = "hung"
+fault = "{}"
 healthy_for = "3s"
 outage_for = "3s"
 recovery_for = "15s"
+{}
 [work]
 rate = 300
-keys = 4000
+keys = 2000
 l1_bytes = "1MiB"
 max_stale = "{}"
 )";
 
 TEST_F(ScenarioFiles, ServeWhatL1HasInAnOutage) {
-  write(fmt::format(kOutage, "60s"));
+  write(fmt::format(kOutage, "hung", "", "60s"));
   const auto result = run_quick();
   // How long things took is the machine's as well.
   EXPECT_THAT(result.failures, testing::Not(testing::Contains("nothing was served stale")));
@@ -432,8 +434,27 @@ TEST_F(ScenarioFiles, ServeWhatL1HasInAnOutage) {
 }
 
 TEST_F(ScenarioFiles, FailWhereNothingIsServedStale) {
-  write(fmt::format(kOutage, "0"));
+  write(fmt::format(kOutage, "hung", "", "0s"));
   EXPECT_THAT(run_quick().failures, testing::Contains("nothing was served stale"));
+}
+
+TEST_F(ScenarioFiles, JudgeEveryAnswerInAnOutage) {
+  write(fmt::format(kOutage, "flapping", "", "60s"));
+  const auto result = run_quick();
+  EXPECT_GT(last(result, "counts", "reads_count"), 500);
+  EXPECT_GT(last(result, "counts", "acknowledged_count"), 0);
+  EXPECT_GT(last(result, "counts", "direct_count"), 10);
+  for (const char* metric : {"violations_count", "lost_count", "different_count"}) {
+    EXPECT_EQ(last(result, "counts", metric), 0)
+        << metric << testing::PrintToString(result.failures);
+  }
+  EXPECT_EQ(last(result, "counts", "compared_count"), 2 * 2000) << "doors, keys";
+  EXPECT_GE(last(result, "control", "lost_count"), 2000) << "it would be noticed";
+}
+
+TEST_F(ScenarioFiles, FailWhereAnInstanceDoesNotHearOfWritesInAnOutage) {
+  write(fmt::format(kOutage, "slow", "coherence = \"none\"", "60s") + "direct_rate = 200\n");
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("under load: ")));
 }
 
 constexpr const char* kFailover = R"(

@@ -19,10 +19,15 @@ Result<Fleet> Fleet::start(const FleetOptions& options) {
       fleet.proxies.push_back(std::move(*proxy));
     }
     std::vector<std::string> flags = {
-        "--threads", std::to_string(options.threads), "--pool", std::to_string(options.lanes),
-        "--l1-bytes", "256MiB",
-        // What they answer is judged by the lease, and RESP cannot say that an answer is stale.
-        "--max-stale", "0", "--lease",
+        "--threads",
+        std::to_string(options.threads),
+        "--pool",
+        std::to_string(options.lanes),
+        "--l1-bytes",
+        std::to_string(options.l1_bytes),
+        "--max-stale",
+        fmt::format("{}ms", options.max_stale.count()),
+        "--lease",
         fmt::format("{}ms",
                     std::chrono::duration_cast<std::chrono::milliseconds>(options.lease).count())};
     flags.insert(flags.end(), options.flags.begin(), options.flags.end());

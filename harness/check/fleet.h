@@ -20,8 +20,11 @@ struct FleetOptions {
   std::size_t instances = 2;
   Duration lease = std::chrono::milliseconds(250);
   bool proxied = true;
-  unsigned threads = 1;                 // of each instance
-  unsigned lanes = 32;                  // of each instance to Redis
+  unsigned threads = 1;  // of each instance
+  unsigned lanes = 32;   // of each instance to Redis
+  std::uint64_t l1_bytes = std::uint64_t{256} << 20U;
+  // What they answer is judged by the lease, and RESP cannot say that an answer may be old.
+  std::chrono::milliseconds max_stale{};
   std::vector<std::string> flags = {};  // of every instance
   std::vector<std::string> redis = {};  // as on its command line
 };

@@ -37,6 +37,7 @@ void HistoryReport::merge(const HistoryReport& other) {
   own_lost += other.own_lost;
   wrong += other.wrong;
   lateness.merge(other.lateness);
+  said_old.merge(other.said_old);
   violations.insert(violations.end(), other.violations.begin(), other.violations.end());
 }
 
@@ -80,7 +81,8 @@ std::uint64_t History::begin_erase(std::string_view key, std::uint16_t writer, N
   return begin_write(key, {.writer = writer, .through = through, .absent = true, .begin = begin});
 }
 
-void History::end_write(std::string_view key, std::uint64_t version, Effect effect, TimePoint end) {
+void History::end_write(std::string_view key, std::uint64_t version, Effect effect, TimePoint end,
+                        std::optional<Node> by) {
   if (effect == Effect::unknown) return;
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
@@ -92,6 +94,7 @@ void History::end_write(std::string_view key, std::uint64_t version, Effect effe
     write->never = true;
     return;
   }
+  if (by) write->through = *by;
   write->told = end;
   if (proves_nothing(write->begin)) return;
   write->acknowledged = end;
@@ -192,26 +195,27 @@ std::optional<History::Judgement> History::judge_absence(const Register& all, No
   return kindest;
 }
 
-Verdict History::verdict_of(const Judgement& judged, Node through) const {
+Verdict History::verdict_of(const Judgement& judged, const Read& read) const {
   if (judged.late_of_own > Duration::zero()) return Verdict::own_lost;
   if (judged.late == Duration::zero()) return Verdict::fresh;
-  return through == kStore || judged.late > options_.bound ? Verdict::stale : Verdict::late;
+  const Duration bound = options_.bound + read.said_old.value_or(Duration::zero());
+  return read.through == kStore || judged.late > bound ? Verdict::stale : Verdict::late;
 }
 
-Verdict History::note(std::string_view key, Node through, const Judgement& judged,
-                      std::string_view read) {
-  const Verdict verdict = verdict_of(judged, through);
+Verdict History::note(const Read& read, const Judgement& judged, std::string_view what) {
+  const Verdict verdict = verdict_of(judged, read);
   if (verdict == Verdict::fresh) return verdict;
   const std::lock_guard lock(report_mutex_);
-  report_.lateness.record(judged.late);
+  (read.said_old ? report_.said_old : report_.lateness).record(judged.late);
   if (verdict == Verdict::late) {
-    ++report_.late;
+    report_.late += read.said_old ? 0 : 1;
     return verdict;
   }
   ++(verdict == Verdict::stale ? report_.stale : report_.own_lost);
   if (report_.violations.size() < options_.kept_violations) {
     report_.violations.push_back(fmt::format(
-        "{}: {} brought {}, {:.3f} ms after {} had overwritten it{}", key, name_of(through), read,
+        "{}: {} brought {}{}, {:.3f} ms after {} had overwritten it{}", read.key,
+        name_of(read.through), what, read.said_old ? " and said that it may be old" : "",
         to_ms(judged.late),
         judged.newer == 0 ? std::string("its expiry") : fmt::format("write {}", judged.newer),
         verdict == Verdict::own_lost ? ", acknowledged by itself" : ""));
@@ -230,36 +234,49 @@ Verdict History::note_wrong(std::string_view key, Node through, std::string_view
 
 Verdict History::read(std::string_view key, Node through, TimePoint begin, TimePoint end,
                       std::optional<std::uint64_t> version) {
-  Shard& shard = shard_of(key);
+  return judge_read({.key = key, .through = through, .begin = begin, .end = end}, version);
+}
+
+Verdict History::read_said_old(std::string_view key, Node through, TimePoint begin, TimePoint end,
+                               std::uint64_t version, Duration at_most) {
+  return judge_read(
+      {.key = key, .through = through, .begin = begin, .end = end, .said_old = at_most}, version);
+}
+
+Verdict History::judge_read(const Read& read, std::optional<std::uint64_t> version) {
+  Shard& shard = shard_of(read.key);
   const std::lock_guard lock(shard.mutex);
   ++shard.reads;
-  Register& all = register_of(shard, key);
+  Register& all = register_of(shard, read.key);
   const auto forgotten = [&] {
-    const auto late = since(all.forgotten_until, begin);
+    const auto late = since(all.forgotten_until, read.begin);
     return Judgement{.late = late, .late_of_own = {}, .newer = all.last};
   };
   if (!version) {
-    const auto judged = judge_absence(all, through, begin, end);
-    return note(key, through, judged ? *judged : forgotten(), "nothing");
+    const auto judged = judge_absence(all, read.through, read.begin, read.end);
+    return note(read, judged ? *judged : forgotten(), "nothing");
   }
   const Stamp stamp = Stamp::unpack(*version);
   const auto what = [&] { return fmt::format("write {}", stamp.number); };
-  if (stamp.number > all.last) return note_wrong(key, through, what() + ", which nobody made");
+  const auto wrong = [&](std::string_view why) {
+    return note_wrong(read.key, read.through, what() + std::string(why));
+  };
+  if (stamp.number > all.last) return wrong(", which nobody made");
   Write* const write = find(all, stamp.number);
-  if (write == nullptr) return note(key, through, forgotten(), what());
-  if (write->absent || write->writer != stamp.writer) {
-    return note_wrong(key, through, what() + ", which was another one");
-  }
-  if (write->begin > end) return note_wrong(key, through, what() + " before it began");
-  if (write->lost && proves_nothing(begin)) return Verdict::fresh;
-  if (write->lost) return note_wrong(key, through, what() + ", which was lost");
-  if (write->never) return note_wrong(key, through, what() + ", which was refused");
+  if (write == nullptr) return note(read, forgotten(), what());
+  if (write->absent || write->writer != stamp.writer) return wrong(", which was another one");
+  if (write->begin > read.end) return wrong(" before it began");
+  // An answer that may be old need not know of a loss that is as young.
+  const TimePoint known = read.begin - read.said_old.value_or(Duration::zero());
+  if (write->lost && proves_nothing(known)) return Verdict::fresh;
+  if (write->lost) return wrong(", which was lost");
+  if (write->never) return wrong(", which was refused");
   const auto at = static_cast<std::size_t>(write - all.writes.data());
-  const auto judged = judge(all, at, through, begin, true);
-  if (!proves_nothing(begin)) write->effect_by = std::min(write->effect_by, end);
+  const auto judged = judge(all, at, read.through, read.begin, true);
+  if (!proves_nothing(read.begin)) write->effect_by = std::min(write->effect_by, read.end);
   return judged.late == Duration::zero() && judged.late_of_own == Duration::zero()
              ? Verdict::fresh
-             : note(key, through, judged, what());
+             : note(read, judged, what());
 }
 
 void History::read_damaged(std::string_view key, Node through, std::string_view what) {
@@ -330,6 +347,7 @@ HistoryReport History::take_report() {
   }
   const std::lock_guard lock(report_mutex_);
   std::swap(report_.lateness, taken.lateness);
+  std::swap(report_.said_old, taken.said_old);
   std::swap(report_.violations, taken.violations);
   taken.late = std::exchange(report_.late, 0);
   taken.stale = std::exchange(report_.stale, 0);

@@ -8,7 +8,8 @@
 //
 //      lateness = b - min{ effect_by(w) : w surely overwrote v },   or not at all if that is negative.
 //
-// A read is stale when it is late by more than `bound`. Where the overwriting write was acknowledged by
+// A read is stale when it is late by more than `bound`, or, where the answer says itself that it may be old, by more
+// than that and what it may be old by. Where the overwriting write was acknowledged by
 // the very instance that answers, or where the store itself answers, any lateness is too much. A value
 // that nobody wrote to that key, a damaged one, and one whose write had not begun when the read ended
 // are wrong. A deletion is a write of absence, and a value with a TTL is overwritten by absence once the
@@ -88,6 +89,7 @@ struct HistoryReport {
   std::uint64_t own_lost = 0;
   std::uint64_t wrong = 0;
   Histogram lateness;  // of every read that was late, allowed or not
+  Histogram said_old;  // likewise, of the answers that say themselves that they may be old
   std::vector<std::string> violations;
 
   [[nodiscard]] std::uint64_t violation_count() const noexcept { return stale + own_lost + wrong; }
@@ -103,7 +105,9 @@ class History {
                           Duration ttl = {});
   std::uint64_t begin_erase(std::string_view key, std::uint16_t writer, Node through,
                             TimePoint begin);
-  void end_write(std::string_view key, std::uint64_t version, Effect effect, TimePoint end);
+  /// `by`: who executed it, where that was not known at its begin.
+  void end_write(std::string_view key, std::uint64_t version, Effect effect, TimePoint end,
+                 std::optional<Node> by = std::nullopt);
 
   /// A TTL may be changed: what is to expire may live on, if it was written before the end of the touch.
   void begin_touch(std::string_view key);
@@ -112,6 +116,9 @@ class History {
   /// A value that arrived whole, as checked by the caller, or that there is none.
   Verdict read(std::string_view key, Node through, TimePoint begin, TimePoint end,
                std::optional<std::uint64_t> version);
+  /// A value that arrived whole, and with it that it may be old: by no more than `at_most` beyond the bound.
+  Verdict read_said_old(std::string_view key, Node through, TimePoint begin, TimePoint end,
+                        std::uint64_t version, Duration at_most);
   /// A value that is damaged, or of another key.
   void read_damaged(std::string_view key, Node through, std::string_view what);
 
@@ -155,6 +162,14 @@ class History {
     Duration late_of_own{};   // behind what the reader's own instance acknowledged
     std::uint64_t newer = 0;  // the overwriting write's number, 0 for expiry
   };
+  /// Who asks, and what the answer says of itself.
+  struct Read {
+    std::string_view key;
+    Node through = kStore;
+    TimePoint begin{};
+    TimePoint end{};
+    std::optional<Duration> said_old = std::nullopt;  // by how much it may be
+  };
   struct Register {
     std::vector<Write> writes;  // by number; 0 is the absence that everything begins with
     std::uint64_t last = 0;
@@ -184,8 +199,9 @@ class History {
                                 bool of_value) const;
   [[nodiscard]] std::optional<Judgement> judge_absence(const Register& all, Node through,
                                                        TimePoint begin, TimePoint end) const;
-  [[nodiscard]] Verdict verdict_of(const Judgement& judged, Node through) const;
-  Verdict note(std::string_view key, Node through, const Judgement& judged, std::string_view read);
+  [[nodiscard]] Verdict verdict_of(const Judgement& judged, const Read& read) const;
+  Verdict judge_read(const Read& read, std::optional<std::uint64_t> version);
+  Verdict note(const Read& read, const Judgement& judged, std::string_view what);
   Verdict note_wrong(std::string_view key, Node through, std::string_view what);
 
   [[nodiscard]] bool proves_nothing(TimePoint begin) const noexcept {

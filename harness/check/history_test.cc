@@ -243,6 +243,41 @@ TEST_F(OneKey, MayBeGoneWithANewMasterThatHasNothing) {
   EXPECT_EQ(read(kA, 20, 21, first), Verdict::wrong);
 }
 
+TEST_F(OneKey, MayBeOldWhereItSaysSoAndByNoMore) {
+  const auto first = set(kA, 0, 1);
+  set(kB, 10, 20);
+  const auto said_old = [&](Node through, int begin, std::uint64_t version) {
+    return history.read_said_old("k", through, at(begin), at(begin + 1), version, 1000ms);
+  };
+  EXPECT_EQ(said_old(kA, 1270, first), Verdict::late);
+  EXPECT_EQ(said_old(kA, 1271, first), Verdict::stale);
+  EXPECT_EQ(said_old(kB, 21, first), Verdict::own_lost) << "it had acknowledged another itself";
+  const auto report = history.take_report();
+  EXPECT_EQ(report.late, 0U) << "which is about answers that say nothing";
+  EXPECT_EQ(report.lateness.count(), 0U);
+  EXPECT_EQ(report.said_old.max(), 1251ms);
+  EXPECT_EQ(report.violation_count(), 2U);
+  EXPECT_THAT(report.violations[0], HasSubstr("write 1 and said that it may be old, 1251.000 ms"));
+}
+
+TEST_F(OneKey, MayBeLostWhereItSaysThatItIsOldAndNoLongerThanThat) {
+  const auto lost = set(kA, 0, 1);
+  history.lose(at(0), at(10));
+  history.lose_newer("k", std::nullopt);
+  EXPECT_EQ(history.read_said_old("k", kA, at(1009), at(1010), lost, 1000ms), Verdict::fresh);
+  EXPECT_EQ(history.read_said_old("k", kA, at(1010), at(1011), lost, 1000ms), Verdict::wrong);
+}
+
+TEST_F(OneKey, IsJudgedByWhoAcknowledgedItOnceThatIsKnown) {
+  constexpr Node kNobody = kStore - 1;
+  const auto first = set(kA, 0, 1);
+  const auto second = history.begin_set("k", kWriter, kNobody, at(10));
+  EXPECT_EQ(read(kA, 15, 16, first), Verdict::fresh);
+  history.end_write("k", second, Effect::happened, at(20), kA);
+  EXPECT_EQ(read(kB, 21, 22, first), Verdict::late);
+  EXPECT_EQ(read(kA, 21, 22, first), Verdict::own_lost);
+}
+
 TEST_F(OneKey, ForgetsNoneThatCouldStillBeRead) {
   const auto first = set(kA, 0, 1);
   const auto lost = history.begin_set("k", kWriter, kA, at(2));
