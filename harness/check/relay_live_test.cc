@@ -13,6 +13,7 @@
 #include "harness/check/command_gen.h"
 #include "harness/check/raw_client.h"
 #include "harness/topology/eventually.h"
+#include "harness/topology/fault_proxy.h"
 #include "harness/topology/instance.h"
 #include "harness/topology/redis_server.h"
 
@@ -27,11 +28,11 @@ constexpr Duration kPatience = 20s;  // for what takes milliseconds unless somet
 class RelayLive : public testing::Test {
  protected:
   /// With a lease so long that L1 serves whatever it is not told to forget.
-  void start(std::vector<std::string> flags = {}) {
+  void start(std::vector<std::string> flags = {}, const std::string& l2 = {}) {
     std::vector<std::string> all{"--threads", "1",      "--lease",
                                  "30s",       "--pool", std::to_string(kLanes)};
     all.insert(all.end(), flags.begin(), flags.end());
-    auto started = Instance::start({.l2 = redis.url(), .flags = std::move(all)});
+    auto started = Instance::start({.l2 = l2.empty() ? redis.url() : l2, .flags = std::move(all)});
     if (!started) throw std::runtime_error(started.error().detail);
     nearlane.emplace(std::move(*started));
     const auto up = nearlane->lanes_up_within(kLanes, kPatience);
@@ -61,6 +62,15 @@ class RelayLive : public testing::Test {
          at = list.find("name=nearlane-relay", at + 1))
       ++count;
     return count;
+  }
+
+  /// Bytes of answers that Redis keeps for them.
+  std::uint64_t unread() {
+    const std::string list = direct("CLIENT LIST");
+    std::uint64_t bytes = 0;
+    for (auto at = list.find(" omem="); at != std::string::npos; at = list.find(" omem=", at + 1))
+      bytes += std::stoull(list.substr(at + 6, 20));
+    return bytes;
   }
 
   RedisServer redis = RedisServer::start().value();
@@ -280,6 +290,55 @@ TEST_F(RelayLive, WhatIsPipelinedBehindARelayedCommandGoesByItsAnswer) {
       {"+OK\r\n", "-ERR EXEC without MULTI\r\n", "+OK\r\n", "+QUEUED\r\n", "*1\r\n$3\r\none\r\n"});
   expect("SADD s a\r\nPING\r\nRESET\r\nGET k\r\n",
          {":1\r\n", "+PONG\r\n", "+RESET\r\n", "$-1\r\n"});
+}
+
+TEST_F(RelayLive, WhatIsSentTogetherTakesOneRoundTrip) {
+  auto proxy = FaultProxy::start(redis.endpoint()).value();
+  start({}, "redis://" + proxy.endpoint().to_string());
+  auto client = connect();
+  ASSERT_EQ(ask(client, "SADD warm 1"), ":1\r\n");
+  constexpr int kTogether = 200;
+  constexpr Duration kRoad = 50ms;
+  proxy.delay(Way::to_client, kRoad);
+  std::string commands = "MULTI\r\n";
+  for (int i = 0; i < kTogether; ++i) commands += "RPUSH list " + std::to_string(i) + "\r\n";
+  commands += "EXEC\r\n";
+  for (int i = 0; i < kTogether; ++i) commands += "LPOP list\r\n";
+  commands += "GET list\r\n";
+  const TimePoint sent = Clock::now();
+  ASSERT_TRUE(client.send(commands));
+  EXPECT_EQ(client.read(kPatience).value().bytes, "+OK\r\n");
+  for (int i = 0; i < kTogether; ++i)
+    ASSERT_EQ(client.read(kPatience).value().bytes, "+QUEUED\r\n");
+  ASSERT_EQ(client.read(kPatience).value().reply.elements.size(), std::size_t{kTogether});
+  for (int i = 0; i < kTogether; ++i)
+    ASSERT_EQ(client.read(kPatience).value().reply.text, std::to_string(i));
+  EXPECT_EQ(client.read(kPatience).value().bytes, "$-1\r\n") << "after all of them";
+  EXPECT_GE(Clock::now() - sent, 5 * kRoad);
+  EXPECT_LT(Clock::now() - sent, kTogether * kRoad) << "one by one it is twice as long";
+}
+
+TEST_F(RelayLive, ManyLargeAnswersWaitForWhoIsSlow) {
+  start();
+  auto client = connect();
+  constexpr std::size_t kBytes = 8'000'000;
+  constexpr int kTogether = 60;  // more than is kept for a client together
+  direct("SETRANGE large " + std::to_string(kBytes - 1) + " x");
+  direct("EVAL \"return redis.call('rpush','list',redis.call('get','large'))\" 2 list large");
+  std::string commands;
+  for (int i = 0; i < kTogether; ++i) commands += "LINDEX list 0\r\n";
+  ASSERT_TRUE(client.send(commands));
+  // Redis keeps them: who speaks for the client does not read on before the client does.
+  EXPECT_TRUE(soon([&] {
+    const auto before = unread();
+    std::this_thread::sleep_for(500ms);
+    return before > 100'000'000 && unread() == before;
+  }));
+  for (int i = 0; i < kTogether; ++i) {
+    const auto reply = client.read(kPatience);
+    ASSERT_TRUE(reply) << i << ": " << reply.error().detail;
+    ASSERT_EQ(reply->reply.text.size(), kBytes);
+  }
 }
 
 TEST_F(RelayLive, SubscribersHearWhatIsPublished) {

@@ -118,8 +118,7 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
 }
 
 bool CacheSession::full() const noexcept {
-  return slots_.size() + context_.run.size() >= context_.limits.max_unanswered ||
-         out_.size() + held_ >= context_.limits.max_output;
+  return slots_.size() + context_.run.size() >= context_.limits.max_unanswered || has_enough();
 }
 
 /// Consecutive GETs are looked up together, as long as no write of this connection is unanswered.
@@ -164,10 +163,10 @@ void CacheSession::reply_hit(const Entry& entry) {
 }
 
 bool CacheSession::dispatch(Args args) {
-  // Its answer decides what Redis keeps for this connection, and so which way the next command goes.
-  if (relay_ && relay_->busy()) return false;
   const CommandSpec* spec = find_command(args[0]);
   if (is_relayed(spec) && !is_http(args[0])) return relay(args);
+  // Its answer may decide what Redis keeps for this connection, and so which way the next command goes.
+  if (relay_ && relay_->busy()) return false;
   bool answered = false;
   append_to_tail([&](std::string&) { answered = answer_here(spec, args); });
   if (answered) return true;
@@ -252,6 +251,11 @@ void CacheSession::tell_host() {
 }
 
 void CacheSession::refill() {
+  take_ready();
+  if (relay_ && !has_enough()) relay_->read_on();
+}
+
+void CacheSession::take_ready() {
   if (slots_.empty() || !slots_.front().ready) return;
   out_.borrow(context_.home.spare());
   while (!slots_.empty() && slots_.front().ready && out_.size() < context_.limits.max_output) {

@@ -3,8 +3,8 @@
 // Commands take effect in the order sent, pipelined or not. A lane keeps the order of its own
 // commands, and reads do not change anything; so a command may be sent to L2 without waiting if
 // nothing of this connection is unanswered, or if everything unanswered and it are reads, or if
-// everything unanswered and it are commands of one lane. Otherwise it waits until the connection
-// has been answered everything. What may be sent twice (the lease has lapsed: a small command first, and a fetch if that
+// everything unanswered and it are commands of one lane, or relayed ones, which share a connection. Otherwise it waits until the
+// connection has been answered everything. What may be sent twice (the lease has lapsed: a small command first, and a fetch if that
 // was not enough), or has joined a call of somebody else, which may not have been sent yet, is aside: in no lane's
 // order, so that writes wait for it.
 //
@@ -20,15 +20,16 @@ namespace nearlane::resp {
 
 class Order {
  public:
-  /// whole: several keys, or none, so in no lane's order.
-  enum class Kind : std::uint8_t { read, write, whole };
+  /// whole: several keys, or none, so in no lane's order. relayed: in that of the relay (servers/resp/relay.h).
+  enum class Kind : std::uint8_t { read, write, whole, relayed };
 
   /// Where a key's lane may be another one by the next command (over a cluster), no lane keeps two commands in order.
   explicit Order(bool keys_change_lanes = false) : keys_change_lanes_(keys_change_lanes) {}
 
   [[nodiscard]] bool may_send(Kind kind, std::size_t lane) const noexcept {
     if (unanswered_ == 0) return true;
-    if (whole_ || kind == Kind::whole) return false;
+    if (kind == Kind::relayed) return relayed_ == unanswered_;
+    if (beside_lanes() || kind == Kind::whole) return false;
     if (keys_change_lanes_) return kind == Kind::read && writes_ == 0;
     if (kind != Kind::write && writes_ == 0) return true;
     return aside_ == 0 && one_lane_ && lane == lane_;
@@ -38,11 +39,11 @@ class Order {
     return writes_ > 0 && lane == lane_ && !keys_change_lanes_;
   }
   /// Nothing unanswered can change what a read sees.
-  [[nodiscard]] bool only_reads() const noexcept { return writes_ == 0 && !whole_; }
+  [[nodiscard]] bool only_reads() const noexcept { return writes_ == 0 && !beside_lanes(); }
   /// Something unanswered may have written what a read is about to see, and no lane puts it in order: what L1 has may be
   /// older.
   [[nodiscard]] bool read_waits() const noexcept {
-    return whole_ || (keys_change_lanes_ && writes_ > 0);
+    return beside_lanes() || (keys_change_lanes_ && writes_ > 0);
   }
   [[nodiscard]] std::size_t unanswered() const noexcept { return unanswered_; }
 
@@ -55,6 +56,7 @@ class Order {
     one_lane_ = one_lane_ && lane == lane_;
     if (kind == Kind::write) ++writes_;
     if (kind == Kind::whole) whole_ = true;
+    if (kind == Kind::relayed) ++relayed_;
   }
   /// Something that was sent is aside.
   void step_aside() noexcept { ++aside_; }
@@ -64,13 +66,17 @@ class Order {
     --unanswered_;
     if (kind == Kind::write) --writes_;
     if (kind == Kind::whole) whole_ = false;
+    if (kind == Kind::relayed) --relayed_;
   }
 
  private:
+  [[nodiscard]] bool beside_lanes() const noexcept { return whole_ || relayed_ > 0; }
+
   const bool keys_change_lanes_;
   std::size_t unanswered_ = 0;
   std::size_t aside_ = 0;
   std::size_t writes_ = 0;
+  std::size_t relayed_ = 0;
   std::size_t lane_ = 0;
   bool one_lane_ = true;
   bool whole_ = false;

@@ -52,6 +52,27 @@ TEST(Order, WritesWaitForWhatIsAside) {
   EXPECT_TRUE(order.may_send(Kind::write, 3));
 }
 
+TEST(Order, RelayedCommandsTravelTogetherAndWithNothingElse) {
+  Order order;
+  order.sent(Kind::relayed, 0);
+  ASSERT_TRUE(order.may_send(Kind::relayed, 0));
+  order.sent(Kind::relayed, 0);
+  for (const Kind other : {Kind::read, Kind::write, Kind::whole}) {
+    EXPECT_FALSE(order.may_send(other, 0));
+  }
+  EXPECT_TRUE(order.read_waits());
+  EXPECT_FALSE(order.only_reads());
+  order.answered(Kind::relayed);
+  EXPECT_TRUE(order.read_waits()) << "one of them is still under way";
+  order.answered(Kind::relayed);
+  EXPECT_FALSE(order.read_waits());
+  for (const Kind other : {Kind::read, Kind::write, Kind::whole}) {
+    order.sent(other, 0);
+    EXPECT_FALSE(order.may_send(Kind::relayed, 0));
+    order.answered(other);
+  }
+}
+
 TEST(Order, ReadsBypassL1OnlyBehindAnUnansweredWriteOfTheirLane) {
   Order order;
   order.sent(Kind::write, 3);

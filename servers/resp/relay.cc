@@ -54,6 +54,14 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, kSize>&
   return std::ranges::find(names, name) != names.end();
 }
 
+/// They end what Redis keeps, and EXEC does what those before it have left.
+constexpr std::array<std::string_view, 3> kEnding = {"discard", "exec", "unwatch"};
+/// Commands that Redis has been sent and has not answered; more wait in their client's connection. Redis keeps the answers that we
+/// do not take from it.
+constexpr std::size_t kMostAhead = 64;
+/// Bytes of commands that wait for Redis to take them.
+constexpr std::size_t kMostUnsent = std::size_t{256} * 1024;
+
 /// Redis keeps something for the connection after it.
 bool leaves_state(std::string_view name) {
   return is_one_of(name, kBeginning) || is_one_of(name, kSubscribing);
@@ -118,6 +126,15 @@ std::string Relay::refusal(std::string_view name, Args args) {
   return {};
 }
 
+bool Relay::may_send(std::string_view name) const noexcept {
+  if (pending_.empty()) return true;
+  // What comes back is no longer one answer a command; and over a cluster each may have to go elsewhere.
+  if (over_cluster() || monitoring_ || subscribed()) return false;
+  const bool alone = leaves_state(name) || is_one_of(name, kEnding);
+  return !alone && !pending_.back().alone && pending_.size() < kMostAhead &&
+         upstream_->unsent() < kMostUnsent;
+}
+
 void Relay::send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
                  Done done) {
   context_.catalog.load(context_.pool);
@@ -128,32 +145,59 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
     return done(std::string("+OK\r\n"));
   }
   const bool subscribes = is_one_of(name, kSubscribing);
-  const bool ends = name == "exec";
-  pending_.emplace(Pending{.name = std::string(name),
-                           .effect = ends                 ? std::exchange(queued_, {})
-                                     : leaves_state(name) ? Effect{}
-                                                          : context_.catalog.effect_of(name, args),
-                           .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
-                           .done = std::move(done)});
-  if (over_cluster()) pending_->args.assign(args.begin(), args.end());
+  const bool stays = leaves_state(name);
+  const bool ends = is_one_of(name, kEnding);
+  Effect effect = name == "exec" ? std::exchange(queued_, {})
+                  : stays        ? Effect{}
+                                 : context_.catalog.effect_of(name, args);
+  const bool blocks = effect.blocks;
+  pending_.push_back({.name = std::string(name),
+                      .effect = std::move(effect),
+                      .alone = stays || ends || blocks,
+                      .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
+                      .until = blocks ? kForever : Clock::now() + kPatience,
+                      .done = std::move(done)});
+  if (over_cluster()) pending_.back().args.assign(args.begin(), args.end());
   if (!upstream_) {
     const auto key = over_cluster() ? context_.catalog.first_key(name, args) : std::nullopt;
     const auto route = key ? context_.pool.cluster()->of(*key) : context_.pool.any_route();
     if (!take_upstream(route)) return;
   }
-  if (!pending_->effect.blocks) {
-    patience_.expires_after(kPatience);
-    // A timer that was too late to be cancelled finds that its command has gone, or all of this.
-    patience_.async_wait([this, command = std::weak_ptr(pending_->token)](
-                             boost::system::error_code cancelled) {
-      if (cancelled || command.expired()) return;
-      upstream_->close();
-      fail({Errc::refused,
-            fmt::format("Redis did not answer within {} s; what became of the command is unknown",
-                        kPatience.count())});
-    });
-  }
+  watch();
   send_pending(args, false);
+}
+
+/// The timer is set for one command and not touched by those that are answered meanwhile.
+void Relay::watch() {
+  if (watches_ || pending_.empty() || pending_.front().until == kForever) return;
+  watches_ = true;
+  patience_.expires_at(pending_.front().until);
+  patience_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& cancelled) {
+        if (alive.expired()) return;
+        watches_ = false;
+        if (!cancelled) return look();
+        watch();  // another command may have been sent since
+      });
+}
+
+void Relay::look() {
+  if (pending_.empty()) return;
+  Pending& oldest = pending_.front();
+  const TimePoint now = Clock::now();
+  // Nobody has read what Redis may have said.
+  if (client_.has_enough()) oldest.until = std::max(oldest.until, now + kPatience);
+  if (now < oldest.until) return watch();
+  upstream_->close();
+  fail({Errc::refused,
+        fmt::format("Redis did not answer within {} s; what became of the command is unknown",
+                    kPatience.count())});
+}
+
+bool Relay::has_enough() const noexcept { return busy() && client_.has_enough(); }
+
+void Relay::read_on() {
+  if (upstream_) upstream_->read_on();
 }
 
 bool Relay::take_upstream(const std::shared_ptr<l2::Route>& route) {
@@ -174,7 +218,7 @@ void Relay::send_pending(Args args, bool asking) {
   upstream_->prepare(version_, db_);
   if (asking) upstream_->send_ahead("ASKING");
   if (begins_) upstream_->send_ahead("MULTI");
-  if (pending_->name == "exec" && spoiled_) {
+  if (pending_.back().name == "exec" && spoiled_) {
     upstream_->send(std::array{std::string_view("DISCARD")});
   } else {
     upstream_->send(args);
@@ -186,9 +230,10 @@ bool Relay::redirect(std::string_view error) {
   if (!over_cluster()) return false;
   auto redirection = l2::read_redirection(error);
   if (!redirection || redirection->kind == l2::Redirection::Kind::try_again) return false;
+  Pending& command = pending_.front();
   const bool bound = (in_transaction_ && !begins_) || watching_ || subscribed();
-  if (bound || ++pending_->hops == kMostHops) {
-    pending_->bytes = bound ? kElsewhere : kNoAgreement;
+  if (bound || ++command.hops == kMostHops) {
+    command.bytes = bound ? kElsewhere : kNoAgreement;
     return false;
   }
   const bool asking = redirection->kind == l2::Redirection::Kind::ask;
@@ -200,17 +245,18 @@ bool Relay::redirect(std::string_view error) {
   } else {
     context_.pool.give_back(std::exchange(upstream_, nullptr));
   }
-  pending_->bytes.clear();
+  command.bytes.clear();
   if (!take_upstream(route)) return true;
-  const std::vector<std::string_view> args(pending_->args.begin(), pending_->args.end());
+  const std::vector<std::string_view> args(command.args.begin(), command.args.end());
   send_pending(args, asking);
   return true;
 }
 
 bool Relay::answers_pending(const Reply& frame) const noexcept {
-  if (!pending_ || monitoring_) return false;
+  if (pending_.empty() || monitoring_) return false;
   const std::string_view word = first_word(frame);
-  if (is_one_of(pending_->name, kSubscribing) && word == pending_->name) return true;
+  const std::string& name = pending_.front().name;
+  if (is_one_of(name, kSubscribing) && word == name) return true;
   if (frame.type == Type::push) return false;
   return !subscribed() || version_ == protocol::Version::resp3 ||
          (!is_one_of(word, kMessages) && !is_one_of(word, kSubscribing));
@@ -221,23 +267,23 @@ void Relay::received(std::string bytes, const Reply& frame) noexcept {
   count(frame);
   if (!answers) {
     client_.pushed(bytes);
-    if (!pending_ && !pinned()) release();
+    if (!busy() && !pinned()) release();
     return;
   }
-  if (pending_->bytes.empty()) {
-    pending_->bytes = std::move(bytes);
+  Pending& oldest = pending_.front();
+  if (oldest.bytes.empty()) {
+    oldest.bytes = std::move(bytes);
   } else {
-    pending_->bytes += bytes;
+    oldest.bytes += bytes;
   }
-  if (!frame.is_error() && --pending_->frames != 0) return;
+  if (!frame.is_error() && --oldest.frames != 0) return;
   if (frame.is_error() && redirect(frame.text)) return;
   begins_ = false;
-  patience_.cancel();
-  if (pending_->name == "exec" && spoiled_) pending_->bytes = kSpoiled;
+  if (oldest.name == "exec" && spoiled_) oldest.bytes = kSpoiled;
   follow(frame);
-  Pending answered = std::move(*pending_);
-  pending_.reset();
-  if (!pinned()) release();
+  Pending answered = std::move(oldest);
+  pending_.pop_front();
+  if (!busy() && !pinned()) release();
   finish(std::move(answered));
 }
 
@@ -249,7 +295,7 @@ void Relay::count(const Reply& frame) noexcept {
     return;
   // What a script returns may look like one.
   if (version_ == protocol::Version::resp3 && frame.type != Type::push) return;
-  const bool expected = (pending_ && pending_->name == word) || subscribed();
+  const bool expected = (busy() && pending_.front().name == word) || subscribed();
   if (!expected) return;  // a list that happens to begin so
   (word[0] == 's' && word != "subscribe" ? shards_ : channels_) = frame.elements[2].integer;
   heard_ = true;
@@ -257,12 +303,12 @@ void Relay::count(const Reply& frame) noexcept {
 
 /// What Redis keeps for this client from now on.
 void Relay::follow(const Reply& frame) {
-  const std::string& name = pending_->name;
+  const std::string& name = pending_.front().name;
   if (in_transaction_ && (name == "exec" || (name == "discard" && frame.is_ok()))) {
     in_transaction_ = watching_ = spoiled_ = false;
     queued_ = {};
   } else if (in_transaction_) {
-    if (!frame.is_error()) queued_.add(std::exchange(pending_->effect, {}));
+    if (!frame.is_error()) queued_.add(std::exchange(pending_.front().effect, {}));
   } else if (!frame.is_ok()) {
     return;
   } else if (name == "multi") {
@@ -303,7 +349,7 @@ void Relay::release() {
 void Relay::lost(const Error& why) noexcept { fail(why); }
 
 void Relay::fail(const Error& why) {
-  const bool forsaken = pinned() || (pending_ && leaves_state(pending_->name));
+  const bool forsaken = pinned() || (busy() && leaves_state(pending_.front().name));
   abandon(why);
   if (forsaken) client_.forsaken();
 }
@@ -315,14 +361,14 @@ void Relay::abandon(const Error& why) {
   in_transaction_ = begins_ = watching_ = monitoring_ = spoiled_ = heard_ = false;
   channels_ = shards_ = 0;
   queued_ = {};
-  if (auto pending = std::exchange(pending_, std::nullopt)) {
+  for (Pending& each : std::exchange(pending_, {})) {
     // Unless there was no connection it may have been executed; whoever has to hear of it does, and nobody waits for that.
     if (why.code != Errc::unavailable && why.code != Errc::busy) {
-      context_.tier.written_elsewhere(
-          db_, std::move(pending->effect.keys), pending->effect.undeclared,
-          Clock::now() + context_.l2_timeout, [](const std::optional<Error>&) {});
+      context_.tier.written_elsewhere(db_, std::move(each.effect.keys), each.effect.undeclared,
+                                      Clock::now() + context_.l2_timeout,
+                                      [](const std::optional<Error>&) {});
     }
-    pending->done(why);
+    each.done(why);
   }
 }
 

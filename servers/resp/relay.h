@@ -5,6 +5,9 @@
 // (a transaction, watched keys, subscriptions, MONITOR) the client keeps it, and what it says meanwhile goes the same way:
 // a read between WATCH and EXEC that L1 answered could be older than what WATCH guards.
 //
+// Commands that a client sends together are sent on together, and answered in their order; what decides how Redis reads the next one (MULTI, EXEC, WATCH, SUBSCRIBE and the
+// like), and what may wait for as long as it likes, goes alone. While the client leaves answers lying, no more are read.
+//
 // L1 learns of what a relayed command writes before its answer is released: it forgets the keys that the command
 // names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any
 // other's. Where it announces nothing, the other instances are told, after the command and not in one step with it.
@@ -17,13 +20,13 @@
 //            after any of them, or it would go on as if Redis still knew.
 // Threads:   its loop's.
 // Lifetime:  its session's; what it owes is answered by close().
-// Cost:      one round trip to Redis a command, and one command at a time.
+// Cost:      one round trip to Redis for what a client sends together; over a cluster, for each command.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,6 +60,8 @@ class Relay final : private Upstream::Owner {
     virtual void pushed(std::string_view bytes) noexcept = 0;
     /// What Redis kept for this client is gone.
     virtual void forsaken() noexcept = 0;
+    /// So many answers wait for it to take them that more have to wait. Once that is over, read_on() is due.
+    [[nodiscard]] virtual bool has_enough() const noexcept = 0;
   };
 
   Relay(RelayContext& context, Client& client);
@@ -70,17 +75,21 @@ class Relay final : private Upstream::Owner {
   /// Why it cannot be relayed, as an error reply's text; empty: it can. Inside MULTI a refused command spoils the
   /// transaction, as one that Redis refuses does.
   [[nodiscard]] std::string refusal(std::string_view name, Args args);
-  /// Precondition: the one before is done.
+  /// Whether it need not wait for the answers to those before it.
+  [[nodiscard]] bool may_send(std::string_view name) const noexcept;
+  /// Precondition: may_send.
   void send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
             Done done);
   /// Redis keeps something for this client.
   [[nodiscard]] bool pinned() const noexcept {
     return in_transaction_ || watching_ || monitoring_ || subscribed();
   }
-  /// A command is under way.
-  [[nodiscard]] bool busy() const noexcept { return pending_.has_value(); }
-  /// Its command may wait for as long as it likes.
-  [[nodiscard]] bool waits() const noexcept { return pending_ && pending_->effect.blocks; }
+  /// Commands are under way.
+  [[nodiscard]] bool busy() const noexcept { return !pending_.empty(); }
+  /// The last command may wait for as long as it likes.
+  [[nodiscard]] bool waits() const noexcept { return busy() && pending_.back().effect.blocks; }
+  /// The client has taken answers.
+  void read_on();
   /// Gives up what is under way and whatever Redis keeps.
   void close() noexcept;
 
@@ -88,20 +97,24 @@ class Relay final : private Upstream::Owner {
   struct Pending {
     std::string name;
     Effect effect;
+    bool alone;          // nothing is sent behind it before it is answered
     std::size_t frames;  // that it is answered by
+    TimePoint until;     // when it has taken too long
     Done done;
     std::string bytes = {};
     std::vector<std::string> args = {};  // over a cluster: to be sent again
     unsigned hops = 0;
-    std::shared_ptr<const char> token =
-        std::make_shared<const char>();  // its timer knows it by this
   };
 
   void received(std::string bytes, const protocol::Reply& frame) noexcept override;
   void lost(const Error& why) noexcept override;
+  [[nodiscard]] bool has_enough() const noexcept override;
   [[nodiscard]] bool answers_pending(const protocol::Reply& frame) const noexcept;
   [[nodiscard]] bool over_cluster() const noexcept { return context_.pool.cluster() != nullptr; }
-  /// False: there is none, and `pending_` has been told.
+  /// Looks after the oldest command, once it is due.
+  void watch();
+  void look();
+  /// False: there is none, and the command has been told.
   bool take_upstream(const std::shared_ptr<l2::Route>& route);
   void send_pending(std::span<const std::string_view> args, bool asking);
   /// Whether the command has been sent to another node instead of being answered.
@@ -119,9 +132,12 @@ class Relay final : private Upstream::Owner {
   RelayContext& context_;
   Client& client_;
   std::shared_ptr<Upstream> upstream_;
-  bool heard_ = false;  // it was subscribed, or monitored: not for others any more
-  std::optional<Pending> pending_;
+  bool heard_ = false;           // it was subscribed, or monitored: not for others any more
+  std::deque<Pending> pending_;  // in their order
   boost::asio::steady_timer patience_;
+  bool watches_ = false;
+  std::shared_ptr<const char> alive_ =
+      std::make_shared<const char>();  // its timer knows it by this
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
   bool in_transaction_ = false;

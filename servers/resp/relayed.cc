@@ -24,12 +24,13 @@ bool CacheSession::relay(Args args) {
     Relay::Client& client = *this;
     relay_ = std::make_unique<Relay>(*context_.relay, client);
   }
+  if (!relay_->may_send(name)) return false;
   if (const std::string refusal = relay_->refusal(name, args); !refusal.empty()) {
     append_to_tail([&](std::string& out) { protocol::append_error(out, refusal); });
     return true;
   }
-  if (!order_.may_send(Order::Kind::whole, 0)) return false;
-  order_.sent(Order::Kind::whole, 0);
+  if (!order_.may_send(Order::Kind::relayed, 0)) return false;
+  order_.sent(Order::Kind::relayed, 0);
   const std::uint64_t number = open_slot();
   relay_->send(name, args, version_, client_.db,
                [self = shared_from_this(), number](Result<std::string> answer) {
@@ -48,7 +49,7 @@ void CacheSession::take_relayed(std::uint64_t number, Result<std::string> answer
   } else {
     mine.text = std::move(*answer);
   }
-  complete(number, Order::Kind::whole);
+  complete(number, Order::Kind::relayed);
 }
 
 void CacheSession::pushed(std::string_view bytes) noexcept {

@@ -114,12 +114,19 @@ void Upstream::flush() {
 }
 
 void Upstream::read() {
+  reading_ = true;
   link_->read([self = shared_from_this()](const Result<std::string_view>& bytes) {
     if (!self->open_) return;
     if (!bytes) return self->give_up(bytes.error());
     self->take(*bytes);
-    if (self->open_) self->read();
+    self->reading_ = false;  // not before: the next read takes the same memory
+    self->read_on();
   });
+}
+
+void Upstream::read_on() {
+  const bool enough = owner_ != nullptr && owner_->has_enough();
+  if (open_ && connected_ && !reading_ && !enough) read();
 }
 
 void Upstream::take(std::string_view bytes) {
