@@ -12,7 +12,7 @@ namespace nearlane::harness {
 
 Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& history,
                        const SetKey& set) {
-  constexpr std::uint16_t kFiller = 2;
+  constexpr std::uint16_t kFiller = UINT16_MAX - 1;  // nobody else
   std::string value;
   for (std::uint64_t i = 0; i < keys; ++i) {
     const std::string key = checked_key(i);

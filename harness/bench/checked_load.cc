@@ -8,7 +8,8 @@
 namespace nearlane::harness {
 namespace {
 
-constexpr std::uint16_t kWriter = 1;
+/// No client of a Traffic, which are numbered from 1.
+constexpr std::uint16_t kWriter = UINT16_MAX;
 /// Through which node a write goes is not known until it ends: until then none that anybody reads from.
 constexpr Node kSomewhere = kStore - 1;
 

@@ -1,6 +1,6 @@
 // CheckedLoad: reads and writes for a generator, every answer judged by a History while it runs.
 //
-// A key has one write under way at most, so that the order of its writes is known. An operation begins when the
+// A key has one write of this load under way at most, so that the order of these is known. An operation begins when the
 // generator is given it, which is a gap between two arrivals before it is due: the history forgives what lies in
 // between. Which instance took a write is known at its end, and from then on that one may not be older at all.
 //

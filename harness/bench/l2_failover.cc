@@ -41,6 +41,8 @@ constexpr unsigned kLanes = 9;  // three for each primary of a cluster
 constexpr Duration kPatience = 30s;
 /// Of the load itself, before anything of it counts.
 constexpr Duration kWarmUp = 500ms;
+/// Longer than any request, beside what may be old.
+constexpr Duration kRemembered = 20s;
 /// Longer than a replica is behind. What it really had is found out later, and counts.
 constexpr Duration kReplicaLag = 500ms;
 /// Seconds of the failover that have a row of their own.
@@ -503,7 +505,7 @@ class L2Failover {
   ReplicatedStore& store_;
   std::vector<Instance>& instances_;
   std::vector<std::string> names_;
-  History history_{{.bound = plan_.lease}};
+  History history_{{.bound = plan_.lease, .memory = plan_.max_stale + kRemembered}};
   std::vector<Answer> answers_;  // in the order of their ends
   RunReport load_;
   std::uint64_t acknowledged_ = 0;

@@ -34,6 +34,8 @@ constexpr unsigned kLanes = 8;
 constexpr int kProcesses = 4;  // Redis, proxy, instance, and the clients
 constexpr Duration kPatience = 15s;
 constexpr Duration kLease = 250ms;
+/// Longer than any request, beside what may be old.
+constexpr Duration kRemembered = 20s;
 /// For so long a lane waits for a Redis that says nothing, before it gives its connection up.
 constexpr Duration kLaneDead = 5s;
 /// After the fault, until calls that were under way have ended and the breaker knows.
@@ -49,8 +51,9 @@ struct Plan {
   std::string coherence;
   std::uint64_t l1_bytes = 0;
   std::uint32_t connections = 0;
-  CheckedLoadOptions load;
-  double direct_rate = 0;  // writes/s past the instance
+  CheckedLoadOptions load;  // max_stale: what is promised
+  Duration max_stale{};     // what the instance is told
+  double direct_rate = 0;   // writes/s past the instance
   Duration slow_by{};
   Duration away_for{};  // flapping, as is the next
   Duration back_for{};
@@ -233,6 +236,7 @@ class Outage {
   Result<void> compare() {
     bench_.meter.phase("comparing every key");
     const auto report = history_.take_report();
+    if (const auto up = fleet_.ready_within(kPatience); !up) return up.error();
     const auto settled = settle();
     if (!settled) return settled.error();
     const auto lost = history_.take_report();
@@ -404,7 +408,7 @@ class Outage {
   const Plan& plan_;
   Bench& bench_;
   Fleet& fleet_;
-  History history_{{.bound = kLease}};
+  History history_{{.bound = kLease, .memory = plan_.load.max_stale + kRemembered}};
   Traffic direct_;
   std::atomic<TimePoint> last_degraded_{TimePoint{}};
   std::uint64_t stretches_ = 0;  // of load, so far
@@ -439,17 +443,18 @@ Body read_outage(Section& file) {
   plan.connections = static_cast<std::uint32_t>(work.integer("connections", 64, 1, 4096));
   plan.l1_bytes =
       work.bytes("l1_bytes", std::uint64_t{8} << 20U, 1U << 20U, std::uint64_t{1} << 40U);
-  plan.load.max_stale = work.duration("max_stale", 60s, 0s, 24h);
+  plan.max_stale = work.duration("max_stale", 60s, 0s, 24h);
+  plan.load.max_stale = work.duration("promised_max_stale", plan.max_stale, 0s, 24h);
   return [plan](Bench& bench) -> Result<void> {
     bench.meter.begin(bench.result.scenario, Outage::kSteps);
     bench.meter.phase("starting Redis and an instance");
-    auto fleet = Fleet::start(
-        {.instances = 1,
-         .lease = kLease,
-         .lanes = kLanes,
-         .l1_bytes = plan.l1_bytes,
-         .max_stale = std::chrono::ceil<std::chrono::milliseconds>(plan.load.max_stale),
-         .flags = {"--coherence", plan.coherence}});
+    auto fleet =
+        Fleet::start({.instances = 1,
+                      .lease = kLease,
+                      .lanes = kLanes,
+                      .l1_bytes = plan.l1_bytes,
+                      .max_stale = std::chrono::ceil<std::chrono::milliseconds>(plan.max_stale),
+                      .flags = {"--coherence", plan.coherence}});
     if (!fleet) return fleet.error();
     if (const auto up = fleet->ready_within(kPatience); !up) return up.error();
     return Outage(plan, bench, *fleet).run();

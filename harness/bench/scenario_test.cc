@@ -414,7 +414,6 @@ scale = {{quick = 0.2}}
 [outage]
 fault = "{}"
 healthy_for = "3s"
-outage_for = "3s"
 recovery_for = "15s"
 {}
 [work]
@@ -425,7 +424,7 @@ max_stale = "{}"
 )";
 
 TEST_F(ScenarioFiles, ServeWhatL1HasInAnOutage) {
-  write(fmt::format(kOutage, "hung", "", "60s"));
+  write(fmt::format(kOutage, "hung", "outage_for = \"3s\"", "60s"));
   const auto result = run_quick();
   // How long things took is the machine's as well.
   EXPECT_THAT(result.failures, testing::Not(testing::Contains("nothing was served stale")));
@@ -434,16 +433,23 @@ TEST_F(ScenarioFiles, ServeWhatL1HasInAnOutage) {
 }
 
 TEST_F(ScenarioFiles, FailWhereNothingIsServedStale) {
-  write(fmt::format(kOutage, "hung", "", "0s"));
+  write(fmt::format(kOutage, "hung", "outage_for = \"3s\"", "0s"));
   EXPECT_THAT(run_quick().failures, testing::Contains("nothing was served stale"));
 }
 
+// Away for longer than what is old may be served, while somebody writes past the instance.
+constexpr const char* kLongAway = R"(outage_for = "15s"
+away_for = "2500ms"
+back_for = "500ms")";
+
 TEST_F(ScenarioFiles, JudgeEveryAnswerInAnOutage) {
-  write(fmt::format(kOutage, "flapping", "", "60s"));
+  write(fmt::format(kOutage, "flapping", kLongAway, "1s") + "direct_rate = 200\n");
   const auto result = run_quick();
+  EXPECT_GT(last(result, "outage", "stale_share"), 0);
   EXPECT_GT(last(result, "counts", "reads_count"), 500);
   EXPECT_GT(last(result, "counts", "acknowledged_count"), 0);
-  EXPECT_GT(last(result, "counts", "direct_count"), 10);
+  EXPECT_GT(last(result, "counts", "direct_count"), 100);
+  EXPECT_GT(last(result, "counts", "oldest_marked_ns"), 0);
   for (const char* metric : {"violations_count", "lost_count", "different_count"}) {
     EXPECT_EQ(last(result, "counts", metric), 0)
         << metric << testing::PrintToString(result.failures);
@@ -452,8 +458,15 @@ TEST_F(ScenarioFiles, JudgeEveryAnswerInAnOutage) {
   EXPECT_GE(last(result, "control", "lost_count"), 2000) << "it would be noticed";
 }
 
+TEST_F(ScenarioFiles, FailWhereAnswersAreOlderThanTheyMayBe) {
+  write(fmt::format(kOutage, "flapping", kLongAway, "60s") +
+        "promised_max_stale = \"100ms\"\ndirect_rate = 200\n");
+  EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("and said that it may be old")));
+}
+
 TEST_F(ScenarioFiles, FailWhereAnInstanceDoesNotHearOfWritesInAnOutage) {
-  write(fmt::format(kOutage, "slow", "coherence = \"none\"", "60s") + "direct_rate = 200\n");
+  write(fmt::format(kOutage, "slow", "outage_for = \"3s\"\ncoherence = \"none\"", "60s") +
+        "direct_rate = 200\n");
   EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("under load: ")));
 }
 

@@ -1,6 +1,7 @@
 #include "harness/check/history.h"
 
 #include <algorithm>
+#include <cassert>
 #include <tuple>
 #include <utility>
 
@@ -239,6 +240,7 @@ Verdict History::read(std::string_view key, Node through, TimePoint begin, TimeP
 
 Verdict History::read_said_old(std::string_view key, Node through, TimePoint begin, TimePoint end,
                                std::uint64_t version, Duration at_most) {
+  assert(options_.bound + at_most < options_.memory);
   return judge_read(
       {.key = key, .through = through, .begin = begin, .end = end, .said_old = at_most}, version);
 }

@@ -116,7 +116,8 @@ class History {
   /// A value that arrived whole, as checked by the caller, or that there is none.
   Verdict read(std::string_view key, Node through, TimePoint begin, TimePoint end,
                std::optional<std::uint64_t> version);
-  /// A value that arrived whole, and with it that it may be old: by no more than `at_most` beyond the bound.
+  /// A value that arrived whole, and with it that it may be old: by no more than `at_most` beyond the bound. Precondition:
+  /// together they are less than the memory.
   Verdict read_said_old(std::string_view key, Node through, TimePoint begin, TimePoint end,
                         std::uint64_t version, Duration at_most);
   /// A value that is damaged, or of another key.

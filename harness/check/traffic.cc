@@ -275,9 +275,9 @@ Result<std::vector<std::string>> Traffic::read_all_once(const Door& door, Settle
     std::vector<Request> requests(std::min(kSettleBatch, names_.size() - from));
     for (std::size_t i = 0; i < requests.size(); ++i) requests[i].key = names_[from + i];
     client.exchange(requests, [&](std::size_t at, const Reply& reply, TimePoint) {
-      if (reply.outcome == Outcome::error) {
+      if (reply.outcome == Outcome::error || reply.outcome == Outcome::stale) {
         trouble = fmt::format("{} at {}: {} {}", requests[at].key, door.endpoint.to_string(),
-                              to_string(reply.failure), reply.text);
+                              to_string(reply.outcome), reply.text);
       }
       if (reply.outcome == Outcome::hit_l1) ++settled.from_l1;
       values.emplace_back(is_value(reply.outcome) ? reply.text : std::string_view());

@@ -118,7 +118,8 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
 }
 
 bool CacheSession::full() const noexcept {
-  return slots_.size() + context_.run.size() >= context_.limits.max_unanswered || has_enough();
+  return slots_.size() + context_.run.size() >= context_.limits.max_unanswered ||
+         out_.size() + held_ >= context_.limits.max_output;
 }
 
 /// Consecutive GETs are looked up together, as long as no write of this connection is unanswered.
@@ -251,11 +252,6 @@ void CacheSession::tell_host() {
 }
 
 void CacheSession::refill() {
-  take_ready();
-  if (relay_ && !has_enough()) relay_->read_on();
-}
-
-void CacheSession::take_ready() {
   if (slots_.empty() || !slots_.front().ready) return;
   out_.borrow(context_.home.spare());
   while (!slots_.empty() && slots_.front().ready && out_.size() < context_.limits.max_output) {

@@ -106,12 +106,9 @@ class CacheSession final : public Session,
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
   [[nodiscard]] bool is_relayed(const CommandSpec* spec) const noexcept;
   bool relay(Args args);
-  void take_relayed(std::uint64_t number, Result<std::string> answer);
+  void take_relayed(std::uint64_t number, Order::Kind kind, Result<std::string> answer);
   void pushed(std::string_view bytes) noexcept override;
   void forsaken() noexcept override;
-  [[nodiscard]] bool has_enough() const noexcept override {
-    return out_.size() + held_ >= context_.limits.max_output;
-  }
   void tell_host();
 
   // Commands that may ask L2 (data_commands.cc).
@@ -162,7 +159,6 @@ class CacheSession final : public Session,
   }
   std::uint64_t open_slot();
   Slot* slot(std::uint64_t number) noexcept;
-  void take_ready();
   void complete(std::uint64_t number, Order::Kind kind);
   void answer_error(Slot& slot, const Error& error, bool writes) const;
   void count(std::size_t command, loop::AnsweredBy tier, loop::Outcome outcome) noexcept {

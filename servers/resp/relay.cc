@@ -30,6 +30,16 @@ constexpr std::array<std::string_view, 2> kOfThisConnection = {"wait", "waitaof"
 /// Without them what follows would mean something else.
 constexpr std::array<std::string_view, 3> kBeginning = {"monitor", "multi", "watch"};
 
+/// They end what Redis keeps, and EXEC does what those before it have left.
+constexpr std::array<std::string_view, 3> kEnding = {"discard", "exec", "unwatch"};
+/// They write nothing, and take as long as they are written to take.
+constexpr std::array<std::string_view, 3> kReadingScripts = {"eval_ro", "evalsha_ro", "fcall_ro"};
+
+/// Of the commands under way at most, and each answer that lets their number grow: together they stay far below what a
+/// client may leave lying (SessionLimits::max_held), unless many large answers follow small ones.
+constexpr std::size_t kMostTogether = 16;
+constexpr std::size_t kSmallAnswer = std::size_t{64} * 1024;
+
 /// What Redis would say of the node that it is said to, which is one of several.
 constexpr std::array<std::string_view, 26> kOfOneNode = {
     "acl",      "bgrewriteaof", "bgsave",    "cluster",   "dbsize",   "debug",     "failover",
@@ -53,14 +63,6 @@ template <std::size_t kSize>
 bool is_one_of(std::string_view name, const std::array<std::string_view, kSize>& names) {
   return std::ranges::find(names, name) != names.end();
 }
-
-/// They end what Redis keeps, and EXEC does what those before it have left.
-constexpr std::array<std::string_view, 3> kEnding = {"discard", "exec", "unwatch"};
-/// Commands that Redis has been sent and has not answered; more wait in their client's connection. Redis keeps the answers that we
-/// do not take from it.
-constexpr std::size_t kMostAhead = 64;
-/// Bytes of commands that wait for Redis to take them.
-constexpr std::size_t kMostUnsent = std::size_t{256} * 1024;
 
 /// Redis keeps something for the connection after it.
 bool leaves_state(std::string_view name) {
@@ -126,13 +128,14 @@ std::string Relay::refusal(std::string_view name, Args args) {
   return {};
 }
 
-bool Relay::may_send(std::string_view name) const noexcept {
-  if (pending_.empty()) return true;
+bool Relay::goes_alone(std::string_view name, Args args) const {
   // What comes back is no longer one answer a command; and over a cluster each may have to go elsewhere.
-  if (over_cluster() || monitoring_ || subscribed()) return false;
-  const bool alone = leaves_state(name) || is_one_of(name, kEnding);
-  return !alone && !pending_.back().alone && pending_.size() < kMostAhead &&
-         upstream_->unsent() < kMostUnsent;
+  if (over_cluster() || monitoring_ || subscribed()) return true;
+  if (leaves_state(name) || is_one_of(name, kEnding)) return true;
+  if (in_transaction_) return false;  // it is queued
+  if (is_one_of(name, kReadingScripts)) return true;
+  const Effect effect = context_.catalog.effect_of(name, args);
+  return effect.undeclared || effect.blocks;
 }
 
 void Relay::send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
@@ -145,17 +148,12 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
     return done(std::string("+OK\r\n"));
   }
   const bool subscribes = is_one_of(name, kSubscribing);
-  const bool stays = leaves_state(name);
-  const bool ends = is_one_of(name, kEnding);
-  Effect effect = name == "exec" ? std::exchange(queued_, {})
-                  : stays        ? Effect{}
-                                 : context_.catalog.effect_of(name, args);
-  const bool blocks = effect.blocks;
+  if (pending_.empty()) due_ = Clock::now() + kPatience;
   pending_.push_back({.name = std::string(name),
-                      .effect = std::move(effect),
-                      .alone = stays || ends || blocks,
+                      .effect = name == "exec"       ? std::exchange(queued_, {})
+                                : leaves_state(name) ? Effect{}
+                                                     : context_.catalog.effect_of(name, args),
                       .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
-                      .until = blocks ? kForever : Clock::now() + kPatience,
                       .done = std::move(done)});
   if (over_cluster()) pending_.back().args.assign(args.begin(), args.end());
   if (!upstream_) {
@@ -167,37 +165,20 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
   send_pending(args, false);
 }
 
-/// The timer is set for one command and not touched by those that are answered meanwhile.
+/// The timer is set for one command, and not touched when it is answered: the next ones would set it each anew.
 void Relay::watch() {
-  if (watches_ || pending_.empty() || pending_.front().until == kForever) return;
+  if (watches_ || !busy() || waits()) return;
   watches_ = true;
-  patience_.expires_at(pending_.front().until);
-  patience_.async_wait(
-      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& cancelled) {
-        if (alive.expired()) return;
-        watches_ = false;
-        if (!cancelled) return look();
-        watch();  // another command may have been sent since
-      });
-}
-
-void Relay::look() {
-  if (pending_.empty()) return;
-  Pending& oldest = pending_.front();
-  const TimePoint now = Clock::now();
-  // Nobody has read what Redis may have said.
-  if (client_.has_enough()) oldest.until = std::max(oldest.until, now + kPatience);
-  if (now < oldest.until) return watch();
-  upstream_->close();
-  fail({Errc::refused,
-        fmt::format("Redis did not answer within {} s; what became of the command is unknown",
-                    kPatience.count())});
-}
-
-bool Relay::has_enough() const noexcept { return busy() && client_.has_enough(); }
-
-void Relay::read_on() {
-  if (upstream_) upstream_->read_on();
+  patience_.expires_at(due_);
+  patience_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code&) {
+    if (alive.expired()) return;
+    watches_ = false;
+    if (!busy() || waits() || Clock::now() < due_) return watch();
+    upstream_->close();
+    fail({Errc::refused,
+          fmt::format("Redis did not answer within {} s; what became of the command is unknown",
+                      kPatience.count())});
+  });
 }
 
 bool Relay::take_upstream(const std::shared_ptr<l2::Route>& route) {
@@ -281,8 +262,10 @@ void Relay::received(std::string bytes, const Reply& frame) noexcept {
   begins_ = false;
   if (oldest.name == "exec" && spoiled_) oldest.bytes = kSpoiled;
   follow(frame);
+  window_ = oldest.bytes.size() <= kSmallAnswer ? std::min(2 * window_, kMostTogether) : 1;
   Pending answered = std::move(oldest);
   pending_.pop_front();
+  if (busy()) due_ = Clock::now() + kPatience;
   if (!busy() && !pinned()) release();
   finish(std::move(answered));
 }

@@ -5,16 +5,18 @@
 // (a transaction, watched keys, subscriptions, MONITOR) the client keeps it, and what it says meanwhile goes the same way:
 // a read between WATCH and EXEC that L1 answered could be older than what WATCH guards.
 //
-// Commands that a client sends together are sent on together, and answered in their order; what decides how Redis reads the next one (MULTI, EXEC, WATCH, SUBSCRIBE and the
-// like), and what may wait for as long as it likes, goes alone. While the client leaves answers lying, no more are read.
+// Commands that a client sends together are sent on together, up to sixteen and while answers are small, so that what a
+// client leaves lying is bounded. Alone goes what decides how Redis takes the next one (MULTI, EXEC, WATCH, SUBSCRIBE and
+// the like), what may take long (BLPOP, scripts), and what may write keys that nobody has named: its answer waits for the
+// lanes, and a Redis that is busy with the next command would not answer them.
 //
 // L1 learns of what a relayed command writes before its answer is released: it forgets the keys that the command
 // names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any
 // other's. Where it announces nothing, the other instances are told, after the command and not in one step with it.
 //
-// Over a cluster a command goes to the node of its first key, or where that one says. What names no key, to any; a
-// transaction, to the node of its first command that names one, so that MULTI waits for it. What is asked of one node alone, and speaks of
-// one, is refused.
+// Over a cluster a command goes, alone, to the node of its first key, or where that one says. What names no key, to any;
+// a transaction, to the node of its first command that names one, so that MULTI waits for it. What is asked of one node
+// alone, and speaks of one, is refused.
 //
 // Errors:    busy: no connection is left; those of Upstream; timeout. A client whose connection had state is closed
 //            after any of them, or it would go on as if Redis still knew.
@@ -60,8 +62,6 @@ class Relay final : private Upstream::Owner {
     virtual void pushed(std::string_view bytes) noexcept = 0;
     /// What Redis kept for this client is gone.
     virtual void forsaken() noexcept = 0;
-    /// So many answers wait for it to take them that more have to wait. Once that is over, read_on() is due.
-    [[nodiscard]] virtual bool has_enough() const noexcept = 0;
   };
 
   Relay(RelayContext& context, Client& client);
@@ -75,9 +75,11 @@ class Relay final : private Upstream::Owner {
   /// Why it cannot be relayed, as an error reply's text; empty: it can. Inside MULTI a refused command spoils the
   /// transaction, as one that Redis refuses does.
   [[nodiscard]] std::string refusal(std::string_view name, Args args);
-  /// Whether it need not wait for the answers to those before it.
-  [[nodiscard]] bool may_send(std::string_view name) const noexcept;
-  /// Precondition: may_send.
+  /// Whether it waits for all answers to those before it, and those behind it for its own.
+  [[nodiscard]] bool goes_alone(std::string_view name, Args args) const;
+  /// Whether one more may be under way.
+  [[nodiscard]] bool has_room() const noexcept { return pending_.size() < window_; }
+  /// Precondition: has_room, and nothing is under way if it or what is under way goes alone.
   void send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
             Done done);
   /// Redis keeps something for this client.
@@ -86,10 +88,8 @@ class Relay final : private Upstream::Owner {
   }
   /// Commands are under way.
   [[nodiscard]] bool busy() const noexcept { return !pending_.empty(); }
-  /// The last command may wait for as long as it likes.
-  [[nodiscard]] bool waits() const noexcept { return busy() && pending_.back().effect.blocks; }
-  /// The client has taken answers.
-  void read_on();
+  /// Its command may wait for as long as it likes.
+  [[nodiscard]] bool waits() const noexcept { return busy() && pending_.front().effect.blocks; }
   /// Gives up what is under way and whatever Redis keeps.
   void close() noexcept;
 
@@ -97,9 +97,7 @@ class Relay final : private Upstream::Owner {
   struct Pending {
     std::string name;
     Effect effect;
-    bool alone;          // nothing is sent behind it before it is answered
     std::size_t frames;  // that it is answered by
-    TimePoint until;     // when it has taken too long
     Done done;
     std::string bytes = {};
     std::vector<std::string> args = {};  // over a cluster: to be sent again
@@ -108,12 +106,10 @@ class Relay final : private Upstream::Owner {
 
   void received(std::string bytes, const protocol::Reply& frame) noexcept override;
   void lost(const Error& why) noexcept override;
-  [[nodiscard]] bool has_enough() const noexcept override;
   [[nodiscard]] bool answers_pending(const protocol::Reply& frame) const noexcept;
   [[nodiscard]] bool over_cluster() const noexcept { return context_.pool.cluster() != nullptr; }
-  /// Looks after the oldest command, once it is due.
+  /// Sees to it that somebody looks when Redis has been silent for too long.
   void watch();
-  void look();
   /// False: there is none, and the command has been told.
   bool take_upstream(const std::shared_ptr<l2::Route>& route);
   void send_pending(std::span<const std::string_view> args, bool asking);
@@ -134,8 +130,10 @@ class Relay final : private Upstream::Owner {
   std::shared_ptr<Upstream> upstream_;
   bool heard_ = false;           // it was subscribed, or monitored: not for others any more
   std::deque<Pending> pending_;  // in their order
+  std::size_t window_ = 1;       // how many there may be
   boost::asio::steady_timer patience_;
   bool watches_ = false;
+  TimePoint due_{};  // when the oldest has taken too long
   std::shared_ptr<const char> alive_ =
       std::make_shared<const char>();  // its timer knows it by this
   protocol::Version version_ = protocol::Version::resp2;

@@ -24,32 +24,33 @@ bool CacheSession::relay(Args args) {
     Relay::Client& client = *this;
     relay_ = std::make_unique<Relay>(*context_.relay, client);
   }
-  if (!relay_->may_send(name)) return false;
+  const auto kind = relay_->goes_alone(name, args) ? Order::Kind::whole : Order::Kind::relayed;
+  if (!order_.may_send(kind, 0) || !relay_->has_room()) return false;
   if (const std::string refusal = relay_->refusal(name, args); !refusal.empty()) {
     append_to_tail([&](std::string& out) { protocol::append_error(out, refusal); });
     return true;
   }
-  if (!order_.may_send(Order::Kind::relayed, 0)) return false;
-  order_.sent(Order::Kind::relayed, 0);
+  order_.sent(kind, 0);
   const std::uint64_t number = open_slot();
   relay_->send(name, args, version_, client_.db,
-               [self = shared_from_this(), number](Result<std::string> answer) {
+               [self = shared_from_this(), number, kind](Result<std::string> answer) {
                  boost::asio::dispatch(self->context_.home.context(),
-                                       [self, number, answer = std::move(answer)]() mutable {
-                                         self->take_relayed(number, std::move(answer));
+                                       [self, number, kind, answer = std::move(answer)]() mutable {
+                                         self->take_relayed(number, kind, std::move(answer));
                                        });
                });
   return true;
 }
 
-void CacheSession::take_relayed(std::uint64_t number, Result<std::string> answer) {
+void CacheSession::take_relayed(std::uint64_t number, Order::Kind kind,
+                                Result<std::string> answer) {
   Slot& mine = *slot(number);
   if (answer.has_error()) {
     answer_error(mine, answer.error(), true);
   } else {
     mine.text = std::move(*answer);
   }
-  complete(number, Order::Kind::relayed);
+  complete(number, kind);
 }
 
 void CacheSession::pushed(std::string_view bytes) noexcept {

@@ -114,19 +114,12 @@ void Upstream::flush() {
 }
 
 void Upstream::read() {
-  reading_ = true;
   link_->read([self = shared_from_this()](const Result<std::string_view>& bytes) {
     if (!self->open_) return;
     if (!bytes) return self->give_up(bytes.error());
     self->take(*bytes);
-    self->reading_ = false;  // not before: the next read takes the same memory
-    self->read_on();
+    if (self->open_) self->read();
   });
-}
-
-void Upstream::read_on() {
-  const bool enough = owner_ != nullptr && owner_->has_enough();
-  if (open_ && connected_ && !reading_ && !enough) read();
 }
 
 void Upstream::take(std::string_view bytes) {

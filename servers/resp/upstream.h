@@ -55,8 +55,6 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
     virtual void received(std::string bytes, const protocol::Reply& frame) noexcept = 0;
     /// The connection is gone.
     virtual void lost(const Error& why) noexcept = 0;
-    /// Nothing more is to be read until read_on(); what has been read is still handed over.
-    [[nodiscard]] virtual bool has_enough() const noexcept { return false; }
   };
 
   Upstream(boost::asio::io_context& loop, std::shared_ptr<UpstreamLimits> limits,
@@ -74,10 +72,6 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   /// What belongs to the next command, and is not answered to the owner.
   void send_ahead(std::string_view word) { send_own({word}, Needed::no_error); }
   void close() noexcept;
-  /// The owner has room again.
-  void read_on();
-  /// Bytes that Redis has not begun to take.
-  [[nodiscard]] std::size_t unsent() const noexcept { return output_.size() + held_.size(); }
   [[nodiscard]] const std::shared_ptr<l2::Route>& route() const noexcept { return route_; }
   [[nodiscard]] bool open() const noexcept { return open_; }
   /// The master is elsewhere by now.
@@ -103,7 +97,6 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   bool open_ = true;  // or on its way
   bool connected_ = false;
   bool writing_ = false;
-  bool reading_ = false;
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
   std::deque<Needed> own_;  // replies to our own commands that come next
