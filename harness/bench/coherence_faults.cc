@@ -1,9 +1,14 @@
 // Scenario kind `coherence_faults`: one fault after the other under full load, every answer checked, and how
 // late the latest one was (claim A13 and the promise of docs/coherence.md).
+#include <algorithm>
+#include <array>
 #include <functional>
+#include <mutex>
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "harness/bench/checked_traffic.h"
 #include "harness/bench/scenario.h"
@@ -15,8 +20,37 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kPatience = 15s;  // until a fleet is whole again
+constexpr std::string_view kOverTime = "over_time";
+
+/// In the order in which they happen.
+struct Fault {
+  std::string_view id;
+  const char* what;
+};
+constexpr std::array kFaults = {
+    Fault{"none", "nothing"},
+    Fault{"blackhole_from", "nothing arrives from Redis at one instance"},
+    Fault{"blackhole_to", "nothing from one instance arrives at Redis"},
+    Fault{"slow", "replies and invalidations 0.4 leases late"},
+    Fault{"too_slow", "replies and invalidations 1.6 leases late"},
+    Fault{"slow_pushes", "0.8 leases late from the first invalidation on"},
+    Fault{"half_open", "connections to nobody"},
+    Fault{"killed", "CLIENT KILL of every connection, again and again"},
+    Fault{"reset", "connections of one instance reset, again and again"},
+    Fault{"stopped", "Redis stopped (SIGSTOP)"},
+    Fault{"instance_killed", "an instance killed and started again"},
+    Fault{"restarted", "Redis killed and started again, empty"},
+    Fault{"failover", "failover to the replica, connections ended"},
+    Fault{"failover_open", "failover back, connections to the old primary left open"}};
+bool holds(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+constexpr std::string_view kNoFault = kFaults.front().id;
 
 struct Plan {
+  std::string coherence;
+  std::vector<std::string> faults;
   Duration lease{};
   std::uint64_t keys = 0;
   Duration fault_for{};
@@ -34,113 +68,23 @@ class Faults {
             static_cast<std::int64_t>(static_cast<double>(plan.fault_for.count()) * bench.scale))) {
   }
 
-  static constexpr std::uint64_t kSteps = 15;
+  /// One a fault, and the control.
+  static std::uint64_t steps(const Plan& plan) { return plan.faults.size() + 1; }
 
   Result<void> run() {
-    const Duration lease = plan_.lease;
-    FaultProxy& bad = fleet_.proxies[0];
-    Traffic traffic(options(), history_);
+    const auto happens = what_happens();
+    TrafficOptions watched = options();
+    watched.observe = [this](TimePoint sent, Duration took, bool failed) {
+      const std::lock_guard lock(over_time_mutex_);
+      failed ? over_time_.failed(sent) : over_time_.answered(sent, took);
+    };
+    Traffic traffic(std::move(watched), history_);
     traffic.start();
     traffic_ = &traffic;
-    const auto network = [&](const char* id, const char* what, const std::function<void()>& begin) {
-      return fault(id, what, [&]() -> Result<void> {
-        begin();
-        wait(fault_for_);
-        bad.heal();
-        return {};
-      });
-    };
-    const auto repeated = [&](const char* id, const char* what,
-                              const std::function<Result<void>()>& once) {
-      return fault(id, what, [&]() -> Result<void> {
-        for (const TimePoint end = Clock::now() + fault_for_; Clock::now() < end;) {
-          if (const auto done = once(); !done) return done.error();
-          wait(150ms);
-        }
-        return {};
-      });
-    };
-    using Step = std::function<Result<void>()>;
-    const Step steps[] = {
-        [&] { return network("none", "nothing", [] {}); },
-        [&] {
-          return network("blackhole_from", "nothing arrives from Redis at one instance",
-                         [&] { bad.hold(Way::to_client, true); });
-        },
-        [&] {
-          return network("blackhole_to", "nothing from one instance arrives at Redis",
-                         [&] { bad.hold(Way::to_server, true); });
-        },
-        [&] {
-          return network("slow", "replies and invalidations 0.4 leases late",
-                         [&] { bad.delay(Way::to_client, lease * 2 / 5); });
-        },
-        [&] {
-          return network("too_slow", "replies and invalidations 1.6 leases late",
-                         [&] { bad.delay(Way::to_client, lease * 8 / 5); });
-        },
-        [&] {
-          return network("slow_pushes", "0.8 leases late from the first invalidation on",
-                         [&] { bad.delay_pushes(lease * 4 / 5); });
-        },
-        [&] {
-          return fault("half_open", "connections to nobody", [&]() -> Result<void> {
-            bad.strand();
-            wait(fault_for_);
-            bad.cut();
-            return {};
-          });
-        },
-        [&] {
-          return repeated("killed", "CLIENT KILL of every connection, again and again", [&] {
-            return direct(fleet_.redis, {"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
-          });
-        },
-        [&] {
-          return repeated("reset", "connections of one instance reset, again and again",
-                          [&]() -> Result<void> {
-                            bad.cut();
-                            return {};
-                          });
-        },
-        [&] {
-          return fault("stopped", "Redis stopped (SIGSTOP)", [&]() -> Result<void> {
-            if (const auto stalled = fleet_.redis.stall(); !stalled) return stalled.error();
-            wait(fault_for_);
-            return fleet_.redis.resume();
-          });
-        },
-        [&] {
-          return fault("instance_killed", "an instance killed and started again",
-                       [&]() -> Result<void> {
-                         fleet_.instances[1].kill();
-                         wait(fault_for_ / 2);
-                         return fleet_.instances[1].restart();
-                       });
-        },
-        [&] {
-          return fault("restarted", "Redis killed and started again, empty", [&]() -> Result<void> {
-            history_.begin_flush(Clock::now());
-            fleet_.redis.kill();
-            wait(fault_for_ / 4);
-            auto started = fleet_.redis.restart();
-            history_.end_flush(Clock::now());
-            return started;
-          });
-        },
-        [&] {
-          return fault("failover", "failover to the replica, connections ended",
-                       [&] { return fail_over(fleet_.redis, replica_, true); });
-        },
-        [&] {
-          return fault("failover_open", "failover back, connections to the old primary left open",
-                       [&] { return fail_over(replica_, fleet_.redis, false); });
-        },
-    };
-    for (const auto& step : steps) {
-      if (const auto done = step(); !done) {
-        bench_.result.failures.push_back(
-            fmt::format("{}: {}", rows_.empty() ? "start" : rows_.back(), done.error().detail));
+    for (std::size_t i = 0; i < kFaults.size(); ++i) {
+      if (!holds(plan_.faults, kFaults[i].id)) continue;
+      if (const auto done = fault(kFaults[i], happens[i]); !done) {
+        bench_.result.failures.push_back(fmt::format("{}: {}", kFaults[i].id, done.error().detail));
       }
       bench_.meter.advance();
     }
@@ -150,6 +94,7 @@ class Faults {
     bench_.result.measure(settled_measure("settled", kProcesses, *settled));
     fail_on_differences("after all faults", *settled, bench_.result);
     fail_on_violations("after quiescence", history_.take_report(), bench_.result);
+    add_over_time();
     if (const auto done = control(); !done) return done.error();
     bench_.meter.advance();
     add_tables();
@@ -158,6 +103,71 @@ class Faults {
 
  private:
   static constexpr std::size_t kProcesses = 5;  // two instances, two Redis servers, the clients
+  using Happens = std::function<Result<void>()>;
+
+  /// Of each fault, until it has ended.
+  std::array<Happens, kFaults.size()> what_happens() {
+    const Duration lease = plan_.lease;
+    FaultProxy& bad = fleet_.proxies[0];
+    const auto network = [this, &bad](std::function<void()> begin) -> Happens {
+      return [this, &bad, begin = std::move(begin)]() -> Result<void> {
+        begin();
+        wait(fault_for_);
+        bad.heal();
+        return {};
+      };
+    };
+    const auto repeated = [this](Happens once) -> Happens {
+      return [this, once = std::move(once)]() -> Result<void> {
+        for (const TimePoint end = Clock::now() + fault_for_; Clock::now() < end;) {
+          if (const auto done = once(); !done) return done.error();
+          wait(150ms);
+        }
+        return {};
+      };
+    };
+    return {
+        network([] {}),
+        network([&bad] { bad.hold(Way::to_client, true); }),
+        network([&bad] { bad.hold(Way::to_server, true); }),
+        network([&bad, lease] { bad.delay(Way::to_client, lease * 2 / 5); }),
+        network([&bad, lease] { bad.delay(Way::to_client, lease * 8 / 5); }),
+        network([&bad, lease] { bad.delay_pushes(lease * 4 / 5); }),
+        [this, &bad]() -> Result<void> {
+          bad.strand();
+          wait(fault_for_);
+          bad.cut();
+          return {};
+        },
+        repeated([this] {
+          return direct(fleet_.redis, {"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+        }),
+        repeated([&bad]() -> Result<void> {
+          bad.cut();
+          return {};
+        }),
+        [this]() -> Result<void> {
+          if (const auto stalled = fleet_.redis.stall(); !stalled) return stalled.error();
+          wait(fault_for_);
+          return fleet_.redis.resume();
+        },
+        [this]() -> Result<void> {
+          fleet_.instances[1].kill();
+          wait(fault_for_ / 2);
+          return fleet_.instances[1].restart();
+        },
+        [this]() -> Result<void> {
+          history_.begin_flush(Clock::now());
+          fleet_.redis.kill();
+          wait(fault_for_ / 4);
+          auto started = fleet_.redis.restart();
+          history_.end_flush(Clock::now());
+          return started;
+        },
+        [this] { return fail_over(fleet_.redis, replica_, true); },
+        [this] { return fail_over(replica_, fleet_.redis, false); },
+    };
+  }
 
   [[nodiscard]] TrafficOptions options() const {
     TrafficOptions all = watched_traffic(fleet_.doors());
@@ -177,20 +187,35 @@ class Faults {
   }
 
   /// One row: the fault, then recovery, both under load and judged together.
-  Result<void> fault(const char* id, const char* what,
-                     const std::function<Result<void>()>& happen) {
-    bench_.meter.phase(what);
-    rows_.emplace_back(id);
+  Result<void> fault(const Fault& which, const Happens& happen) {
+    bench_.meter.phase(which.what);
+    const std::string id(which.id);
     const auto before = traffic_->counts();
     const TimePoint begin = Clock::now();
     auto done = happen();
+    if (which.id != kNoFault) {
+      const std::lock_guard lock(over_time_mutex_);
+      over_time_.fault(id, begin, Clock::now());
+    }
     if (done) done = fleet_.ready_within(kPatience);
     wait(plan_.recover_for);
     const auto report = history_.take_report();
-    bench_.result.measure(checked_measure(id, what, kProcesses, traffic_->counts() - before, report,
-                                          Clock::now() - begin));
+    bench_.result.measure(checked_measure(id, which.what, kProcesses, traffic_->counts() - before,
+                                          report, Clock::now() - begin));
     fail_on_violations(id, report, bench_.result);
     return done;
+  }
+
+  /// To be called once the traffic has stopped.
+  void add_over_time() {
+    Measure measure{.id = std::string(kOverTime),
+                    .what = "all clients, from the first fault to the last",
+                    .boundary = "client",
+                    .clock_starts = "a batch of requests is given to the kernel",
+                    .clock_stops = "the request's reply parsed",
+                    .processes = static_cast<int>(kProcesses)};
+    measure.repetitions.emplace_back().series = over_time_.series();
+    bench_.result.measure(std::move(measure));
   }
 
   /// Planned, so that nothing acknowledged is lost: Redis itself waits for the replica and swaps roles.
@@ -277,8 +302,8 @@ class Faults {
                             {Cell::of(id, "lasted_ns")}});
     };
     for (const auto& measure : bench_.result.measures) {
-      if (measure.id == "settled" || measure.id.starts_with("control")) continue;
-      row(measure.id, measure.what);
+      if (std::ranges::find(kFaults, std::string_view(measure.id), &Fault::id) != kFaults.end())
+        row(measure.id, measure.what);
     }
     row("control", "for comparison, a broken store: replies arrive, invalidations do not");
     bench_.result.tables.push_back(std::move(table));
@@ -312,24 +337,39 @@ class Faults {
   const Duration fault_for_;
   History history_{{.bound = plan_.lease}};
   Traffic* traffic_ = nullptr;
-  std::vector<std::string> rows_;
+  std::mutex over_time_mutex_;  // clients have threads of their own
+  TimeSeriesRecorder over_time_{Clock::now()};
 };
 
 }  // namespace
 
 Body read_coherence_faults(Section& file) {
   Plan plan;
-  plan.lease = file.section("fleet").duration("lease", 250ms, 10ms, 10s);
+  auto size = file.section("fleet");
+  plan.lease = size.duration("lease", 250ms, 10ms, 10s);
+  plan.coherence = size.choice("coherence", "lanes", {"lanes", "none"});
   auto traffic = file.section("traffic");
   plan.keys = static_cast<std::uint64_t>(traffic.integer("keys", 500, 1, 1'000'000));
   plan.fault_for = traffic.duration("fault_for", 1s, 100ms, 1h);
   plan.recover_for = traffic.duration("recover_for", 300ms, 10ms, 1h);
+  std::vector<std::string> all;
+  for (const Fault& fault : kFaults) all.emplace_back(fault.id);
+  plan.faults = traffic.texts("faults", all);
+  for (const std::string& fault : plan.faults) {
+    if (!holds(all, fault))
+      traffic.problem("faults", fmt::format("are some of: {}", fmt::join(all, ", ")));
+  }
+  const auto has = [&](std::string_view id) { return holds(plan.faults, id); };
+  if (has("failover_open") && !has("failover"))
+    traffic.problem("faults", "must have failover before failover_open, which goes back");
   return [plan](Bench& bench) -> Result<void> {
-    bench.meter.begin(bench.result.scenario, Faults::kSteps);
+    bench.meter.begin(bench.result.scenario, Faults::steps(plan));
     bench.meter.phase("starting Redis, its replica and instances");
     // A replica is sent its copy at once, not after the pause in which others might join it.
-    auto fleet = Fleet::start(
-        {.instances = 2, .lease = plan.lease, .redis = {"--repl-diskless-sync-delay", "0"}});
+    auto fleet = Fleet::start({.instances = 2,
+                               .lease = plan.lease,
+                               .flags = {"--coherence", plan.coherence},
+                               .redis = {"--repl-diskless-sync-delay", "0"}});
     if (!fleet) return fleet.error();
     const auto& primary = fleet->redis.endpoint();
     auto replica =

@@ -201,6 +201,7 @@ void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoin
   const Request& request = client.requests[at];
   const auto& sent = client.sent[at];
   const bool failed = reply.outcome == Outcome::error;
+  if (options_.observe) options_.observe(client.begin, when - client.begin, failed);
   if (failed) ++(client.watches ? client.abandoned : client.failed);
   client.refused = reply.failure == Failure::not_sent;
   if (request.kind != Op::get) {

@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -56,6 +57,8 @@ struct TrafficOptions {
   unsigned watchers = 0;  // for each door but the store's
   std::uint64_t watched_keys = 64;
   Duration watch_timeout = std::chrono::milliseconds(20);
+  /// Told of every request, on its client's thread: when its batch was sent, how long it took, and whether it failed.
+  std::function<void(TimePoint sent, Duration took, bool failed)> observe = {};
   std::uint64_t operations = UINT64_MAX;  // of all clients together; then they stop
   std::uint64_t seed = 42;
 };

@@ -55,12 +55,15 @@ TEST_F(Browser, ShowsTheReportAndComplainsOfNothing) {
   Histogram latency;
   for (int n = 1; n <= 1000; ++n) latency.record(std::chrono::microseconds(n));
   measure.repetitions.emplace_back().add("", latency);
+  measure.repetitions.back().series =
+      TimeSeries{{{.answered = 9, .failed = 1, .max_ns = 1e6}}, {{"killed", 0, 1}}};
   result.measure(std::move(measure));
   ASSERT_TRUE(write_result(result, directory_.string()));
   ASSERT_TRUE(write_page(directory_.string()));
-  EXPECT_THAT(open(directory_ / "REPORT.html"),
-              AllOf(HasSubstr("&lt;b&gt;\"bold\"&lt;/b&gt;"), HasSubstr("<polyline"),
-                    HasSubstr("</body></html>"), Not(HasSubstr("CONSOLE"))));
+  EXPECT_THAT(
+      open(directory_ / "REPORT.html"),
+      AllOf(HasSubstr("&lt;b&gt;\"bold\"&lt;/b&gt;"), HasSubstr("<polyline"),
+            HasSubstr(">killed</text>"), HasSubstr("</body></html>"), Not(HasSubstr("CONSOLE"))));
 }
 
 TEST_F(Browser, WouldSayWhatItDoesNotLike) {

@@ -167,6 +167,17 @@ class Drawings {
     }
   }
 
+  void over_time(std::vector<std::string>& drawn) const {
+    for (const auto& measure : measures_) {
+      for (const auto& repetition : measure.at("repetitions")) {
+        if (repetition.at("void").get<bool>() || !repetition.contains("series")) continue;
+        drawn.push_back(
+            plot_over_time(fmt::format("Over time: {}{}", id_of(measure), aside(measure)),
+                           read_series(repetition.at("series"))));
+      }
+    }
+  }
+
   void generations(std::vector<std::string>& drawn) const {
     if (document_.at("scenario").get<std::string>() != "engine/generations") return;
     Groups<Bar> plots;
@@ -205,6 +216,28 @@ class Drawings {
     return curve;
   }
 
+  static TimeSeries read_series(const Json& from) {
+    TimeSeries series;
+    const auto time = [&](const char* metric, std::size_t second) {
+      const Json& value = from.at(metric).at(second);
+      return value.is_null() ? std::nullopt : std::optional(value.get<double>());
+    };
+    for (std::size_t second = 0; second < from.at("answered_count").size(); ++second) {
+      series.seconds.push_back(
+          {.answered = from.at("answered_count").at(second).get<std::uint64_t>(),
+           .failed = from.at("failed_count").at(second).get<std::uint64_t>(),
+           .p50_ns = time("p50_ns", second),
+           .p99_ns = time("p99_ns", second),
+           .max_ns = time("max_ns", second)});
+    }
+    for (const Json& fault : from.at("faults")) {
+      series.faults.push_back({.what = fault.at("what").get<std::string>(),
+                               .from_s = fault.at("from_s").get<double>(),
+                               .to_s = fault.at("to_s").get<double>()});
+    }
+    return series;
+  }
+
   /// The name without its last number, which is how much was in flight; nothing where there is none.
   static std::optional<std::string> without_load(const std::string& id) {
     for (std::size_t end = id.size();;) {
@@ -232,6 +265,7 @@ Result<std::vector<std::string>> draw_all(const std::string& text, const std::st
   std::vector<std::string> drawn = *curves;
   try {
     const Drawings drawings(document->json, name);
+    drawings.over_time(drawn);
     drawings.generations(drawn);
     drawings.answered(drawn);
     drawings.knees(drawn);

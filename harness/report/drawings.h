@@ -3,6 +3,7 @@
 //   staleness            each histogram `late`, and `latency` of measures whose name begins with stale/: a distribution
 //   who answered         measures with shares by tier, laid end to end
 //   throughput, latency  measures whose names differ by one number, with rate_per_s and p99_ns
+//   over time            each time series: latency and failures by second, and where something was broken
 //   generations          of engine/generations: a figure of each profile
 // and each table that says what it is to be drawn over.
 //

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "harness/report/claims.h"
 #include "harness/report/drawings.h"
@@ -117,6 +118,10 @@ TEST_F(Report, LetsNothingOfADocumentBecomeMarkup) {
       },
       [&](ScenarioResult& r) { r.measures[0].boundary = evil; },
       [&](ScenarioResult& r) { r.measures[0].id = evil; },
+      [&](ScenarioResult& r) {
+        r.measures[0].repetitions[0].series =
+            TimeSeries{.seconds = {{.answered = 1}}, .faults = {{evil, 0, 1}}};
+      },
       [&](ScenarioResult& r) { r.tables[0].title = evil; },
       [&](ScenarioResult& r) { r.tables[0].columns[0] = evil; },
       [&](ScenarioResult& r) { r.tables[0].rows[0][0][0].text = evil; },
@@ -182,6 +187,38 @@ TEST_F(Report, DrawsWhoAnswered) {
               ElementsAre(AllOf(HasSubstr("healthy"), HasSubstr("width=\"300.0\""),
                                 HasSubstr("width=\"100.0\""), HasSubstr("width=\"200.0\""),
                                 HasSubstr("L1 75.0 %"), Not(HasSubstr("other")))));
+}
+
+TEST_F(Report, DrawsLatencyOverTimeAndWhereSomethingWasBroken) {
+  auto result = named("family/name");
+  add(result, "load", {});
+  auto& repetition = result.measures[0].repetitions[0];
+  const Second well{.answered = 300, .p50_ns = 1e6, .max_ns = 1e7};
+  // One second in which half fails, one in which nothing is answered, and one that stands alone.
+  repetition.series = TimeSeries{{well, well, {.answered = 1, .failed = 1}, {.failed = 7}, well},
+                                 {{"killed", 2, 4.5}}};
+  EXPECT_THAT(
+      drawn(result),
+      ElementsAre(AllOf(
+          HasSubstr("Over time: load"),
+          HasSubstr("class=\"fault\" x=\"328.0\" y=\"40\" width=\"310.0\" height=\"340\""),
+          HasSubstr(">killed</text>"),
+          HasSubstr("class=\"failed\" x=\"328.0\" y=\"350.0\" width=\"124.0\" height=\"30.0\""),
+          HasSubstr("class=\"failed\" x=\"452.0\" y=\"320.0\" width=\"124.0\" height=\"60.0\""),
+          HasSubstr("points=\"142.0,300.0 266.0,300.0 \""),  // p50, a second each
+          HasSubstr("points=\"142.0,40.0 266.0,40.0 \""),    // the longest
+          HasSubstr("<circle cx=\"638.0\" cy=\"300.0\""))));
+  repetition.void_reasons = {"the generator lagged"};
+  EXPECT_THAT(drawn(result), IsEmpty());
+}
+
+TEST_F(Report, RefusesATimeSeriesWhoseColumnsDiffer) {
+  auto result = named("family/name");
+  add(result, "load", {});
+  result.measures[0].repetitions[0].series = TimeSeries{.seconds = {{.answered = 1}}};
+  auto document = nlohmann::ordered_json::parse(to_json(result));
+  document["measures"][0]["repetitions"][0]["series"]["max_ns"].clear();
+  EXPECT_EQ(draw_all(document.dump(), "one.json").error().code, Errc::protocol);
 }
 
 TEST_F(Report, DrawsLatencyAgainstThroughputWhereOnlyTheLoadDiffers) {

@@ -1,6 +1,6 @@
 // Plots as SVG. A percentile plot: latency over how rare it is, both logarithmic, so that a tail has
 // room. Curves: shares of one over a size, which is logarithmic. A knee: latency over throughput. Bars: shares of one
-// laid end to end, or one figure each.
+// laid end to end, or one figure each. Over time: latency and failures second by second.
 //
 // Threads:  any. Cost: one quantile a point; nothing is loaded from elsewhere.
 #pragma once
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/histogram.h"
+#include "harness/report/time_series.h"
 
 namespace nearlane::harness {
 
@@ -50,5 +51,8 @@ struct Bar {
 /// The longest bar takes the whole width; what the length of a part is, `parts` or each bar's `shown` says.
 [[nodiscard]] std::string plot_bars(const std::string& title, const std::vector<std::string>& parts,
                                     const std::vector<Bar>& bars);
+
+/// Times are logarithmic; a line has gaps where there is no time. Nothing of no seconds.
+[[nodiscard]] std::string plot_over_time(const std::string& title, const TimeSeries& series);
 
 }  // namespace nearlane::harness

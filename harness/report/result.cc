@@ -75,6 +75,24 @@ Json summary_json(const Measure& measure) {
   return all;
 }
 
+Json series_json(const TimeSeries& series) {
+  Json made = {{"answered_count", Json::array()}, {"failed_count", Json::array()},
+               {"p50_ns", Json::array()},         {"p99_ns", Json::array()},
+               {"max_ns", Json::array()},         {"faults", Json::array()}};
+  for (const Second& second : series.seconds) {
+    made["answered_count"].push_back(second.answered);
+    made["failed_count"].push_back(second.failed);
+    made["p50_ns"].push_back(number(second.p50_ns));
+    made["p99_ns"].push_back(number(second.p99_ns));
+    made["max_ns"].push_back(number(second.max_ns));
+  }
+  for (const FaultSpan& fault : series.faults) {
+    made["faults"].push_back(
+        {{"what", fault.what}, {"from_s", fault.from_s}, {"to_s", fault.to_s}});
+  }
+  return made;
+}
+
 Json measure_json(const Measure& measure, unsigned cores) {
   Json repetitions = Json::array();
   for (const auto& repetition : measure.repetitions) {
@@ -84,6 +102,7 @@ Json measure_json(const Measure& measure, unsigned cores) {
                            {"void", !repetition.void_reasons.empty()},
                            {"void_reasons", repetition.void_reasons},
                            {"histograms", repetition.histograms}});
+    if (repetition.series) repetitions.back()["series"] = series_json(*repetition.series);
   }
   const bool functional = measure.processes > static_cast<int>(cores);
   return {{"id", measure.id},
@@ -141,8 +160,7 @@ void Repetition::add(const std::string& name, const Histogram& histogram) {
   for (const auto& [label, q] :
        {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}}) {
     auto& value = values[before + label + "_ns"];
-    // A hair of slack: 10,000 * (1 - 0.99) is a little below 100 in binary.
-    if (total * (1 - q) >= kBeyondQuantile - 1e-6) {
+    if (enough_beyond(total, q)) {
       value = static_cast<double>(histogram.quantile(q).count());
     }
   }

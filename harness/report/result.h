@@ -19,6 +19,7 @@
 
 #include "core/base/histogram.h"
 #include "core/base/result.h"
+#include "harness/report/time_series.h"
 
 namespace nearlane::harness {
 
@@ -26,12 +27,17 @@ inline constexpr std::string_view kResultSchema = "nearlane-result/1";
 
 /// A quantile is reported only when this many recordings lie beyond it.
 inline constexpr double kBeyondQuantile = 100;
+[[nodiscard]] constexpr bool enough_beyond(double recordings, double q) noexcept {
+  // A hair of slack: 10,000 * (1 - 0.99) is a little below 100 in binary.
+  return recordings * (1 - q) >= kBeyondQuantile - 1e-6;
+}
 
 struct Repetition {
   /// A metric without a value is one that failed or that too few recordings support.
   std::map<std::string, std::optional<double>> values = {};
   std::map<std::string, std::string> histograms = {};  // Histogram::to_text, by name
   std::vector<std::string> void_reasons = {};          // empty: it counts
+  std::optional<TimeSeries> series = {};
 
   /// Keeps the whole histogram and adds NAME_p50_ns, _p90_, _p99_, _p999_, _max_, _mean_ and
   /// NAME_count; without a name p50_ns and so on.

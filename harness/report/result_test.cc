@@ -74,6 +74,21 @@ TEST(ResultJson, BeginsWithItsSchemaAndKeepsEveryRepetitionWhole) {
   EXPECT_EQ(*read, filled(500));
 }
 
+TEST(ResultJson, KeepsASeriesSecondBySecond) {
+  ScenarioResult result;
+  Measure measure;
+  measure.repetitions.emplace_back();
+  measure.repetitions.emplace_back().series =
+      TimeSeries{{{.answered = 5, .max_ns = 7e6}, {.failed = 2}}, {{"killed", 0.5, 1.5}}};
+  result.measure(std::move(measure));
+  const auto document = Json::parse(to_json(result));
+  const auto& repetitions = document.at("measures").at(0).at("repetitions");
+  EXPECT_FALSE(repetitions.at(0).contains("series"));
+  EXPECT_EQ(repetitions.at(1).at("series"), Json::parse(R"({
+    "answered_count": [5, 0], "failed_count": [0, 2], "p50_ns": [null, null], "p99_ns": [null, null],
+    "max_ns": [7e6, null], "faults": [{"what": "killed", "from_s": 0.5, "to_s": 1.5}]})"));
+}
+
 TEST(ResultJson, NamesWhatItWasBuiltFromAndOn) {
   const auto document = Json::parse(to_json({}));
   const auto& provenance = document.at("provenance");
