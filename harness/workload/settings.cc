@@ -273,6 +273,17 @@ std::string Section::choice(std::string_view key, std::string otherwise,
   return otherwise;
 }
 
+std::vector<std::string> Section::some_of(std::string_view key,
+                                          const std::vector<std::string>& choices) {
+  auto read = texts(key, choices);
+  const auto known = [&](const std::string& name) {
+    return std::find(choices.begin(), choices.end(), name) != choices.end();
+  };
+  if (std::all_of(read.begin(), read.end(), known)) return read;
+  wrong(*ask(key), key, fmt::format("some of {}", fmt::join(choices, ", ")));
+  return choices;
+}
+
 Duration Section::duration(std::string_view key, Duration otherwise, Duration least,
                            Duration most) {
   const auto* found = ask(key);

@@ -69,6 +69,9 @@ class Section {
   /// One of `choices`; anything else is a problem that lists them.
   [[nodiscard]] std::string choice(std::string_view key, std::string otherwise,
                                    const std::vector<std::string>& choices);
+  /// Some of `choices`, and all where the key is absent; anything else is a problem that lists them.
+  [[nodiscard]] std::vector<std::string> some_of(std::string_view key,
+                                                 const std::vector<std::string>& choices);
   /// "250ms", "30m", "1.5s"; units ns us ms s m h.
   [[nodiscard]] Duration duration(std::string_view key, Duration otherwise, Duration least,
                                   Duration most);

@@ -94,6 +94,16 @@ TEST(Settings, ListsTheChoices) {
   EXPECT_THAT(settings.finish().error().detail, HasSubstr("one of uniform, zipf"));
 }
 
+TEST(Settings, TakesSomeOfTheChoicesAndAllWhereNothingIsSaid) {
+  auto settings = parsed("one = [\"b\"]\nnone = []\nwrong = [\"a\", \"c\"]\n");
+  const std::vector<std::string> all = {"a", "b"};
+  EXPECT_EQ(settings.root().some_of("one", all), std::vector<std::string>{"b"});
+  EXPECT_EQ(settings.root().some_of("none", all), std::vector<std::string>{});
+  EXPECT_EQ(settings.root().some_of("absent", all), all);
+  EXPECT_EQ(settings.root().some_of("wrong", all), all);
+  EXPECT_EQ(settings.finish().error().detail, "a.toml:3: 'wrong' must be some of a, b");
+}
+
 TEST(Settings, SaysWhereTheSyntaxEnds) {
   const auto settings = Settings::parse("a = 1\nb = = 2\n", "b.toml");
   ASSERT_FALSE(settings.has_value());
