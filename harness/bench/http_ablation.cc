@@ -30,6 +30,7 @@ struct Plan {
   std::uint64_t requests = 0;
   std::uint32_t connections = 0;
   Duration load_for{};
+  bool authorises = true;
 };
 
 struct Variant {
@@ -87,15 +88,18 @@ WorkloadSpec reads(const Plan& plan, std::uint64_t count, std::uint64_t seed) {
 
 class Ablated {
  public:
-  static Result<Ablated> start(const Variant& variant, const RedisServer& redis,
+  static Result<Ablated> start(const Variant& variant, const Plan& plan, const RedisServer& redis,
                                const std::string& key_file) {
     std::vector<std::string> flags{"--threads", "1",      "--l1-bytes",
                                    "256MiB",    "--pool", std::to_string(kLanes)};
     flags.insert(flags.end(), variant.flags.begin(), variant.flags.end());
-    if (variant.authorises) flags.insert(flags.end(), {"--api-key-file", key_file});
+    if (variant.authorises && plan.authorises)
+      flags.insert(flags.end(), {"--api-key-file", key_file});
     auto instance = Instance::start({.name = variant.id, .l2 = redis.url(), .flags = flags});
     if (!instance) return instance.error();
     if (const auto up = instance->lanes_up_within(kLanes, kPatience); !up) return up.error();
+    if (variant.authorises && http_get(instance->http(), "/stats"))
+      return Error{Errc::protocol, fmt::format("{}: answers without an API key", variant.id)};
     return Ablated(variant, std::move(*instance));
   }
 
@@ -249,7 +253,7 @@ Result<void> run_ablation(const Plan& plan, Bench& bench) {
   std::vector<Ablated> all;
   for (const Variant& variant : variants()) {
     bench.meter.phase(fmt::format("warming: {}", variant.what));
-    auto started = Ablated::start(variant, *redis, key_file);
+    auto started = Ablated::start(variant, plan, *redis, key_file);
     if (!started) return started.error();
     if (const auto warm = started->warm(plan); !warm) return warm.error();
     all.push_back(std::move(*started));
@@ -278,6 +282,7 @@ Body read_http_ablation(Section& file) {
   auto work = file.section("work");
   plan.keys = static_cast<std::uint64_t>(work.integer("keys", 2000, 1, 1'000'000));
   plan.value_bytes = work.bytes("value_bytes", 1000, 300, 1U << 20U);
+  plan.authorises = work.flag("authorises", true);
   plan.requests = static_cast<std::uint64_t>(work.integer("requests", 12'000, 1, 1'000'000'000));
   plan.connections = static_cast<std::uint32_t>(work.integer("connections", 32, 1, 4000));
   plan.load_for = work.duration("load_for", std::chrono::seconds(1), std::chrono::milliseconds(50),

@@ -42,6 +42,7 @@ struct Plan {
   std::uint64_t keys = 0;
   std::uint32_t connections = 0;
   Duration load_for{};
+  std::optional<Endpoint> other;  // a server that is asked instead of ours, and not loaded
 };
 
 /// Keys that are drawn uniformly.
@@ -79,6 +80,7 @@ class Conditional {
 
   Result<void> run() {
     bench_.meter.begin(bench_.result.scenario, 2 + static_cast<std::uint64_t>(bench_.repetitions));
+    if (plan_.other) return check("other", *plan_.other);
     for (const bool fast : {true, false}) {
       bench_.meter.phase(fmt::format("asking, {} the fast lane", fast ? "with" : "without"));
       if (const auto done = check(fast); !done) return done.error();
@@ -125,10 +127,14 @@ class Conditional {
   Result<void> check(bool fast) {
     const auto instance = start({"--http-fast-lane", fast ? "true" : "false"});
     if (!instance) return instance.error();
-    auto groups = check_conditions(instance->http(), plan_.value_bytes);
+    return check(fast ? "fast_lane" : "beast_lane", instance->http());
+  }
+
+  Result<void> check(const char* lane, const Endpoint& http) {
+    auto groups = check_conditions(http, plan_.value_bytes);
     if (!groups) return groups.error();
     for (CheckedGroup& group : *groups) {
-      Measure measure{.id = fmt::format("{}/{}", fast ? "fast_lane" : "beast_lane", group.id),
+      Measure measure{.id = fmt::format("{}/{}", lane, group.id),
                       .what = group.what,
                       .boundary = "client",
                       .clock_starts = "none",
@@ -335,6 +341,8 @@ Body read_http_conditional(Section& file) {
   auto work = file.section("work");
   plan.value_bytes = work.bytes("value_bytes", 3500, 512, 1U << 20U);
   plan.keys = static_cast<std::uint64_t>(work.integer("keys", 500, 1, 100'000));
+  if (const auto port = work.integer("other_port", 0, 0, UINT16_MAX); port != 0)
+    plan.other = Endpoint{.host = "127.0.0.1", .port = static_cast<std::uint16_t>(port)};
   plan.connections = static_cast<std::uint32_t>(work.integer("connections", 50, 1, 4000));
   plan.load_for = work.duration("load_for", 150ms, 10ms, 10min);
   return [plan](Bench& bench) { return Conditional(plan, bench).run(); };

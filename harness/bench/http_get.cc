@@ -5,6 +5,7 @@
 // them. Compared is CPU time a request: a load generator of one core cannot keep the fastest busy.
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +32,8 @@ constexpr Duration kPatience = std::chrono::seconds(20);
 constexpr unsigned kLanes = 4;
 constexpr std::uint32_t kPipelined = 16;
 constexpr const char* kOurs = "nearlane";
+/// Of our reads by L1; one whose lane was between two leases is confirmed by L2 first.
+constexpr double kLeastHits = 0.95;
 
 struct Case {
   std::uint64_t value_bytes = 0;
@@ -42,8 +45,14 @@ struct Plan {
   std::uint64_t keys = 0;
   std::uint32_t connections = 0;
   Duration load_for{};
+  std::vector<std::string> peers;
+  bool l1 = true;
   std::vector<Case> cases;
   std::optional<ServerHits> server;
+
+  [[nodiscard]] bool has(const HttpPeerKind& peer) const {
+    return std::ranges::find(peers, peer.id) != peers.end();
+  }
 };
 
 /// What Nearlane's CPU time a request may be, in shares of another server's, one at a time and pipelined.
@@ -81,7 +90,7 @@ class Draws final : public RequestSource {
 /// Nearlane as it is by default, over a real Redis; the site's pages are in Redis.
 class Nearlane final : public HttpPeer {
  public:
-  static HttpPeerResult start(const Site& site, Coding) {
+  static HttpPeerResult start(const Site& site, bool l1) {
     auto redis = RedisServer::start();
     if (!redis) return redis.error();
     Caller writer(Protocol::resp, redis->endpoint());
@@ -93,9 +102,10 @@ class Nearlane final : public HttpPeer {
         return Error{Errc::protocol, "SET: " + std::string(answer.value)};
     }
     const Pinned there(kServersCore);
-    auto instance = Instance::start(
-        {.l2 = redis->url(),
-         .flags = {"--threads", "1", "--l1-bytes", "256MiB", "--pool", std::to_string(kLanes)}});
+    auto instance =
+        Instance::start({.l2 = redis->url(),
+                         .flags = {"--threads", "1", "--l1-bytes", "256MiB", "--l1-map",
+                                   l1 ? "native" : "none", "--pool", std::to_string(kLanes)}});
     if (!instance) return instance.error();
     if (const auto up = instance->lanes_up_within(kLanes, kPatience); !up) return up.error();
     return std::make_unique<Nearlane>(std::move(*redis), std::move(*instance));
@@ -110,7 +120,8 @@ class Nearlane final : public HttpPeer {
   Instance instance_;
 };
 
-constexpr HttpPeerKind kNearlane{kOurs, "Nearlane", Nearlane::start};
+/// Started by ourselves, since it is what may be asked for without its L1.
+constexpr HttpPeerKind kNearlane{kOurs, "Nearlane", nullptr};
 
 /// One server of a case, and what was measured of it.
 struct Contender {
@@ -128,10 +139,13 @@ class Contest {
   }
 
   Result<void> run() {
-    if (const auto started = start(kNearlane); !started) return started.error();
+    const auto ours = [this] { return Nearlane::start(site_, plan_.l1); };
+    if (const auto started = start(kNearlane, ours); !started) return started.error();
     for (const HttpPeerKind& kind : http_peers()) {
+      if (!plan_.has(kind)) continue;
+      const auto theirs = [&] { return kind.start(site_, case_.coding); };
       // Without one of them the others can still be compared.
-      if (const auto started = start(kind); !started)
+      if (const auto started = start(kind, theirs); !started)
         bench_.result.failures.push_back(fmt::format("{}: {}", kind.id, started.error().detail));
     }
     const Pinned here(kClientsCore);
@@ -158,9 +172,9 @@ class Contest {
     return fmt::format("{}/{}/{}/{}", who, case_.value_bytes, name_of(case_.coding), depth);
   }
 
-  Result<void> start(const HttpPeerKind& kind) {
+  Result<void> start(const HttpPeerKind& kind, const std::function<HttpPeerResult()>& begin) {
     bench_.meter.phase(fmt::format("{}: starting {}", title(), kind.what));
-    auto peer = kind.start(site_, case_.coding);
+    auto peer = begin();
     if (!peer) return peer.error();
     const Pinned here(kClientsCore);
     Contender one{.kind = &kind, .peer = std::move(*peer)};
@@ -205,8 +219,22 @@ class Contest {
       Contender& one = contenders_[(turn + round) % contenders_.size()];
       Draws draws(site_, bench_.seed + round);
       auto& repetition = one.measures[depth].repetitions.emplace_back();
-      if (const auto done = load_http(draws, load_of(one, depths_[depth]), repetition); !done)
+      HttpLoad load = load_of(one, depths_[depth]);
+      std::uint64_t answers = 0;
+      std::uint64_t from_l1 = 0;
+      load.check = [&, right = load.check](const Completion& done) {
+        ++answers;
+        if (done.outcome == Outcome::hit_l1) ++from_l1;
+        return right(done);
+      };
+      const auto done = load_http(draws, load, repetition);
+      if (!done)
         bench_.result.failures.push_back(fmt::format("{}: {}", one.kind->id, done.error().detail));
+      const double share = static_cast<double>(from_l1) / static_cast<double>(answers);
+      if (one.kind == &kNearlane && answers != 0 && share < kLeastHits) {
+        bench_.result.failures.push_back(
+            fmt::format("L1 was to answer all, and answered {:.1f} %", 100 * share));
+      }
     }
     const auto cpu = [&](const Contender& one) {
       const auto& values = one.measures[depth].repetitions.back().values;
@@ -243,6 +271,7 @@ class Contest {
     };
     row(kOurs, kNearlane.what, Cell::of("—"), Cell::of("—"));
     for (const HttpPeerKind& kind : http_peers()) {
+      if (!plan_.has(kind)) continue;
       row(kind.id, kind.what, Cell::of(id_of(kind.id, depth), "nearlane_share"),
           limit_of(kind.id, depth));
     }
@@ -300,6 +329,11 @@ Body read_http_get(Section& file) {
   plan.connections = static_cast<std::uint32_t>(load.integer("connections", 50, 1, 4000));
   plan.load_for = load.duration("load_for", std::chrono::milliseconds(150),
                                 std::chrono::milliseconds(10), std::chrono::minutes(10));
+  plan.l1 = load.flag("l1", true);
+  std::vector<std::string> peers;
+  peers.reserve(http_peers().size());
+  for (const HttpPeerKind& kind : http_peers()) peers.emplace_back(kind.id);
+  plan.peers = load.some_of("peers", peers);
   for (auto& section : load.sections("case")) {
     Case which;
     which.value_bytes = section.bytes("value_bytes", 1024, 512, 1U << 20U);

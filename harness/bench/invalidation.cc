@@ -21,6 +21,7 @@ constexpr Duration kAllowance = std::chrono::microseconds(50);  // beyond a roun
 
 struct Plan {
   std::size_t instances = 0;
+  std::string coherence;
   Duration lease{};
   std::uint64_t writes = 0;  // timed, of each kind
   std::uint64_t keys = 0;
@@ -344,6 +345,7 @@ Body read_invalidation(Section& file) {
   plan.instances = static_cast<std::size_t>(size.integer("instances", 3, 2, 16));
   plan.lease = size.duration("lease", std::chrono::milliseconds(250), std::chrono::milliseconds(10),
                              std::chrono::seconds(10));
+  plan.coherence = size.choice("coherence", "lanes", {"lanes", "none"});
   auto timed = file.section("timed");
   plan.writes = static_cast<std::uint64_t>(timed.integer("writes", 1000, 1, 10'000'000));
   plan.keys = static_cast<std::uint64_t>(timed.integer("keys", 100, 1, 1'000'000));
@@ -356,7 +358,10 @@ Body read_invalidation(Section& file) {
     bench.meter.begin(bench.result.scenario,
                       kWriters.size() * static_cast<std::uint64_t>(bench.repetitions) + 1);
     bench.meter.phase("starting Redis and instances");
-    auto fleet = Fleet::start({.instances = plan.instances, .lease = plan.lease, .proxied = false});
+    auto fleet = Fleet::start({.instances = plan.instances,
+                               .lease = plan.lease,
+                               .proxied = false,
+                               .flags = {"--coherence", plan.coherence}});
     if (!fleet) return fleet.error();
     return Invalidation(plan, bench, *fleet).run();
   };

@@ -27,9 +27,6 @@ constexpr Duration kLookEvery = std::chrono::milliseconds(10);
 constexpr std::uint32_t kEarlier = 50;
 /// Connections that ask at the same time: they are idle most of the time.
 constexpr std::uint32_t kAskAtOnce = 8;
-/// Most that an idle connection may keep of the server's memory. Unit: bytes.
-constexpr std::uint64_t kMostBytes = 4096;
-
 struct Plan {
   std::uint64_t keys = 0;
   std::uint64_t value_bytes = 0;
@@ -39,6 +36,7 @@ struct Plan {
   std::uint32_t many = 0;
   Duration load_for{};
   std::string max_connections;
+  std::uint64_t most_bytes = 0;  // that an idle one of ours may keep of the server's memory
 };
 
 enum class Who : std::uint8_t { nearlane, redis };
@@ -160,6 +158,9 @@ class Connections {
     repetition.values["before_bytes"] = before;
     if (!connected) return connected.error();
     if (!done) return done.error();
+    const double kept = repetition.values["asked_bytes"].value_or(0);
+    if (who == Who::nearlane && kept > static_cast<double>(plan_.most_bytes))
+      return Error{Errc::too_large, fmt::format("each keeps {:.0f} bytes of the server's", kept)};
     return {};
   }
 
@@ -178,7 +179,7 @@ class Connections {
            {Cell::of(id, "before_bytes")},
            {Cell::of(id, "opened_bytes")},
            {Cell::of(id, "asked_bytes")},
-           {Cell::of(who == Who::nearlane ? fmt::format("≤ {} KiB", kMostBytes / 1024) : "—")}});
+           {Cell::of(who == Who::nearlane ? fmt::format("≤ {} B", plan_.most_bytes) : "—")}});
     }
     bench_.result.tables.push_back(std::move(table));
     bench_.result.notes.emplace_back(
@@ -275,6 +276,7 @@ Body read_resp_connections(Section& file) {
   plan.burst = static_cast<std::uint32_t>(work.integer("burst", 16, 1, 1000));
   plan.few = static_cast<std::uint32_t>(work.integer("few", 50, 1, 11'000));
   plan.many = static_cast<std::uint32_t>(work.integer("many", 1000, 1, 11'000));
+  plan.most_bytes = work.bytes("most_bytes", 4096, 1, 1U << 20U);
   plan.load_for = work.duration("load_for", std::chrono::milliseconds(300),
                                 std::chrono::milliseconds(10), std::chrono::minutes(10));
   plan.max_connections = std::to_string(work.integer("max_connections", 12'000, 1, 1'000'000));

@@ -28,6 +28,8 @@ struct Plan {
   std::uint32_t value_bytes = 0;  // where the log records none
   tier::RefreshLimits refresh = {};
   std::uint64_t generated = 0;  // sessions, where there is no trace
+  double writes_share = 0;      // of their requests, whatever they found
+  sim::Mutant mutant = sim::Mutant::none;
 };
 
 /// A row of the tables.
@@ -131,7 +133,7 @@ SessionLog generate_log(const Plan& plan, std::uint64_t sessions, std::uint64_t 
   LogBuilder builder;
   for (const Visit& visit : visits) {
     builder.add(static_cast<std::uint64_t>(visit.at), fmt::format("sess:{:016x}", visit.session),
-                false, plan.value_bytes);
+                uniform() < plan.writes_share, plan.value_bytes);
   }
   return std::move(builder.log());
 }
@@ -157,6 +159,7 @@ class Routing {
                                .rules = variant.rules,
                                .refresh = plan_.refresh,
                                .store = variant.store,
+                               .mutant = plan_.mutant,
                                .seed = bench_.seed}));
         bench_.meter.advance();
       }
@@ -288,7 +291,10 @@ Body read_routing(Section& file) {
   plan.value_bytes =
       static_cast<std::uint32_t>(sessions.bytes("value_bytes", 3500, 8, std::uint64_t{1} << 20U));
   plan.generated = static_cast<std::uint64_t>(sessions.integer("generated", 3000, 1, 1'000'000));
+  plan.writes_share = sessions.number("writes_share", 0, 0, 1);
   auto fleet = file.section("fleet");
+  if (fleet.choice("planted", "none", {"none", "naive_install"}) != "none")
+    plan.mutant = sim::Mutant::naive_install;
   const std::int64_t most = fleet.integer("most_instances", 16, 1, 64);
   for (std::int64_t n = 1; n <= most; n *= 2) plan.instances.push_back(static_cast<std::size_t>(n));
   plan.refresh.reads_per_s =

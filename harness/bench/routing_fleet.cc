@@ -36,7 +36,7 @@ class Fleet {
   Fleet(const SessionLog& log, const RoutingPlan& plan)
       : log_(log),
         plan_(plan),
-        world_(plan.seed, names(log), sim::Mutant::none, plan.store),
+        world_(plan.seed, names(log), plan.mutant, plan.store),
         route_(plan.seed) {
     world_.heal();
     for (std::size_t i = 0; i < plan.instances; ++i) add_node();

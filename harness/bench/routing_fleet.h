@@ -17,6 +17,7 @@
 
 #include "core/base/clock.h"
 #include "core/tier/sim/model_redis.h"
+#include "core/tier/sim/mutant.h"
 #include "core/tier/tiered_cache.h"
 
 namespace nearlane::harness {
@@ -39,6 +40,7 @@ struct RoutingPlan {
   tier::KeyRules rules = {};
   tier::RefreshLimits refresh = {};
   sim::ModelRedis::Form store = sim::ModelRedis::Form::proper;
+  sim::Mutant mutant = sim::Mutant::none;
   std::uint64_t seed = 1;
 };
 

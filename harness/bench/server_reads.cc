@@ -72,6 +72,7 @@ ServerReads read_server_reads(Section& file) {
   plan.keys = static_cast<std::uint64_t>(section.integer("keys", 1000, 1, 10'000'000));
   plan.value_bytes = section.bytes("value_bytes", 1024, kMinDocumentBytes, 1U << 26U);
   plan.requests = static_cast<std::uint64_t>(section.integer("requests", 12'000, 1, 1'000'000'000));
+  plan.l1_bytes = section.bytes("l1_bytes", plan.l1_bytes, 1U << 20U, std::uint64_t{1} << 40U);
   return plan;
 }
 
@@ -80,7 +81,8 @@ Result<void> run_server_reads(const ServerReads& plan, Bench& bench) {
   const auto redis = RedisServer::start();
   if (!redis) return redis.error();
   const auto instance =
-      Instance::start({.l2 = redis->url(), .flags = {"--threads", "1", "--l1-bytes", "1GiB"}});
+      Instance::start({.l2 = redis->url(),
+                       .flags = {"--threads", "1", "--l1-bytes", std::to_string(plan.l1_bytes)}});
   if (!instance) return instance.error();
   auto writer = caller_of(Protocol::resp, *instance);
   const auto keys = fill(writer, "key:", plan.keys, plan.value_bytes);

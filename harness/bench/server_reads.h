@@ -34,6 +34,7 @@ struct ServerReads {
   std::uint64_t keys = 1000;
   std::size_t value_bytes = 1024;
   std::uint64_t requests = 12'000;
+  std::uint64_t l1_bytes = std::uint64_t{1} << 30U;
 };
 
 [[nodiscard]] ServerReads read_server_reads(Section& file);

@@ -3,6 +3,7 @@
 #include "harness/bench/three_approaches.h"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 
 #include <fmt/format.h>
@@ -44,16 +45,17 @@ Measure count_measure(std::string id, std::string what, int processes) {
 
 namespace {
 
-Result<Fleet> start_fleet() {
+Result<Fleet> start_fleet(const ThreeApproachesPlan& plan) {
   auto raw = RedisServer::start();
   if (!raw) return raw.error();
   auto shared = RedisServer::start();
   if (!shared) return shared.error();
   Fleet fleet{.raw = std::move(*raw), .shared = std::move(*shared), .instances = {}};
   for (std::size_t i = 0; i < kInstances; ++i) {
-    auto instance = Instance::start({.name = fmt::format("nearlane {}", i + 1),
-                                     .l2 = fleet.shared.url(),
-                                     .flags = {"--threads", "1", "--l1-bytes", "1GiB"}});
+    auto instance = Instance::start(
+        {.name = fmt::format("nearlane {}", i + 1),
+         .l2 = fleet.shared.url(),
+         .flags = {"--threads", "1", "--l1-bytes", "1GiB", "--coherence", plan.coherence}});
     if (!instance) return instance.error();
     fleet.instances.push_back(std::move(*instance));
   }
@@ -166,11 +168,43 @@ Result<void> connections(Stage& stage) {
   return {};
 }
 
+struct Part {
+  const char* name;
+  Result<void> (*run)(Stage& stage);
+  std::uint64_t (*steps)(const ThreeApproachesPlan& plan, const Bench& bench);
+};
+
+std::uint64_t one_step(const ThreeApproachesPlan&, const Bench&) { return 1; }
+std::uint64_t three_a_round(const ThreeApproachesPlan&, const Bench& bench) {
+  return 3 * static_cast<std::uint64_t>(bench.repetitions);
+}
+
+constexpr std::array<Part, 9> kParts = {{
+    {"in_process", in_process,
+     [](const ThreeApproachesPlan& plan, const Bench& bench) {
+       return in_process_steps(plan.hot_in_process, bench);
+     }},
+    {"hot_reads", hot_reads, three_a_round},
+    {"cold_reads", cold_reads, three_a_round},
+    {"cold_reads_by_size", cold_reads_by_size,
+     [](const ThreeApproachesPlan& plan, const Bench&) -> std::uint64_t {
+       return plan.sizes.size();
+     }},
+    {"scaling", scaling,
+     [](const ThreeApproachesPlan& plan, const Bench&) -> std::uint64_t {
+       return 3 * plan.workloads.size();
+     }},
+    {"same_code", same_code, one_step},
+    {"connections", connections, one_step},
+    {"failure", failure, one_step},
+    {"rolling_restart", rolling_restart, one_step},
+}};
+
 Result<void> run(Stage stage) {
-  for (const auto part : {in_process, hot_reads, cold_reads, cold_reads_by_size, scaling, same_code,
-                          connections, failure, rolling_restart}) {
+  for (const Part& part : kParts) {
+    if (!stage.plan.has(part.name)) continue;
     // A part that fails leaves its cells saying so; the others still run.
-    if (const auto done = part(stage); !done) {
+    if (const auto done = part.run(stage); !done) {
       stage.bench.result.failures.push_back(
           fmt::format("{}: {}", to_string(done.error().code), done.error().detail));
     }
@@ -180,9 +214,11 @@ Result<void> run(Stage stage) {
 }
 
 std::uint64_t steps_of(const ThreeApproachesPlan& plan, const Bench& bench) {
-  const auto rounds = static_cast<std::uint64_t>(bench.repetitions);
-  return in_process_steps(plan.hot_in_process, bench) + 3 * rounds + 3 * rounds +
-         plan.sizes.size() + 3 * plan.workloads.size() + 4;
+  std::uint64_t steps = 0;
+  for (const Part& part : kParts) {
+    if (plan.has(part.name)) steps += part.steps(plan, bench);
+  }
+  return steps;
 }
 
 }  // namespace
@@ -191,6 +227,10 @@ std::uint64_t steps_of(const ThreeApproachesPlan& plan, const Bench& bench) {
 Body read_three_approaches(Section& file) {
   using namespace three_approaches;
   ThreeApproachesPlan plan;
+  std::vector<std::string> parts;
+  parts.reserve(kParts.size());
+  for (const Part& part : kParts) parts.emplace_back(part.name);
+  plan.parts = file.some_of("parts", parts);
   auto sessions = file.section("sessions");
   plan.value_bytes = sessions.bytes("value_bytes", 3500, kMinDocumentBytes, 1U << 26U);
   plan.hot_keys = static_cast<std::uint64_t>(sessions.integer("hot_keys", 1000, 1, 1'000'000));
@@ -207,6 +247,7 @@ Body read_three_approaches(Section& file) {
       static_cast<std::uint64_t>(sessions.integer("failover_requests", 10'000, 2, 1'000'000'000));
   plan.rolling_requests =
       static_cast<std::uint64_t>(sessions.integer("rolling_requests", 2'000, 1, 1'000'000'000));
+  plan.coherence = sessions.choice("coherence", "lanes", {"lanes", "none"});
   plan.fan_in = static_cast<std::uint64_t>(sessions.integer("fan_in", 200, 1, 9'000));
   for (auto& section : file.sections("workload")) plan.workloads.push_back(read_workload(section));
   if (plan.workloads.empty()) file.problem("workload", "is missing: at least one [[workload]]");
@@ -224,7 +265,7 @@ Body read_three_approaches(Section& file) {
   return [plan](Bench& bench) -> Result<void> {
     bench.meter.begin(bench.result.scenario, steps_of(plan, bench));
     bench.meter.phase("starting Redis and instances");
-    auto fleet = start_fleet();
+    auto fleet = start_fleet(plan);
     if (!fleet) return fleet.error();
     return run({.plan = plan, .bench = bench, .fleet = *fleet});
   };

@@ -7,7 +7,10 @@
 // Errors:   none.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/bench/in_process.h"
@@ -17,6 +20,8 @@
 namespace nearlane::harness {
 
 struct ThreeApproachesPlan {
+  std::vector<std::string> parts;  // that are run
+  std::string coherence;
   InProcessCase hot_in_process;
   std::uint64_t hot_keys = 0;
   std::uint64_t hot_requests = 0;
@@ -28,6 +33,10 @@ struct ThreeApproachesPlan {
   std::uint64_t failover_requests = 0;
   std::uint64_t rolling_requests = 0;  // before, between and after the restarts
   std::uint64_t fan_in = 0;
+
+  [[nodiscard]] bool has(std::string_view part) const {
+    return std::ranges::find(parts, part) != parts.end();
+  }
 };
 
 /// Adds the tables and the notes under them.
