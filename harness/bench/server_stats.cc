@@ -63,6 +63,7 @@ Result<ServerStats> parse_stats(std::string_view text) {
     stats.precompressed = page.at("l1").at("precompressed").get<std::uint64_t>();
     stats.l2_hits = page.at("l2").at("hits").get<std::uint64_t>();
     stats.l2_misses = page.at("l2").at("misses").get<std::uint64_t>();
+    stats.confirmations = page.at("l2").at("confirmations").get<std::uint64_t>();
     stats.invalidations = page.at("l2").at("invalidations").get<std::uint64_t>();
     stats.resident_bytes = page.at("resident_bytes").get<std::uint64_t>();
     for (const auto& [door, about] : page.at("doors").items()) {

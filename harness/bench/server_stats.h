@@ -23,6 +23,7 @@ struct ServerStats {
   std::uint64_t precompressed = 0;  // values for which forms were made
   std::uint64_t l2_hits = 0;
   std::uint64_t l2_misses = 0;
+  std::uint64_t confirmations = 0;  // of a lapsed lease, before L1 answers after all
   std::uint64_t invalidations = 0;
   std::uint64_t resident_bytes = 0;
   std::map<std::string, std::uint64_t> requests;  // by door

@@ -154,8 +154,7 @@ void add_three_approaches_tables(const ThreeApproachesPlan& plan, ScenarioResult
       "survives an instance's end because it is not the instance that ends.");
   result.notes.emplace_back(
       "The instances' own count of L1 hits and the client's (X-Cache) agree to 0.1 % of the reads, "
-      "or the "
-      "scenario fails.");
+      "but for those that it confirmed a lease for, or the scenario fails.");
 }
 
 }  // namespace nearlane::harness
