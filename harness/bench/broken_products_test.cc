@@ -99,6 +99,24 @@ mix = {get = 0.98, set = 0.02}
   EXPECT_THAT(run_quick().failures, Contains(AllOf(HasSubstr("few: "), HasSubstr("stalest by"))));
 }
 
+TEST_F(BrokenProducts, ThePublishedWorkloadsFindEverySession) {
+  const auto scenario =
+      load_scenario(NEARLANE_SCENARIOS "/sessions/workloads.toml", "sessions/workloads");
+  ASSERT_TRUE(scenario) << scenario.error().detail;
+  Meter meter;
+  const auto result =
+      run_scenario(*scenario, {.suite = "standard", .quick = true}, "label", "", meter);
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  std::size_t workloads = 0;
+  for (const Measure& measure : result.measures) {
+    if (!measure.id.ends_with("/nearlane")) continue;
+    ++workloads;
+    EXPECT_EQ(last(result, measure.id, "not_found_count"), 0) << measure.id;
+    EXPECT_GT(last(result, measure.id, "reads_count"), 10) << measure.id;
+  }
+  EXPECT_EQ(workloads, 6U);
+}
+
 TEST_F(BrokenProducts, AnL1WithoutRoomFailsInReadsThatItIsToAnswer) {
   write(R"(
 kind = "l1_get"

@@ -104,8 +104,9 @@ Result<void> SessionApp::run(Workload& stream, const std::function<bool()>& afte
 }
 
 void SessionApp::log_in(const WorkloadSpec& spec) {
-  Operation operation{.op = Op::set, .value_bytes = spec.sizes.front().first, .ttl = spec.ttl};
+  Operation operation{.op = Op::set, .ttl = spec.ttl};
   for (std::uint64_t number = 0; number < spec.keys; ++number) {
+    operation.value_bytes = value_bytes_of(spec, number);
     write_key_name(spec.prefix, number, operation.key);
     send(operation);
   }

@@ -106,6 +106,24 @@ TEST(SessionApp, ReadsBackWhatALostInstanceTookWithIt) {
   EXPECT_LT(read.lost, 150U);
 }
 
+TEST(SessionApp, MakesEverySessionAsLargeAsItWillBe) {
+  auto spec = sessions();
+  spec.sizes = {{200, 0.5}, {400, 0.5}};
+  LocalMaps maps(1);
+  SessionApp app(maps, Balance::affinity, 1);
+  app.log_in(spec);
+  std::size_t large = 0;
+  Request request;
+  for (std::uint64_t number = 0; number < spec.keys; ++number) {
+    write_key_name(spec.prefix, number, request.key);
+    const auto bytes = maps.call(0, request).value.size();
+    EXPECT_EQ(bytes, value_bytes_of(spec, number));
+    if (bytes == 400) ++large;
+  }
+  EXPECT_GT(large, 50U);
+  EXPECT_LT(large, 150U);
+}
+
 TEST(SessionApp, FindsEverySessionInARealRedis) {
   const auto redis = RedisServer::start();
   ASSERT_TRUE(redis.has_value()) << redis.error().detail;

@@ -1,10 +1,13 @@
 #include "harness/bench/three_approaches_tables.h"
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace nearlane::harness {
 namespace {
@@ -124,6 +127,30 @@ Table hit_rates(const ThreeApproachesPlan& plan) {
   return table;
 }
 
+/// What is generated; a recorded one says itself what it is.
+Table shapes(const ThreeApproachesPlan& plan) {
+  Table table;
+  table.title = "What each generated workload is";
+  table.columns = {"workload",   "sessions", "bytes of a value", "get, set, touch, delete",
+                   "popularity", "TTL"};
+  using Size = std::pair<std::uint64_t, double>;
+  for (const auto& spec : plan.workloads) {
+    if (spec.source != "generated") continue;
+    const auto [least, most] = std::ranges::minmax(spec.sizes, {}, &Size::first);
+    table.rows.push_back(
+        {{text(spec.name)},
+         {text(fmt::format("{}", spec.keys))},
+         {text(least.first == most.first ? fmt::format("{}", least.first)
+                                         : fmt::format("{} to {}", least.first, most.first))},
+         {text(fmt::format("{}", fmt::join(spec.mix, ", ")))},
+         {text(spec.distribution == "zipf" ? fmt::format("Zipf {}", spec.theta)
+                                           : spec.distribution)},
+         {text(fmt::format("{} s",
+                           std::chrono::duration_cast<std::chrono::seconds>(spec.ttl).count()))}});
+  }
+  return table;
+}
+
 Table cold_by_size(const ThreeApproachesPlan& plan) {
   Table table;
   table.title = "Cold read by value size: written through one instance, read through the other";
@@ -142,7 +169,13 @@ Table cold_by_size(const ThreeApproachesPlan& plan) {
 }  // namespace
 
 void add_three_approaches_tables(const ThreeApproachesPlan& plan, ScenarioResult& result) {
-  result.tables = {eight_rows(plan), hit_rates(plan), cold_by_size(plan)};
+  // The eight rows are of every part.
+  if (plan.has("in_process")) result.tables.push_back(eight_rows(plan));
+  if (plan.has("scaling")) {
+    result.tables.push_back(shapes(plan));
+    result.tables.push_back(hit_rates(plan));
+  }
+  if (plan.has("cold_reads_by_size")) result.tables.push_back(cold_by_size(plan));
   result.notes.emplace_back(
       "A touch (EXPIRE) on one instance makes the other drop its copy, because L2 announces it: "
       "with a touch "

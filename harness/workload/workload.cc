@@ -65,7 +65,7 @@ class Generated final : public Workload {
                                                                     : random_.below(spec_.keys);
     write_key_name(spec_.prefix, number, operation.key);
     operation.op = draw_op();
-    operation.value_bytes = operation.op == Op::set ? size_of(spec_, number) : 0;
+    operation.value_bytes = operation.op == Op::set ? value_bytes_of(spec_, number) : 0;
     const bool expires = operation.op == Op::set || operation.op == Op::touch;
     operation.ttl = expires ? spec_.ttl : Duration::zero();
     return true;
@@ -202,6 +202,10 @@ class Replay final : public Workload {
 };
 
 }  // namespace
+
+std::size_t value_bytes_of(const WorkloadSpec& spec, std::uint64_t number) {
+  return size_of(spec, number);
+}
 
 void write_key_name(std::string_view prefix, std::uint64_t number, std::string& out) {
   out.assign(prefix);

@@ -83,6 +83,9 @@ struct OpenedWorkload {
 [[nodiscard]] Result<OpenedWorkload> open_workload(const WorkloadSpec& spec,
                                                    const std::string& traces);
 
+/// How large the value of a generated workload's key with this number is, whenever it is written.
+[[nodiscard]] std::size_t value_bytes_of(const WorkloadSpec& spec, std::uint64_t number);
+
 /// The name of the key with this number: prefix and 16 digits that show nothing of its popularity.
 void write_key_name(std::string_view prefix, std::uint64_t number, std::string& out);
 
