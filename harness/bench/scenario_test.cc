@@ -355,7 +355,8 @@ requests = 2000
       EXPECT_GT(last(result, id, "nearlane_share"), 0) << id;
     }
   }
-  EXPECT_GE(last(result, "server/hit", "count"), 1900) << "but those whose lease had to be renewed first";
+  EXPECT_GE(last(result, "server/hit", "count"), 1900)
+      << "but those whose lease had to be renewed first";
 }
 
 TEST_F(ScenarioFiles, CompareConditionalRequestsWithTheirRules) {

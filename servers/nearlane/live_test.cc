@@ -31,7 +31,9 @@ class Live : public testing::TestWithParam<std::tuple<const char*, const char*>>
       store = "redis://127.0.0.1:" + std::to_string(redis_->port);
     }
     if (store == "rocksdb") store = directory_.url();
-    server_ = std::make_unique<Nearlane>(store, std::vector<std::string>{"--threads", threads});
+    // Others may take the machine and its disk away for a while.
+    server_ = std::make_unique<Nearlane>(
+        store, std::vector<std::string>{"--threads", threads, "--l2-timeout", "10s"});
     cli_ = "redis-cli -p " + std::to_string(server_->resp) + " ";
   }
   std::string curl(const std::string& args, std::string_view path) const {
