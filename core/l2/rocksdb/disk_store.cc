@@ -1,6 +1,7 @@
 #include "core/l2/rocksdb/disk_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -57,6 +58,8 @@ struct DiskStore::State {
   DiskConfig config;
   std::unique_ptr<Database> database;  // null: opening it again has failed
   std::mutex opening;                  // between that and sync(), which another thread calls
+  // RocksDB 7.8 ends the process (by an assertion that Debian's has) where a log is synced that could not be written.
+  std::atomic<bool> log_failed{false};
   std::unordered_map<std::string, std::unique_ptr<Slot>> slots;  // by data key: since the commit
   std::set<std::uint32_t> cleared;                               // databases, since the commit
   std::map<std::uint32_t, std::uint64_t> sizes;
@@ -379,6 +382,7 @@ std::optional<std::string> DiskStore::commit() {
     options.sync = state_->config.fsync == Fsync::always;
     const auto status = database->Write(options, &batch);
     if (!status.ok()) {
+      state_->log_failed = true;
       discard();
       return status.ToString();
     }
@@ -397,14 +401,16 @@ void DiskStore::discard() noexcept {
 std::optional<std::string> DiskStore::sync() {
   const std::lock_guard lock(state_->opening);
   if (!state_->database) return kClosed;
+  if (state_->log_failed) return "its log could not be written";
   const auto status = (*state_->database)->SyncWAL();
   if (!status.ok()) return status.ToString();
   return std::nullopt;
 }
 
 std::optional<std::string> DiskStore::resume() {
-  if (state_->database && (*state_->database)->Resume().ok() && !sync()) return std::nullopt;
-  // Not every error is one that RocksDB forgives: a log that could not be synced cannot be trusted again. Opening
+  if (state_->database && !state_->log_failed && (*state_->database)->Resume().ok() && !sync())
+    return std::nullopt;
+  // Not every error is one that RocksDB forgives: a log that could not be written or synced cannot be trusted again. Opening
   // anew reads what it holds into a table, which is synced, and begins another log. But as long as the disk takes
   // nothing, what is open is better than nothing: it can be read.
   const std::string probe = state_->config.path + "/PROBE";
@@ -418,6 +424,7 @@ std::optional<std::string> DiskStore::resume() {
   auto opened = Database::open(state_->config);
   if (!opened) return opened.error().detail;
   state_->database = std::move(*opened);
+  state_->log_failed = false;
   return state_->load_sizes();
 }
 

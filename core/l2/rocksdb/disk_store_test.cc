@@ -233,6 +233,23 @@ TEST_F(DiskStoreTest, SaysThatTheDiskIsFullAndGoesOnWhenItIsNot) {
   EXPECT_EQ(run({"EXISTS", "before", "after"}).integer, 2);
 }
 
+TEST_F(DiskStoreTest, SyncsNoLogThatCouldNotBeWritten) {
+  open();
+  write({"SET", "before", "x"});
+  files.set_full(true);
+  run({"SET", "during", "x"});
+  ASSERT_TRUE(store->commit().has_value());
+  EXPECT_TRUE(store->sync().has_value());
+  files.set_full(false);
+  EXPECT_TRUE(store->sync().has_value()) << "not before it was begun anew";
+  while (store->resume().has_value()) {
+  }
+  EXPECT_FALSE(store->sync().has_value());
+  write({"SET", "after", "x"});
+  open();
+  EXPECT_EQ(run({"EXISTS", "before", "after"}).integer, 2);
+}
+
 TEST_F(DiskStoreTest, RefusesADirectoryThatIsInUse) {
   open();
   auto second = DiskStore::open({.path = dir.path() + "/db", .env = files.env()});
