@@ -58,4 +58,19 @@ void fail_on_differences(const std::string& where, const Settled& settled, Scena
                                         settled.different, fmt::join(settled.examples, "; ")));
 }
 
+void put_judged(const HistoryReport& load, const HistoryReport& left, const Settled& settled,
+                Measure& counts, ScenarioResult& result) {
+  auto& values = counts.repetitions.back().values;
+  values["late_count"] = static_cast<double>(load.late);
+  values["latest_ns"] = static_cast<double>(load.lateness.max().count());
+  values["oldest_marked_ns"] = static_cast<double>(load.said_old.max().count());
+  values["violations_count"] = static_cast<double>(load.violation_count());
+  values["lost_count"] = static_cast<double>(left.violation_count());
+  values["different_count"] = static_cast<double>(settled.different);
+  values["compared_count"] = static_cast<double>(settled.compared);
+  fail_on_violations("under load", load, result);
+  fail_on_violations("acknowledged writes lost", left, result);
+  fail_on_differences("after it", settled, result);
+}
+
 }  // namespace nearlane::harness

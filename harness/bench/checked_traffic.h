@@ -25,4 +25,9 @@ void fail_on_violations(const std::string& where, const HistoryReport& report,
                         ScenarioResult& result);
 void fail_on_differences(const std::string& where, const Settled& settled, ScenarioResult& result);
 
+/// What a load was answered, and what is left of it: counts into `counts`, and what is not allowed into the failures.
+/// `left`: what reading every key afterwards found.
+void put_judged(const HistoryReport& load, const HistoryReport& left, const Settled& settled,
+                Measure& counts, ScenarioResult& result);
+
 }  // namespace nearlane::harness

@@ -90,9 +90,6 @@ class Failover {
     if (!settled) return settled.error();
     const auto lost = history_.take_report();
     add_measures(report, lost, *settled);
-    fail_on_violations("under load", report, bench_.result);
-    fail_on_violations("acknowledged writes lost", lost, bench_.result);
-    fail_on_differences("after it", *settled, bench_.result);
     const auto controlled = add_control(fleet_.redis.client(), processes(), history_, bench_.result,
                                         [this] { return settle(); });
     if (!controlled) return controlled.error();
@@ -246,10 +243,7 @@ class Failover {
         static_cast<double>(load_.failures[static_cast<std::size_t>(Failure::lost)]);
     values["failed_count"] = static_cast<double>(load_.failed);
     values["other_failed_count"] = *values["failed_count"] - *values["cut_off_count"];
-    values["lost_count"] = static_cast<double>(lost.violation_count());
-    values["violations_count"] = static_cast<double>(report.violation_count());
-    values["late_count"] = static_cast<double>(report.late);
-    values["different_count"] = static_cast<double>(settled.different);
+    put_judged(report, lost, settled, counts, bench_.result);
     bench_.result.measure(std::move(counts));
   }
 

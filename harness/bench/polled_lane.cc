@@ -29,10 +29,8 @@ template <class Done>
 Result<void> PolledLane::pump(Done done) {
   const TimePoint until = Clock::now() + kPatience;
   while (!done()) {
-    if (!lane_.output().empty()) {
-      const auto sent = socket_.send(lane_.output());
-      lane_.output().erase(0, sent.bytes);
-    }
+    const auto sent = socket_.send(lane_.output());
+    lane_.output().erase(0, sent.bytes);
     const auto received = socket_.receive(in_);
     const TimePoint now = Clock::now();
     if (received.bytes != 0) lane_.received({in_.data(), received.bytes}, now);

@@ -12,8 +12,6 @@ namespace nearlane::harness {
 namespace {
 
 constexpr std::size_t kFailureTexts = 5;
-constexpr std::size_t kMaxSeconds =
-    24 * 3600;  // of the time line; what is due later is added to the last
 
 Duration from_timeval(const timeval& time) {
   return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
@@ -40,13 +38,6 @@ void Recorder::scheduled(Duration intended) noexcept {
   if (intended >= options_.warmup) ++report_.scheduled;
 }
 
-RunReport::Second& Recorder::second_of(Duration intended) {
-  const auto second = std::chrono::duration_cast<std::chrono::seconds>(intended).count();
-  const auto index = std::min(static_cast<std::size_t>(second), kMaxSeconds - 1);
-  if (report_.seconds.size() <= index) report_.seconds.resize(index + 1);
-  return report_.seconds[index];
-}
-
 void Recorder::fail(const Completion& completion) {
   ++report_.failed;
   ++report_.failures[static_cast<std::size_t>(completion.failure)];
@@ -66,16 +57,10 @@ void Recorder::completed(Completion completion, Duration ready, bool answered) {
   }
   if (completion.intended < options_.warmup) return;
   last_done_ = std::max(last_done_, completion.done);
-  auto& second = second_of(completion.intended);
-  if (completion.failure != Failure::none) {
-    fail(completion);
-    ++second.failed;
-  }
+  if (completion.failure != Failure::none) fail(completion);
   if (!answered) return;
   const auto response = completion.done - completion.intended;
   ++report_.answered;
-  ++second.answered;
-  second.max_response = std::max(second.max_response, response);
   report_.response_time.record(response);
   report_.service_time.record(completion.done - completion.sent);
   report_.send_lag.record(completion.sent - ready);

@@ -31,7 +31,6 @@ class Recorder {
 
  private:
   void fail(const Completion& completion);
-  [[nodiscard]] RunReport::Second& second_of(Duration intended);
 
   const RunOptions& options_;
   RunReport report_;

@@ -43,13 +43,6 @@ struct RunOptions {
 struct RunReport {
   using Cell = std::pair<Op, Outcome>;
 
-  /// One second of the run, by when operations were due.
-  struct Second {
-    std::uint64_t answered = 0;
-    std::uint64_t failed = 0;
-    Duration max_response{};
-  };
-
   bool open_loop = true;
   Duration
       elapsed{};  // from the end of the warm-up to the last completion, or the duration if later
@@ -66,7 +59,6 @@ struct RunReport {
   std::map<Cell, Histogram> response_by_cell;
   std::array<std::uint64_t, kFailures> failures{};
   std::vector<std::string> failure_texts;  // the first few
-  std::vector<Second> seconds;
 
   std::uint64_t bytes_out = 0;
   std::uint64_t bytes_in = 0;

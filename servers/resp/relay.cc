@@ -128,18 +128,21 @@ std::string Relay::refusal(std::string_view name, Args args) {
   return {};
 }
 
-bool Relay::goes_alone(std::string_view name, Args args) const {
+Effect Relay::effect_of(std::string_view name, Args args) const {
+  if (name == "exec" || leaves_state(name)) return {};
+  return context_.catalog.effect_of(name, args);
+}
+
+bool Relay::goes_alone(std::string_view name, const Effect& effect) const noexcept {
   // What comes back is no longer one answer a command; and over a cluster each may have to go elsewhere.
   if (over_cluster() || monitoring_ || subscribed()) return true;
   if (leaves_state(name) || is_one_of(name, kEnding)) return true;
   if (in_transaction_) return false;  // it is queued
-  if (is_one_of(name, kReadingScripts)) return true;
-  const Effect effect = context_.catalog.effect_of(name, args);
-  return effect.undeclared || effect.blocks;
+  return effect.undeclared || effect.blocks || is_one_of(name, kReadingScripts);
 }
 
-void Relay::send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
-                 Done done) {
+void Relay::send(std::string_view name, Args args, Effect effect, protocol::Version version,
+                 std::uint32_t db, Done done) {
   context_.catalog.load(context_.pool);
   version_ = version;
   db_ = db;
@@ -150,9 +153,7 @@ void Relay::send(std::string_view name, Args args, protocol::Version version, st
   const bool subscribes = is_one_of(name, kSubscribing);
   if (pending_.empty()) due_ = Clock::now() + kPatience;
   pending_.push_back({.name = std::string(name),
-                      .effect = name == "exec"       ? std::exchange(queued_, {})
-                                : leaves_state(name) ? Effect{}
-                                                     : context_.catalog.effect_of(name, args),
+                      .effect = name == "exec" ? std::exchange(queued_, {}) : std::move(effect),
                       .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
                       .done = std::move(done)});
   if (over_cluster()) pending_.back().args.assign(args.begin(), args.end());

@@ -75,13 +75,15 @@ class Relay final : private Upstream::Owner {
   /// Why it cannot be relayed, as an error reply's text; empty: it can. Inside MULTI a refused command spoils the
   /// transaction, as one that Redis refuses does.
   [[nodiscard]] std::string refusal(std::string_view name, Args args);
+  /// What it does to L1 once it is executed, EXEC and what Redis keeps for the connection left out.
+  [[nodiscard]] Effect effect_of(std::string_view name, Args args) const;
   /// Whether it waits for all answers to those before it, and those behind it for its own.
-  [[nodiscard]] bool goes_alone(std::string_view name, Args args) const;
+  [[nodiscard]] bool goes_alone(std::string_view name, const Effect& effect) const noexcept;
   /// Whether one more may be under way.
   [[nodiscard]] bool has_room() const noexcept { return pending_.size() < window_; }
   /// Precondition: has_room, and nothing is under way if it or what is under way goes alone.
-  void send(std::string_view name, Args args, protocol::Version version, std::uint32_t db,
-            Done done);
+  void send(std::string_view name, Args args, Effect effect, protocol::Version version,
+            std::uint32_t db, Done done);
   /// Redis keeps something for this client.
   [[nodiscard]] bool pinned() const noexcept {
     return in_transaction_ || watching_ || monitoring_ || subscribed();

@@ -24,7 +24,8 @@ bool CacheSession::relay(Args args) {
     Relay::Client& client = *this;
     relay_ = std::make_unique<Relay>(*context_.relay, client);
   }
-  const auto kind = relay_->goes_alone(name, args) ? Order::Kind::whole : Order::Kind::relayed;
+  Effect effect = relay_->effect_of(name, args);
+  const auto kind = relay_->goes_alone(name, effect) ? Order::Kind::whole : Order::Kind::relayed;
   if (!order_.may_send(kind, 0) || !relay_->has_room()) return false;
   if (const std::string refusal = relay_->refusal(name, args); !refusal.empty()) {
     append_to_tail([&](std::string& out) { protocol::append_error(out, refusal); });
@@ -32,7 +33,7 @@ bool CacheSession::relay(Args args) {
   }
   order_.sent(kind, 0);
   const std::uint64_t number = open_slot();
-  relay_->send(name, args, version_, client_.db,
+  relay_->send(name, args, std::move(effect), version_, client_.db,
                [self = shared_from_this(), number, kind](Result<std::string> answer) {
                  boost::asio::dispatch(self->context_.home.context(),
                                        [self, number, kind, answer = std::move(answer)]() mutable {
