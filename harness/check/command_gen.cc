@@ -335,8 +335,10 @@ bool agree(const Words& command, Reply a, Reply b) {
     }
   }
   if (is(command, "SCAN") && a.elements.size() == 2 && b.elements.size() == 2) {
-    // How far one call goes is each executor's own affair: then only the form can be compared.
-    if (a.elements[0] != b.elements[0]) return a.elements[0].type == b.elements[0].type;
+    // Which keys one call meets, and how many, is each executor's own affair (each has its own seed of hashes), also where
+    // the next cursors agree: only of a whole walk is more than the form the same.
+    const bool whole = a.elements[0].text == "0" && b.elements[0].text == "0";
+    if (!whole) return a.elements[0].type == b.elements[0].type;
     sort_elements(a.elements[1]);
     sort_elements(b.elements[1]);
   }
