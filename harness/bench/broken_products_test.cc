@@ -49,9 +49,7 @@ TEST_F(BrokenProducts, FaultsLeaveTheirMarksOverTime) {
   EXPECT_EQ(result.failures, std::vector<std::string>{});
   EXPECT_GT(last(result, "none", "reads_count"), 0);
   EXPECT_GT(last(result, "reset", "reads_count"), 0);
-  const auto over_time = std::ranges::find(result.measures, "over_time", &Measure::id);
-  ASSERT_NE(over_time, result.measures.end());
-  const auto& series = over_time->repetitions.front().series.value();
+  const auto series = over_time(result);
   ASSERT_EQ(series.faults.size(), 1U);
   EXPECT_EQ(series.faults[0].what, "reset");
   EXPECT_GE(series.faults[0].to_s - series.faults[0].from_s, 0.3);
@@ -322,7 +320,7 @@ class Unconditional {
           status, coding, sent.size(), whole ? sent : "");
     };
     if (head.starts_with("PUT")) {
-      page_ = {.value = body, .forms = precompress(body)};
+      page_ = {.key = {}, .value = body, .forms = precompress(body)};
       return with("201 Created", "identity", "", true);
     }
     if (head.starts_with("DELETE")) return with("204 No Content", "identity", "", true);

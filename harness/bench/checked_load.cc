@@ -86,4 +86,14 @@ void CheckedLoad::judge_write(const Completion& completion, const Sent& sent) {
   history_.end_write(completion.key, sent.version, effect, Clock::now(), node_of(completion));
 }
 
+void record(TimeSeriesRecorder& over_time, const Completion& completion) {
+  const Duration response = completion.done - completion.intended;
+  const TimePoint due = Clock::now() - response;
+  if (completion.outcome == Outcome::error) {
+    over_time.failed(due);
+  } else {
+    over_time.answered(due, response);
+  }
+}
+
 }  // namespace nearlane::harness

@@ -15,6 +15,7 @@
 #include "core/base/clock.h"
 #include "harness/check/history.h"
 #include "harness/driver/request.h"
+#include "harness/report/time_series.h"
 #include "harness/workload/random.h"
 
 namespace nearlane::harness {
@@ -65,5 +66,8 @@ class CheckedLoad final : public RequestSource {
   std::vector<std::uint64_t> free_;  // places in it
   std::uint64_t acknowledged_ = 0;
 };
+
+/// Called as it ends, by which clock its due time is known.
+void record(TimeSeriesRecorder& over_time, const Completion& completion);
 
 }  // namespace nearlane::harness

@@ -73,4 +73,20 @@ void put_judged(const HistoryReport& load, const HistoryReport& left, const Sett
   fail_on_differences("after it", settled, result);
 }
 
+Table judged_table(std::vector<Column> own, Duration bound, Duration max_stale) {
+  const auto seconds = [](Duration time) { return std::chrono::duration<double>(time).count(); };
+  const std::vector<Column> judged = {
+      {"writes lost that were acknowledged and need not be (0)", "counts", "lost_count"},
+      {"late reads", "counts", "late_count"},
+      {fmt::format("the latest by (allowed: a lease, {} s)", seconds(bound)), "counts",
+       "latest_ns"},
+      {fmt::format("the oldest marked STALE by (allowed: a lease and {} s)", seconds(max_stale)),
+       "counts", "oldest_marked_ns"},
+      {"answers that were not allowed (0)", "counts", "violations_count"},
+      {"stale for ever (0)", "counts", "different_count"},
+      {"for comparison, lost if the store is emptied", "control", "lost_count"}};
+  own.insert(own.end(), judged.begin(), judged.end());
+  return row_of("What clients were told, and what is left", own);
+}
+
 }  // namespace nearlane::harness

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "harness/check/history.h"
 #include "harness/check/traffic.h"
@@ -29,5 +30,9 @@ void fail_on_differences(const std::string& where, const Settled& settled, Scena
 /// `left`: what reading every key afterwards found.
 void put_judged(const HistoryReport& load, const HistoryReport& left, const Settled& settled,
                 Measure& counts, ScenarioResult& result);
+
+/// What put_judged counted in a measure `counts`, and add_control in `control`, behind the scenario's own columns.
+/// `bound`, `max_stale`: how late an answer may be, and how old one that says so beyond that.
+[[nodiscard]] Table judged_table(std::vector<Column> own, Duration bound, Duration max_stale);
 
 }  // namespace nearlane::harness

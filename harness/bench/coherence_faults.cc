@@ -19,7 +19,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kPatience = 15s;  // until a fleet is whole again
-constexpr std::string_view kOverTime = "over_time";
 
 /// In the order in which they happen.
 struct Fault {
@@ -93,7 +92,8 @@ class Faults {
     bench_.result.measure(settled_measure("settled", kProcesses, *settled));
     fail_on_differences("after all faults", *settled, bench_.result);
     fail_on_violations("after quiescence", history_.take_report(), bench_.result);
-    add_over_time();
+    bench_.result.measure(over_time("all clients, from the first fault to the last", "closed",
+                                    kProcesses, over_time_));
     if (const auto done = control(); !done) return done.error();
     bench_.meter.advance();
     add_tables();
@@ -203,18 +203,6 @@ class Faults {
                                           report, Clock::now() - begin));
     fail_on_violations(id, report, bench_.result);
     return done;
-  }
-
-  /// To be called once the traffic has stopped.
-  void add_over_time() {
-    Measure measure{.id = std::string(kOverTime),
-                    .what = "all clients, from the first fault to the last",
-                    .boundary = "client",
-                    .clock_starts = "a batch of requests is given to the kernel",
-                    .clock_stops = "the request's reply parsed",
-                    .processes = static_cast<int>(kProcesses)};
-    measure.repetitions.emplace_back().series = over_time_.series();
-    bench_.result.measure(std::move(measure));
   }
 
   /// Planned, so that nothing acknowledged is lost: Redis itself waits for the replica and swaps roles.

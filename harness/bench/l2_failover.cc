@@ -181,7 +181,9 @@ class L2Failover {
     run.duration = 1h;  // until it is told to stop
     run.warmup = kWarmUp;
     run.stop = &stop;
+    over_time_ = TimeSeriesRecorder(Clock::now() + kWarmUp);
     run.check = [&](const Completion& completion) {
+      record(over_time_, completion);
       answers_.push_back({.at = Clock::now(),
                           .response = completion.done - completion.intended,
                           .kind = completion.kind,
@@ -326,6 +328,8 @@ class L2Failover {
     add_stretch("failover", "from the kill to the announcement", gone_, announced_.first);
     add_stretch("after", "from a second behind the announcement on",
                 announced_.first + kServedWithin, ended_);
+    over_time_.fault("no primary", gone_, announced_.first);
+    bench_.result.measure(over_time("all clients", "open", processes(), over_time_));
     Measure times = counting("times", "the failover, from the kill on", processes());
     times.clock_starts = "the killed primary was reaped";
     times.clock_stops = "as each name says";
@@ -411,21 +415,14 @@ class L2Failover {
     }
     bench_.result.tables.push_back(std::move(load));
 
-    Table times;
-    times.title = "The failover, from the kill on";
-    times.columns = {"another primary announced",
-                     "by all who announce it",
-                     "first write that it took",
-                     "last request that failed",
-                     "behind the announcement (allowed: 1 s)",
-                     "failed later than that (0)"};
-    times.rows.push_back({{Cell::of("times", "announced_ns")},
-                          {Cell::of("times", "all_announced_ns")},
-                          {Cell::of("times", "first_write_ns")},
-                          {Cell::of("times", "last_failure_ns")},
-                          {Cell::of("times", "failures_after_ns")},
-                          {Cell::of("counts", "late_failures_count")}});
-    bench_.result.tables.push_back(std::move(times));
+    bench_.result.tables.push_back(
+        row_of("The failover, from the kill on",
+               {{"another primary announced", "times", "announced_ns"},
+                {"by all who announce it", "times", "all_announced_ns"},
+                {"first write that it took", "times", "first_write_ns"},
+                {"last request that failed", "times", "last_failure_ns"},
+                {"behind the announcement (allowed: 1 s)", "times", "failures_after_ns"},
+                {"failed later than that (0)", "counts", "late_failures_count"}}));
     add_tables_of_seconds_and_counts();
   }
 
@@ -446,37 +443,10 @@ class L2Failover {
     }
     bench_.result.tables.push_back(std::move(by_second));
 
-    Table counts;
-    counts.title = "What clients were told, and what is left";
-    counts.columns = {"",
-                      "writes acknowledged",
-                      "of those the replica had not got",
-                      "of the others lost (allowed: 0)",
-                      "late reads",
-                      "the latest by",
-                      "the oldest marked STALE by (allowed: max_stale)",
-                      "answers that were not allowed (0)",
-                      "stale for ever (0)"};
-    counts.rows.push_back({{Cell::of("all")},
-                           {Cell::of("counts", "acknowledged_count")},
-                           {Cell::of("counts", "unreplicated_count")},
-                           {Cell::of("counts", "lost_count")},
-                           {Cell::of("counts", "late_count")},
-                           {Cell::of("counts", "latest_ns")},
-                           {Cell::of("counts", "oldest_marked_ns")},
-                           {Cell::of("counts", "violations_count")},
-                           {Cell::of("counts", "different_count")}});
-    const std::vector<Cell> none = {Cell::of("—")};
-    counts.rows.push_back({{Cell::of("for comparison, the primaries emptied")},
-                           none,
-                           none,
-                           {Cell::of("control", "lost_count")},
-                           none,
-                           none,
-                           none,
-                           none,
-                           none});
-    bench_.result.tables.push_back(std::move(counts));
+    bench_.result.tables.push_back(
+        judged_table({{"writes acknowledged", "counts", "acknowledged_count"},
+                      {"of those the replica had not got", "counts", "unreplicated_count"}},
+                     plan_.lease, plan_.max_stale));
     bench_.result.notes.emplace_back(
         "Redis acknowledges before it replicates. What the replica had not got is known because it "
         "is "
@@ -498,6 +468,7 @@ class L2Failover {
   std::vector<std::string> names_;
   History history_{{.bound = plan_.lease, .memory = plan_.max_stale + kRemembered}};
   std::vector<Answer> answers_;  // in the order of their ends
+  TimeSeriesRecorder over_time_{Clock::now()};
   RunReport load_;
   std::uint64_t acknowledged_ = 0;
   std::uint64_t unreplicated_ = 0;

@@ -26,6 +26,9 @@ class L2Scenarios : public ScenarioFiles {
     EXPECT_GT(last(result, "times", "first_write_ns"), 0);
     EXPECT_GT(last(result, "failover/counts", "failed_count"), 0);
     EXPECT_GT(last(result, "steady/counts", "l1_share"), 0.5);
+    const auto series = over_time(result);
+    ASSERT_EQ(series.faults.size(), 1U);
+    EXPECT_GT(during_fault(series, &Second::failed), 0U);
   }
 };
 

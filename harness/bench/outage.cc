@@ -72,6 +72,7 @@ class Outage {
   Result<void> run() {
     bench_.meter.phase("healthy");
     if (const auto filled = fill(); !filled) return filled.error();
+    over_time_ = TimeSeriesRecorder(Clock::now());
     direct_.start();
     const auto steady = phase("healthy", "L2 is well", scaled(plan_.healthy_for), kWarmUp);
     if (!steady) return steady.error();
@@ -83,6 +84,7 @@ class Outage {
     std::atomic<bool> over{false};
     std::thread flapping;
     direct_.stop();  // what it wrote before a kill is to be on disk
+    const TimePoint away = Clock::now();
     if (const auto begun = begin(); !begun) return begun.error();
     direct_.start();
     if (plan_.fault == Fault::flapping) flapping = std::thread([&] { flap(over); });
@@ -94,6 +96,7 @@ class Outage {
     bench_.meter.phase("L2 is back");
     if (const auto ended = end(); !ended) return ended.error();
     const TimePoint back = Clock::now();
+    over_time_.fault(plan_.what, away, back);
     last_degraded_ = back;
     const auto recovery =
         phase("recovery", "from L2's return on", scaled(plan_.recovery_for), Duration::zero());
@@ -112,6 +115,8 @@ class Outage {
     values["reads_over_steady"] = reads;
     values["l1_had_count"] = static_cast<double>(stats->l1_entries);
     judge(full, *recovery / (kMostReads * *steady + again));
+    bench_.result.measure(
+        over_time("all clients, from before it on", "open", kProcesses, over_time_));
     direct_.stop();
     if (const auto compared = compare(); !compared) return compared.error();
     add_tables();
@@ -205,6 +210,7 @@ class Outage {
     run.check = [&](const Completion& done) {
       if (done.outcome == Outcome::stale || done.outcome == Outcome::error)
         last_degraded_ = Clock::now();
+      record(over_time_, done);
       return load.judge(done);
     };
     auto report = generate(load, generator, run);
@@ -332,7 +338,7 @@ class Outage {
     table.columns = {"phase", "answered", "p50",    "p99", "from L1", "p99",        "STALE",
                      "p99",   "from L2",  "errors", "p50", "p99",     "reads of L2"};
     for (const auto& measure : bench_.result.measures) {
-      if (measure.loop == "none") continue;  // no phase
+      if (measure.loop == "none" || measure.id == "over_time") continue;  // no phase
       const auto& values = measure.repetitions.back().values;
       const auto cell = [&](const char* metric) {
         const auto found = values.find(metric);
@@ -355,38 +361,16 @@ class Outage {
                             cell("l2_reads_per_s")});
     }
     bench_.result.tables.push_back(std::move(table));
-    Table back;
-    back.title = "L2's return";
-    back.columns = {"until the last stale answer or error (allowed: 5 s)",
-                    "reads of L2 from then on, by the steady rate", "copies that L1 had"};
-    back.rows.push_back({{Cell::of("recovery", "full_after_ns")},
-                         {Cell::of("recovery", "reads_over_steady")},
-                         {Cell::of("recovery", "l1_had_count")}});
-    bench_.result.tables.push_back(std::move(back));
-    Table counts;
-    counts.title = "What clients were told, and what is left";
-    counts.columns = {"reads judged",
-                      "writes acknowledged",
-                      "of those lost (allowed: 0)",
-                      "writes past the instance",
-                      "late reads",
-                      fmt::format("the latest by (allowed: a lease, {} ms)", kLease / 1ms),
-                      fmt::format("the oldest marked STALE by (allowed: a lease and {} s)",
-                                  std::chrono::duration<double>(plan_.load.max_stale).count()),
-                      "answers that were not allowed (0)",
-                      "stale for ever (0)",
-                      "for comparison, lost if Redis is emptied"};
-    counts.rows.push_back({{Cell::of("counts", "reads_count")},
-                           {Cell::of("counts", "acknowledged_count")},
-                           {Cell::of("counts", "lost_count")},
-                           {Cell::of("counts", "direct_count")},
-                           {Cell::of("counts", "late_count")},
-                           {Cell::of("counts", "latest_ns")},
-                           {Cell::of("counts", "oldest_marked_ns")},
-                           {Cell::of("counts", "violations_count")},
-                           {Cell::of("counts", "different_count")},
-                           {Cell::of("control", "lost_count")}});
-    bench_.result.tables.push_back(std::move(counts));
+    bench_.result.tables.push_back(row_of(
+        "L2's return",
+        {{"until the last stale answer or error (allowed: 5 s)", "recovery", "full_after_ns"},
+         {"reads of L2 from then on, by the steady rate", "recovery", "reads_over_steady"},
+         {"copies that L1 had", "recovery", "l1_had_count"}}));
+    bench_.result.tables.push_back(
+        judged_table({{"reads judged", "counts", "reads_count"},
+                      {"writes acknowledged", "counts", "acknowledged_count"},
+                      {"writes past the instance", "counts", "direct_count"}},
+                     kLease, plan_.load.max_stale));
     bench_.result.notes.emplace_back(
         "Allowed are 1.2 times the steady reads; where connections were lost, and with them what "
         "they vouched "
@@ -402,6 +386,7 @@ class Outage {
   History history_{{.bound = kLease, .memory = plan_.load.max_stale + kRemembered}};
   Traffic direct_;
   std::atomic<TimePoint> last_degraded_{TimePoint{}};
+  TimeSeriesRecorder over_time_{Clock::now()};
   std::uint64_t stretches_ = 0;  // of load, so far
   std::uint64_t acknowledged_ = 0;
 };

@@ -49,6 +49,25 @@ class ScenarioFiles : public testing::Test {
     return -1;
   }
 
+  /// What became of requests second by second; empty where it was not recorded.
+  static TimeSeries over_time(const ScenarioResult& result) {
+    for (const auto& measure : result.measures) {
+      if (measure.id == "over_time")
+        return measure.repetitions.back().series.value_or(TimeSeries{});
+    }
+    return {};
+  }
+  /// All that failed, or was answered, in the seconds that the only fault touched.
+  static std::uint64_t during_fault(const TimeSeries& series, std::uint64_t Second::*count) {
+    std::uint64_t sum = 0;
+    for (std::size_t at = 0; at < series.seconds.size(); ++at) {
+      const auto second = static_cast<double>(at);
+      if (second + 1 > series.faults.front().from_s && second < series.faults.front().to_s)
+        sum += series.seconds[at].*count;
+    }
+    return sum;
+  }
+
   std::filesystem::path directory_;
 };
 

@@ -431,6 +431,10 @@ TEST_F(ScenarioFiles, ServeWhatL1HasInAnOutage) {
   EXPECT_THAT(result.failures, testing::Not(testing::Contains("nothing was served stale")));
   EXPECT_GT(last(result, "outage", "stale_share"), 0);
   EXPECT_EQ(last(result, "outage", "written_count"), 0);
+  const auto series = over_time(result);
+  ASSERT_EQ(series.faults.size(), 1U);
+  EXPECT_GT(during_fault(series, &Second::answered), 0U);
+  EXPECT_GT(during_fault(series, &Second::failed), 0U);
 }
 
 TEST_F(ScenarioFiles, FailWhereNothingIsServedStale) {
@@ -498,6 +502,10 @@ TEST_F(ScenarioFiles, LoseNothingWithAnInstanceThatIsKilled) {
   EXPECT_GT(last(result, "counts", "acknowledged_count"), 0);
   EXPECT_EQ(last(result, "counts", "lost_count"), 0);
   EXPECT_EQ(last(result, "counts", "violations_count"), 0);
+  const auto series = over_time(result);
+  ASSERT_EQ(series.faults.size(), 1U);
+  EXPECT_EQ(series.faults[0].what, "instance 0 away");
+  EXPECT_GT(during_fault(series, &Second::answered), 0U) << "by the others";
   EXPECT_GE(last(result, "control", "lost_count"), 500) << "it would be noticed";
 }
 

@@ -28,9 +28,9 @@ enum class Verdict : std::uint8_t { beaten, met, needs_hardware, missed };
 
 struct Judged {
   Verdict verdict = Verdict::missed;
-  std::string why;    // behind the verdict: "not measured", "3 processes on 2 cores"
-  std::string shown;  // the figure
-  std::string how;    // where its clock starts and stops
+  std::string why = {};    // behind the verdict: "not measured", "3 processes on 2 cores"
+  std::string shown = {};  // the figure
+  std::string how = {};    // where its clock starts and stops
 };
 
 bool is_time(std::string_view metric) {

@@ -154,6 +154,30 @@ Measure counting(std::string id, std::string what, int processes) {
   return measure;
 }
 
+Measure over_time(std::string what, std::string loop, int processes,
+                  const TimeSeriesRecorder& recorded) {
+  Measure measure{.id = "over_time",
+                  .what = std::move(what),
+                  .boundary = "client",
+                  .clock_starts = loop == "open" ? "the request was due"
+                                                 : "a batch of requests is given to the kernel",
+                  .clock_stops = "the request's reply parsed",
+                  .loop = std::move(loop),
+                  .processes = processes};
+  measure.repetitions.emplace_back().series = recorded.series();
+  return measure;
+}
+
+Table row_of(std::string title, const std::vector<Column>& columns) {
+  Table table{.title = std::move(title), .columns = {}};
+  auto& row = table.rows.emplace_back();
+  for (const Column& column : columns) {
+    table.columns.push_back(column.name);
+    row.push_back({Cell::of(column.measure, column.metric)});
+  }
+  return table;
+}
+
 void Repetition::add(const std::string& name, const Histogram& histogram) {
   const std::string before = name.empty() ? "" : name + "_";
   const auto total = static_cast<double>(histogram.count());

@@ -60,6 +60,10 @@ struct Measure {
 /// What clients counted, with no clock; one repetition, whose values are yet to be set.
 [[nodiscard]] Measure counting(std::string id, std::string what, int processes);
 
+/// A measure `over_time`: what became of all clients' requests second by second, through whatever was broken.
+[[nodiscard]] Measure over_time(std::string what, std::string loop, int processes,
+                                const TimeSeriesRecorder& recorded);
+
 /// Either text, or a metric of a measure.
 struct Cell {
   std::string text = {};
@@ -82,6 +86,14 @@ struct Table {
   /// What the columns behind the first are numbers of: then each row, a share, is also drawn as a curve.
   std::string plot_x = {};
 };
+
+/// Of a table of one row: a column's name, and the metric that stands below it.
+struct Column {
+  std::string name;
+  std::string measure;
+  std::string metric;
+};
+[[nodiscard]] Table row_of(std::string title, const std::vector<Column>& columns);
 
 struct Input {
   std::string workload;
