@@ -8,14 +8,14 @@
 namespace nearlane::harness {
 namespace {
 
-constexpr Duration kPollFor = std::chrono::milliseconds(2);
 constexpr std::size_t kReceive = std::size_t{256} * 1024;
 
 }  // namespace
 
-Caller::Caller(Protocol protocol, Endpoint peer, Duration timeout)
+Caller::Caller(Protocol protocol, Endpoint peer, Duration timeout, Duration poll_for)
     : peer_(std::move(peer)),
       timeout_(timeout),
+      poll_for_(poll_for),
       codec_(make_codec(protocol, peer_)),
       in_(kReceive) {}
 
@@ -67,7 +67,7 @@ Answer Caller::call(const Request& request) {
     const auto moved = socket_.receive(in_);
     if (moved.bytes == 0) {
       if (!moved.would_block) return fail(Failure::lost, "the connection ended before the reply");
-      if (!wait(POLLIN, begin + kPollFor, deadline)) return fail(Failure::timeout, "no reply");
+      if (!wait(POLLIN, begin + poll_for_, deadline)) return fail(Failure::timeout, "no reply");
       continue;
     }
     if (const auto fed = codec_->feed({in_.data(), moved.bytes}); !fed) {

@@ -4,8 +4,8 @@
 //           been read and parsed; zero when it was not answered.
 // Errors:   in the answer: not_sent, lost, timeout and what the codec finds. The next call connects anew.
 // Threads:  one. Lifetime: an answer's value is valid until the next call.
-// Cost:     it polls for two milliseconds before it sleeps, because a wake-up (40 to 50 us between cores of a
-//           virtual machine) would be measured as the server's.
+// Cost:     it polls for `poll_for` before it sleeps, because a wake-up (40 to 50 us between cores of a virtual machine)
+//           would be measured as the server's.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,11 @@ struct Answer {
 
 class Caller {
  public:
-  Caller(Protocol protocol, Endpoint peer, Duration timeout = std::chrono::seconds(5));
+  static constexpr Duration kPollFor = std::chrono::milliseconds(2);
+
+  /// `poll_for` zero: it sleeps until there is a reply, as most clients do.
+  Caller(Protocol protocol, Endpoint peer, Duration timeout = std::chrono::seconds(5),
+         Duration poll_for = kPollFor);
 
   [[nodiscard]] Answer call(const Request& request);
   [[nodiscard]] const Endpoint& peer() const noexcept { return peer_; }
@@ -50,6 +54,7 @@ class Caller {
 
   Endpoint peer_;
   Duration timeout_;
+  Duration poll_for_;
   std::unique_ptr<Codec> codec_;
   Socket socket_;
   std::string out_;

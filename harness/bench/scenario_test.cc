@@ -131,7 +131,8 @@ each = 5
 )");
   const auto result = run_quick();
   EXPECT_EQ(result.failures, std::vector<std::string>{});
-  EXPECT_GT(last(result, "write/lane/100", "of_bare_share"), 0);
+  for (const auto* id : {"write/lane/100", "write/lane_asleep/100"})
+    EXPECT_GT(last(result, id, "of_bare_share"), 0) << id;
   EXPECT_EQ(last(result, "loss", "entries_count"), 20'000);
   EXPECT_GT(last(result, "commands/warm", "rate_per_s"), 0);
   EXPECT_EQ(last(result, "commands/idle", "rate_per_s"), 0);

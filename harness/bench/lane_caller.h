@@ -1,11 +1,12 @@
-// A lane on a socket of its own, driven by one thread that polls: what its protocol costs, without the event
-// loop and the threads that stand between in a server.
+// A lane on a socket of its own, driven by the thread that waits for its answers: what its protocol costs, without the
+// event loop and the threads that stand between in a server.
 //
 // Errors:   unavailable (no connection), timeout, and what ends the lane.
 // Threads:  one.
-// Cost:     it never sleeps.
+// Cost:     it polls, or sleeps until something has come (Caller).
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -14,9 +15,11 @@
 
 namespace nearlane::harness {
 
-class PolledLane final : cohere::Listener {
+class LaneCaller final : cohere::Listener {
  public:
-  PolledLane();
+  enum class Waiting : std::uint8_t { polls, sleeps };
+
+  explicit LaneCaller(Waiting waiting = Waiting::polls);
 
   [[nodiscard]] Result<void> connect(const Endpoint& peer);
   /// Writes a value as the tier does, in the form after which L2 announces the next change by others.
@@ -33,6 +36,7 @@ class PolledLane final : cohere::Listener {
 
   cohere::LaneView view_;
   cohere::Lane lane_;
+  Waiting waiting_;
   Socket socket_;
   std::vector<char> in_;
 };

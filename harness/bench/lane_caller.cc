@@ -1,12 +1,15 @@
-#include "harness/bench/polled_lane.h"
+#include "harness/bench/lane_caller.h"
 
 #include <memory>
 #include <utility>
+
+#include <poll.h>
 
 namespace nearlane::harness {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(5);
+constexpr int kLongestSleepMs = 100;
 constexpr std::size_t kReceive = std::size_t{64} * 1024;
 
 /// Leaves its answer with whoever waits for it.
@@ -23,10 +26,11 @@ class Awaited final : public cohere::Call {
 
 }  // namespace
 
-PolledLane::PolledLane() : lane_({}, view_, *this), in_(kReceive) {}
+LaneCaller::LaneCaller(Waiting waiting)
+    : lane_({}, view_, *this), waiting_(waiting), in_(kReceive) {}
 
 template <class Done>
-Result<void> PolledLane::pump(Done done) {
+Result<void> LaneCaller::pump(Done done) {
   const TimePoint until = Clock::now() + kPatience;
   while (!done()) {
     const auto sent = socket_.send(lane_.output());
@@ -39,11 +43,16 @@ Result<void> PolledLane::pump(Done done) {
     }
     if (lane_.broken()) return *lane_.broken();
     if (now > until) return Error{Errc::timeout, "the lane got no answer"};
+    if (received.would_block && waiting_ == Waiting::sleeps) {
+      pollfd coming{.fd = socket_.fd(), .events = POLLIN, .revents = 0};
+      if (!lane_.output().empty()) coming.events |= POLLOUT;
+      (void)poll(&coming, 1, kLongestSleepMs);
+    }
   }
   return {};
 }
 
-Result<void> PolledLane::connect(const Endpoint& peer) {
+Result<void> LaneCaller::connect(const Endpoint& peer) {
   if (const auto open = socket_.connect_by(peer, Clock::now() + kPatience); !open) {
     return open.error();
   }
@@ -52,7 +61,7 @@ Result<void> PolledLane::connect(const Endpoint& peer) {
   return pump([this] { return lane_.state() == cohere::Lane::State::ready; });
 }
 
-Result<void> PolledLane::set(std::string_view key, std::string_view value) {
+Result<void> LaneCaller::set(std::string_view key, std::string_view value) {
   std::optional<cohere::Answer> answer;
   cohere::Command command{.op = cohere::Op::transact,
                           .key = Key(0, std::string(key)),
@@ -68,7 +77,7 @@ Result<void> PolledLane::set(std::string_view key, std::string_view value) {
   return {};
 }
 
-Duration PolledLane::lose() {
+Duration LaneCaller::lose() {
   socket_.close();
   const TimePoint begin = Clock::now();
   lane_.closed({Errc::connection_lost, "given up"}, begin);
