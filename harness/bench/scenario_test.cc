@@ -267,6 +267,7 @@ TEST_F(ScenarioFiles, FailWhereL1DoesNotHaveWhatItIsToAnswer) {
   EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("L1 was to answer all")));
 }
 
+// Of so few connections what the process does besides is a good part, and under a sanitizer what that adds to each.
 constexpr const char* kConnections = R"(
 kind = "resp_connections"
 title = "small"
@@ -276,6 +277,7 @@ idle = 2000
 few = 2
 many = 20
 load_for = "50ms"
+most_bytes = "16KiB"
 max_connections = {}
 )";
 
