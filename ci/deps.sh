@@ -16,8 +16,8 @@ packages=(
   cargo rustc librust-dashmap-dev
   # the real parts that tests and scenarios run against
   redis-server redis-tools openssl curl python3-redis nghttp2-client slowhttptest
-  # peers that scenarios measure: over RESP, over HTTP
-  nutcracker
+  # peers that scenarios measure: over RESP and memcached's own protocol, over HTTP
+  nutcracker memcached
   nginx libnginx-mod-http-brotli-static h2o varnish
   # what opens the report in its test
   chromium
@@ -39,7 +39,7 @@ done
 sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
 echo "deps: installing ${missing[*]}"
-# A package's own service (redis-server, nginx, varnish, nutcracker) must not start: tests start what they need, on ports of their own.
+# A package's own service (redis-server, nginx, varnish, nutcracker, memcached) must not start: tests start what they need, on ports of their own.
 policy=/usr/sbin/policy-rc.d
 made_policy=""
 if [ ! -e "$policy" ]; then

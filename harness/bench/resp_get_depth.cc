@@ -1,5 +1,5 @@
-// Scenario kind `resp_get_depth`: reads over RESP at several depths, beside Redis and a canned answer, MGET, and a command that is
-// relayed, beside twemproxy.
+// Scenario kind `resp_get_depth`: reads over RESP at several depths, beside Redis, memcached and a canned answer, MGET, and a command
+// that is relayed, beside twemproxy.
 #include <array>
 #include <memory>
 #include <string>
@@ -77,16 +77,20 @@ class Reads {
     if (!nearlane) return nearlane.error();
     auto redis = start_redis();
     if (!redis) return redis.error();
+    auto memcached = start_memcached();
+    if (!memcached) return memcached.error();
     auto canned = start_canned_resp(values.bytes);
     if (!canned) return canned.error();
     const RespKeys keys{.prefix = "depth:", .count = plan.keys, .value_bytes = values.bytes};
     for (const Endpoint& store : {(*nearlane)->store(), (*redis)->resp()}) {
       if (const auto filled = fill(store, keys); !filled) return filled.error();
     }
+    if (const auto filled = fill((*memcached)->resp(), in_memcached(keys)); !filled)
+      return filled.error();
     const Sequence all = gets(keys, 1, bench.seed);
     if (const auto read = read_once((*nearlane)->resp(), all); !read) return read.error();
     return Reads(plan, values, bench, keys, std::move(*nearlane), std::move(*redis),
-                 std::move(*canned));
+                 std::move(*memcached), std::move(*canned));
   }
 
   Result<void> play() {
@@ -108,24 +112,34 @@ class Reads {
  private:
   Reads(const Plan& plan, const Values& values, Bench& bench, RespKeys keys,
         std::unique_ptr<RespNearlane> nearlane, std::unique_ptr<RespPeer> redis,
-        std::unique_ptr<RespPeer> canned)
+        std::unique_ptr<RespPeer> memcached, std::unique_ptr<RespPeer> canned)
       : plan_(&plan),
         values_(values),
         bench_(&bench),
         keys_(std::move(keys)),
         nearlane_(std::move(nearlane)),
         redis_(std::move(redis)),
+        memcached_(std::move(memcached)),
         canned_(std::move(canned)) {}
 
+  static RespKeys in_memcached(RespKeys keys) {
+    keys.dialect = Dialect::memcached;
+    return keys;
+  }
   [[nodiscard]] RespKeys canned_keys() const {
     RespKeys canned = keys_;
     canned.canned = true;
     return canned;
   }
-  /// Ours, Redis, and the canned answer, where everything is there.
+  /// The same reads for those who have everything there is.
+  struct Others {
+    Sequence memcached;
+    Sequence canned;
+  };
+  /// Ours and Redis, and the others where everything is there.
   [[nodiscard]] std::vector<RespEntrant> readers(const Sequence& sequence,
-                                                 const Sequence* canned) const {
-    const bool all_there = canned != nullptr;
+                                                 const Others* others) const {
+    const bool all_there = others != nullptr;
     std::vector<RespEntrant> all{
         {.id = "nearlane",
          .what = "Nearlane",
@@ -135,10 +149,14 @@ class Reads {
          .stats = all_there ? &nearlane_->http() : nullptr},
         {.id = "redis", .what = "redis-server", .peer = redis_.get(), .sequence = &sequence}};
     if (all_there) {
+      all.push_back({.id = "memcached",
+                     .what = "memcached, its text protocol",
+                     .peer = memcached_.get(),
+                     .sequence = &others->memcached});
       all.push_back({.id = "canned",
                      .what = "canned answer, bare epoll",
                      .peer = canned_.get(),
-                     .sequence = canned});
+                     .sequence = &others->canned});
     }
     return all;
   }
@@ -146,7 +164,8 @@ class Reads {
   void play_gets(const char* id, double hits, std::string title) {
     const bool all_there = hits == 1;
     const Sequence sequence = gets(keys_, hits, bench_->seed);
-    const Sequence canned = gets(canned_keys(), hits, bench_->seed);
+    const Others others{gets(in_memcached(keys_), hits, bench_->seed),
+                        gets(canned_keys(), hits, bench_->seed)};
     RespContest contest(plan_->load_for, *bench_);
     for (const auto depth : kDepths) {
       contest.add(
@@ -155,7 +174,7 @@ class Reads {
            .connections = plan_->connections,
            .burst = depth,
            .polls = all_there,
-           .entrants = readers(sequence, all_there ? &canned : nullptr),
+           .entrants = readers(sequence, all_there ? &others : nullptr),
            .limits = all_there ? limits_of(keys_.value_bytes, depth) : std::vector<RespLimit>{}});
     }
     contest.play(title);
@@ -164,14 +183,15 @@ class Reads {
 
   void play_mget() {
     const Sequence sequence = mgets(keys_, values_.mget, bench_->seed);
-    const Sequence canned = mgets(canned_keys(), values_.mget, bench_->seed);
+    const Others others{mgets(in_memcached(keys_), values_.mget, bench_->seed),
+                        mgets(canned_keys(), values_.mget, bench_->seed)};
     RespContest contest(plan_->load_for, *bench_);
     const auto title = fmt::format("MGET of {} keys of {} B that L1 has: one request", values_.mget,
                                    keys_.value_bytes);
     contest.add({.id = fmt::format("mget/{}/{}", keys_.value_bytes, values_.mget),
                  .what = depth_text(1),
                  .connections = plan_->connections,
-                 .entrants = readers(sequence, &canned),
+                 .entrants = readers(sequence, &others),
                  .limits = {kMgetLimit}});
     contest.play(title);
     contest.keep(title);
@@ -218,6 +238,7 @@ class Reads {
   RespKeys keys_;
   std::unique_ptr<RespNearlane> nearlane_;
   std::unique_ptr<RespPeer> redis_;
+  std::unique_ptr<RespPeer> memcached_;
   std::unique_ptr<RespPeer> canned_;
 };
 

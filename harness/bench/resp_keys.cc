@@ -5,10 +5,12 @@
 #include <functional>
 #include <iterator>
 #include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "harness/driver/bursts.h"
 #include "harness/peers/canned_resp.h"
@@ -32,14 +34,45 @@ std::vector<std::uint64_t> shuffled(std::uint64_t count, Random& random) {
   return numbers;
 }
 
+/// One key's part of the reply to a read.
 void append_reply(const RespKeys& keys, std::uint64_t number, std::string& out) {
-  if (number >= keys.count) {
+  const bool there = number < keys.count;
+  if (keys.dialect == Dialect::memcached) {
+    if (!there) return;
+    fmt::format_to(std::back_inserter(out), "VALUE {} 0 {}\r\n", keys.name(number),
+                   keys.value_bytes);
+  } else if (!there) {
     out.append("$-1\r\n");
     return;
+  } else {
+    fmt::format_to(std::back_inserter(out), "${}\r\n", keys.value_bytes);
   }
-  fmt::format_to(std::back_inserter(out), "${}\r\n", keys.value_bytes);
   keys.append_value(number, out);
   out.append("\r\n");
+}
+std::size_t reply_bytes(const RespKeys& keys, std::uint64_t number) {
+  RespKeys without = keys;
+  without.value_bytes = 0;
+  std::string around;
+  append_reply(without, number, around);
+  if (number >= keys.count) return around.size();
+  return around.size() - 1 + fmt::formatted_size("{}", keys.value_bytes) + keys.value_bytes;
+}
+/// Behind all of them.
+std::string_view end_of_reply(const RespKeys& keys) {
+  return keys.dialect == Dialect::memcached ? "END\r\n" : "";
+}
+
+/// A read of these keys.
+void add_read(const RespKeys& keys, std::uint64_t number, std::string_view command,
+              std::span<const std::string> names, std::size_t bytes, Sequence& into) {
+  if (keys.dialect == Dialect::memcached) {
+    into.add(number, fmt::format("get {}\r\n", fmt::join(names, " ")), bytes);
+    return;
+  }
+  std::vector<std::string_view> words{command};
+  words.insert(words.end(), names.begin(), names.end());
+  into.add(number, words, bytes);
 }
 
 /// Writes of all keys, of which each is answered with `reply`, a piece at a time.
@@ -88,15 +121,15 @@ void RespKeys::append_value(std::uint64_t number, std::string& out) const {
 
 Sequence gets(const RespKeys& keys, double hits, std::uint64_t seed) {
   Random random(seed);
-  Sequence made(
-      [keys](std::uint64_t number, std::string& out) { append_reply(keys, number, out); });
-  const std::size_t hit_bytes = bulk_string_bytes(keys.value_bytes);
+  Sequence made([keys](std::uint64_t number, std::string& out) {
+    append_reply(keys, number, out);
+    out.append(end_of_reply(keys));
+  });
   for (const std::uint64_t number : shuffled(keys.count, random)) {
-    const bool hit = random.real() < hits;
-    const std::uint64_t asked = hit ? number : keys.count + number;
+    const std::uint64_t asked = random.real() < hits ? number : keys.count + number;
     const std::string name = keys.name(asked);
-    made.add(asked, std::array<std::string_view, 2>{"GET", name},
-             hit ? hit_bytes : std::string_view("$-1\r\n").size());
+    add_read(keys, asked, "GET", {&name, 1}, reply_bytes(keys, asked) + end_of_reply(keys).size(),
+             made);
   }
   return made;
 }
@@ -104,19 +137,22 @@ Sequence gets(const RespKeys& keys, double hits, std::uint64_t seed) {
 Sequence mgets(const RespKeys& keys, std::uint64_t width, std::uint64_t seed) {
   Random random(seed);
   const auto order = shuffled(keys.count, random);
+  const std::string begin =
+      keys.dialect == Dialect::memcached ? std::string() : fmt::format("*{}\r\n", width);
   // A request's number is where its keys begin in that order.
-  Sequence made([keys, order, width](std::uint64_t first, std::string& out) {
-    fmt::format_to(std::back_inserter(out), "*{}\r\n", width);
+  Sequence made([keys, order, width, begin](std::uint64_t first, std::string& out) {
+    out.append(begin);
     for (std::uint64_t at = first; at < first + width; ++at) append_reply(keys, order[at], out);
+    out.append(end_of_reply(keys));
   });
-  const std::size_t reply_bytes =
-      fmt::formatted_size("*{}\r\n", width) + width * bulk_string_bytes(keys.value_bytes);
   for (std::uint64_t first = 0; first + width <= keys.count; first += width) {
     std::vector<std::string> names;
-    for (std::uint64_t at = first; at < first + width; ++at) names.push_back(keys.name(order[at]));
-    std::vector<std::string_view> words{"MGET"};
-    words.insert(words.end(), names.begin(), names.end());
-    made.add(first, words, reply_bytes);
+    std::size_t bytes = begin.size() + end_of_reply(keys).size();
+    for (std::uint64_t at = first; at < first + width; ++at) {
+      names.push_back(keys.name(order[at]));
+      bytes += reply_bytes(keys, order[at]);
+    }
+    add_read(keys, first, "MGET", names, bytes, made);
   }
   return made;
 }
@@ -134,14 +170,20 @@ Sequence hgets(const RespKeys& keys, std::uint64_t seed) {
 }
 
 Result<void> fill(const Endpoint& server, const RespKeys& keys) {
-  constexpr std::string_view kReply = "+OK\r\n";
+  const bool memcached = keys.dialect == Dialect::memcached;
+  const std::string_view reply = memcached ? "STORED\r\n" : "+OK\r\n";
   const auto add = [&](std::uint64_t number, Sequence& writes) {
     const std::string name = keys.name(number);
     std::string value;
     keys.append_value(number, value);
-    writes.add(number, std::array<std::string_view, 3>{"SET", name, value}, kReply.size());
+    if (memcached) {
+      writes.add(number, fmt::format("set {} 0 0 {}\r\n{}\r\n", name, value.size(), value),
+                 reply.size());
+    } else {
+      writes.add(number, std::array<std::string_view, 3>{"SET", name, value}, reply.size());
+    }
   };
-  return write_all(server, keys, add, kReply);
+  return write_all(server, keys, add, reply);
 }
 
 Result<void> fill_hashes(const Endpoint& server, const RespKeys& keys) {

@@ -16,11 +16,15 @@
 
 namespace nearlane::harness {
 
+/// What GET, MGET and SET are said in. memcached's has no hashes.
+enum class Dialect : std::uint8_t { resp, memcached };
+
 struct RespKeys {
   std::string prefix;
   std::uint64_t count = 0;
   std::uint64_t value_bytes = 0;
   bool canned = false;  // whatever is read has the canned server's value
+  Dialect dialect = Dialect::resp;
 
   /// Of numbers from `count` on there is no key.
   [[nodiscard]] std::string name(std::uint64_t number) const;

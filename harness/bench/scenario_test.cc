@@ -250,9 +250,9 @@ TEST_F(ScenarioFiles, LoadRespServersInTurn) {
   write(fmt::format(kDepth, 300, "64MiB"));
   const auto result = run_quick();
   EXPECT_EQ(result.failures, std::vector<std::string>{});
-  for (const char* id :
-       {"hit/1024/16/redis", "hit/1024/64/canned", "mixed/1024/1/redis", "miss/1024/16/redis",
-        "mget/1024/10/canned", "relayed/1024/16/nutcracker"}) {
+  for (const char* id : {"hit/1024/16/redis", "hit/1024/16/memcached", "hit/1024/64/canned",
+                         "mixed/1024/1/redis", "miss/1024/16/redis", "mget/1024/10/memcached",
+                         "mget/1024/10/canned", "relayed/1024/16/nutcracker"}) {
     EXPECT_GT(last(result, id, "cpu_ns_per_op"), 0) << id;
     EXPECT_GT(last(result, id, "nearlane_cpu_share"), 0) << id;
     EXPECT_GT(last(result, id, "nearlane_rate_share"), 0) << id;

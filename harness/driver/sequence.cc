@@ -20,6 +20,15 @@ void Sequence::add(std::uint64_t number, std::span<const std::string_view> words
                    std::size_t reply_bytes) {
   fmt::format_to(std::back_inserter(bytes_), "*{}\r\n", words.size());
   for (const auto word : words) append_bulk_string(word, bytes_);
+  end(number, reply_bytes);
+}
+
+void Sequence::add(std::uint64_t number, std::string_view request, std::size_t reply_bytes) {
+  bytes_.append(request);
+  end(number, reply_bytes);
+}
+
+void Sequence::end(std::uint64_t number, std::size_t reply_bytes) {
   numbers_.push_back(number);
   ends_.push_back(bytes_.size());
   reply_ends_.push_back(reply_ends_.back() + reply_bytes);

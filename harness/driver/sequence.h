@@ -1,4 +1,4 @@
-// Sequence: RESP requests that are made before they are sent, each with what must answer it.
+// Sequence: requests that are made before they are sent, each with what must answer it; of RESP, or whatever bytes.
 //
 // Nothing is encoded while they are sent, and no reply is parsed: a request's reply has a length that is known beforehand, and what it
 // must be is made again where it is compared. So a load that sends them costs little more than the kernel does.
@@ -29,6 +29,9 @@ class Sequence {
   /// A command of these words. `reply_bytes`: the length of what `expected` makes of `number`.
   void add(std::uint64_t number, std::span<const std::string_view> words, std::size_t reply_bytes);
 
+  /// A request as it goes over the wire.
+  void add(std::uint64_t number, std::string_view request, std::size_t reply_bytes);
+
   [[nodiscard]] std::size_t size() const noexcept { return numbers_.size(); }
   /// The bytes of `count` requests from `first` on, and how many bytes answer them.
   [[nodiscard]] std::string_view requests(std::size_t first, std::size_t count) const noexcept;
@@ -37,6 +40,9 @@ class Sequence {
   void append_expected(std::size_t first, std::size_t count, std::string& out) const;
 
  private:
+  /// The request that has been appended to bytes_.
+  void end(std::uint64_t number, std::size_t reply_bytes);
+
   Expected expected_;
   std::string bytes_;
   std::vector<std::uint64_t> numbers_;

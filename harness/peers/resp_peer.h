@@ -1,7 +1,8 @@
 // Servers that are measured beside Nearlane over RESP, each alone on kServersCore (pinned.h).
 //
-// A page each: redis.cc (redis-server as Debian has it), nutcracker.cc (twemproxy before a Redis), and canned_resp_peer.cc with a
-// program of ours, canned_resp_main.cc: one ready value whatever is asked, which is what the kernel alone costs.
+// A page each: redis.cc (redis-server as Debian has it), nutcracker.cc (twemproxy before a Redis), memcached.cc (which is asked for
+// the same in a protocol of its own), and canned_resp_peer.cc with a program of ours, canned_resp_main.cc: one ready value whatever is
+// asked, which is what the kernel alone costs.
 //
 // Errors:   invalid_argument where a program is missing, unavailable where it would not start, timeout; with its last lines.
 // Threads:  start from one thread, which is not pinned.
@@ -28,6 +29,8 @@ class RespPeer {
 using RespPeerResult = Result<std::unique_ptr<RespPeer>>;
 
 [[nodiscard]] RespPeerResult start_redis();
+/// With room for 2 GiB.
+[[nodiscard]] RespPeerResult start_memcached();
 /// Proxies to `redis`, which outlives it.
 [[nodiscard]] RespPeerResult start_nutcracker(const Endpoint& redis);
 /// Answers each GET with `value_bytes` times kCannedByte (canned_resp.h); MGET and HGET likewise.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/driver/bursts.h"
 #include "harness/peers/canned_resp.h"
 #include "harness/topology/pinned.h"
 #include "harness/topology/process_cpu.h"
@@ -30,6 +31,18 @@ TEST(RespPeers, RedisAnswersOnOneCore) {
   EXPECT_EQ(client.command({"GET", "k"})->text, "v");
   EXPECT_EQ(cores_of((*peer)->child()), 1);
   EXPECT_GT(ProcessTree((*peer)->child().pid()).cpu(), 0ns);
+}
+
+TEST(RespPeers, MemcachedAnswersInItsOwnProtocol) {
+  const auto peer = start_memcached();
+  ASSERT_TRUE(peer) << peer.error().detail;
+  Sequence requests([](std::uint64_t, std::string& out) { out.append("STORED\r\n"); });
+  requests.add(0, "set k 0 0 1\r\nv\r\n", 8);
+  const BurstLoad load{.sequence = &requests, .target = (*peer)->resp(), .bursts = 1};
+  const auto done = send_bursts({&load, 1}, {.duration = 10s, .polls = false});
+  ASSERT_TRUE(done) << done.error().detail;
+  EXPECT_EQ(done->runs.front().answered, 1U);
+  EXPECT_EQ(cores_of((*peer)->child()), 1);
 }
 
 TEST(RespPeers, NutcrackerAnswersWithWhatRedisHas) {
