@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,15 @@
 #include <unistd.h>
 
 #include "harness/driver/load.h"
+#include "harness/driver/ramp.h"
 
 namespace nearlane::harness {
 namespace {
 
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "it is set in a signal handler");
+
+constexpr double kFirstRate = 1000;  // requests/s, of a ramp
 
 struct Flags {
   LoadSpec spec;
@@ -30,6 +34,7 @@ struct Flags {
   std::vector<double> mix = {90, 10, 0, 0};
   std::vector<std::string> headers;
   bool constant = false;
+  std::optional<double> ramp_p99_ms;
   bool no_fill = false;
   bool no_verify = false;
 };
@@ -65,6 +70,37 @@ class ProgressLine {
   std::int64_t shown_ = -1;
 };
 
+int failed(const Error& error) {
+  fmt::print(stderr, "nearlane-bench load: {}\n", error.detail);
+  return 2;
+}
+
+int once(const LoadSpec& spec) {
+  auto report = [&] {
+    ProgressLine line;
+    return run_load(
+        spec, [&](const Progress& progress) { line.show(progress); }, &interrupted);
+  }();
+  if (!report) return failed(report.error());
+  fmt::print("{}", to_text(*report));
+  const bool wrong = report->run.failures[static_cast<std::size_t>(Failure::wrong_value)] > 0;
+  return report->run.valid() && !wrong ? 0 : 1;
+}
+
+int ramp(const RampSpec& spec) {
+  fmt::print("{:>14}{:>12}{:>12}{:>12}  us\n", "offered", "p50", "p99", "max");
+  const auto report = run_ramp(
+      spec,
+      [](const RampStep& step) {
+        fmt::print("{}\n", to_text(step));
+        std::fflush(stdout);  // a step takes long enough that somebody waits for its line
+      },
+      &interrupted);
+  if (!report) return failed(report.error());
+  fmt::print("{}\n", to_text(*report));
+  return report->answer && !report->limited_by_generator ? 0 : 1;
+}
+
 int run(Flags& flags) {
   auto& spec = flags.spec;
   spec.duration = from_seconds(flags.duration_s);
@@ -84,18 +120,9 @@ int run(Flags& flags) {
   action.sa_handler = [](int) { interrupted = true; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the program at once
   ::sigaction(SIGINT, &action, nullptr);
-  auto report = [&] {
-    ProgressLine line;
-    return run_load(
-        spec, [&](const Progress& progress) { line.show(progress); }, &interrupted);
-  }();
-  if (!report) {
-    fmt::print(stderr, "nearlane-bench load: {}\n", report.error().detail);
-    return 2;
-  }
-  fmt::print("{}", to_text(*report));
-  const bool wrong = report->run.failures[static_cast<std::size_t>(Failure::wrong_value)] > 0;
-  return report->run.valid() && !wrong ? 0 : 1;
+  if (!flags.ramp_p99_ms) return once(spec);
+  if (spec.rate == 0) spec.rate = kFirstRate;
+  return ramp({.load = spec, .p99_most = from_seconds(*flags.ramp_p99_ms / 1000)});
 }
 
 }  // namespace
@@ -108,6 +135,9 @@ std::function<int()> add_load_command(CLI::App& app) {
   command->add_option("--rate", spec.rate, "requests/s, open loop; 0: closed loop")
       ->capture_default_str();
   command->add_flag("--constant", flags->constant, "evenly spaced, instead of Poisson arrivals");
+  command->add_option("--ramp-p99", flags->ramp_p99_ms,
+                      "ms; looks for the greatest rate whose p99 is no more, from --rate on (or "
+                      "1000/s), --duration for each");
   command->add_option("--conns,--connections", spec.connections, "connections")
       ->capture_default_str();
   command->add_option("--pipeline", spec.pipeline, "requests in flight on one connection")

@@ -54,9 +54,27 @@ TEST(LoadCommand, TellsWhatItFoundSoFarWhenInterrupted) {
   EXPECT_THAT(load->last_output(50), HasSubstr("response_time"));
 }
 
+TEST(LoadCommand, LooksForTheGreatestRateThatHolds) {
+  auto redis = RedisServer::start();
+  ASSERT_TRUE(redis) << redis.error().detail;
+  // So little that nothing holds, whatever the machine.
+  auto load = start_load({redis->url(), "--duration", "0.1", "--warmup", "0", "--keys", "10",
+                          "--rate", "400", "--ramp-p99", "0.001"});
+  ASSERT_TRUE(load) << load.error().detail;
+  auto status = load->wait(120s);
+  ASSERT_TRUE(status) << status.error().detail;
+  EXPECT_EQ(status->to_string(), "exit code 1") << "nothing held";
+  EXPECT_THAT(load->last_output(50), HasSubstr("\n         100/s"));
+  EXPECT_THAT(load->last_output(50), HasSubstr("no rate held (p99 <= 1.0 us)"));
+}
+
 TEST(LoadCommand, ExitsWith2WhenItCannotRun) {
-  for (const auto& wrong : std::vector<std::vector<std::string>>{
-           {"resp://127.0.0.1:1"}, {"nonsense"}, {}, {"resp://127.0.0.1:1", "--no-such-flag"}}) {
+  for (const auto& wrong :
+       std::vector<std::vector<std::string>>{{"resp://127.0.0.1:1"},
+                                             {"nonsense"},
+                                             {},
+                                             {"resp://127.0.0.1:1", "--no-such-flag"},
+                                             {"resp://127.0.0.1:1", "--ramp-p99", "-1"}}) {
     auto load = start_load(wrong);
     ASSERT_TRUE(load) << load.error().detail;
     auto status = load->wait(60s);

@@ -277,7 +277,7 @@ idle = 2000
 few = 2
 many = 20
 load_for = "50ms"
-most_bytes = "16KiB"
+most_bytes = "64KiB"
 max_connections = {}
 )";
 

@@ -51,7 +51,8 @@ void judge(RunReport& report) {
   if (!report.open_loop) return;
   const auto lag = report.send_lag.quantile(0.99);
   const auto response = report.response_time.quantile(0.99);
-  if (lag > std::max<Duration>(kLagAlwaysAllowed, response / 2)) {
+  report.lagged = lag > std::max<Duration>(kLagAlwaysAllowed, response / 2);
+  if (report.lagged) {
     report.void_reasons.push_back(
         fmt::format("the generator lagged: send_lag p99 {:.0f} us, response_time p99 {:.0f} us",
                     micros(lag), micros(response)));

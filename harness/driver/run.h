@@ -67,6 +67,7 @@ struct RunReport {
   Duration generator_system{};
 
   std::vector<std::string> void_reasons;  // empty = the run counts
+  bool lagged = false;                    // one of them: the generator was late itself
 
   [[nodiscard]] bool valid() const noexcept { return void_reasons.empty(); }
   [[nodiscard]] std::uint64_t count(Op kind, Outcome outcome) const;

@@ -1,0 +1,74 @@
+// The greatest rate at which a server still answers in time: rates are tried one after the other, twice the last one until one does
+// not hold, then between the two.
+//
+// Errors:   run_ramp's are those of run_load, and invalid_argument where its own values cannot be.
+// Threads:  run_ramp blocks its caller, on whose thread everything runs.
+// Cost:     a warm-up and a duration of the load for each rate; about ten of them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "harness/driver/load.h"
+
+namespace nearlane::harness {
+
+/// Which rate to try next. Knows nothing of loads.
+class RateSearch {
+ public:
+  static constexpr double kLeast = 100;  // requests/s; of fewer no 99th percentile is had in time
+  static constexpr double kMost = 1e8;
+  /// The answer is less than the least rate that did not hold by no more than this.
+  static constexpr double kResolution = 0.05;
+
+  explicit RateSearch(double first) : next_(first) {}
+
+  /// Nothing: the answer is known.
+  [[nodiscard]] std::optional<double> next() const noexcept { return next_; }
+  /// Of the rate that next() told.
+  void tell(bool held) noexcept;
+  /// The greatest that held. Nothing: none did.
+  [[nodiscard]] std::optional<double> answer() const noexcept { return held_; }
+
+ private:
+  std::optional<double> next_;
+  std::optional<double> held_;
+  std::optional<double> failed_;  // the least
+};
+
+struct RampSpec {
+  LoadSpec load;  // of each rate; its own is the first
+  /// Of the response time's 99th percentile.
+  Duration p99_most = std::chrono::milliseconds(1);
+};
+
+struct RampStep {
+  double rate = 0;
+  RunReport run;
+  std::string why = {};  // it did not hold; empty: it did
+};
+
+struct RampReport {
+  RampSpec spec;
+  std::vector<RampStep> steps;
+  std::optional<double> answer;
+  /// It was the generator that could not go on: the server may hold more.
+  bool limited_by_generator = false;
+};
+
+/// `tried` sees every step as it ends.
+[[nodiscard]] Result<RampReport> run_ramp(const RampSpec& spec,
+                                          const std::function<void(const RampStep&)>& tried = {},
+                                          const std::atomic<bool>* stop = nullptr);
+
+/// Of a step: a line, for people.
+[[nodiscard]] std::string to_text(const RampStep& step);
+/// What came of it, in a sentence.
+[[nodiscard]] std::string to_text(const RampReport& report);
+
+}  // namespace nearlane::harness
