@@ -53,8 +53,8 @@ std::string stats(const Sources& sources) {
       "keyspace_misses:{}\r\n",
       sources.loops.accepted_connections(), commands,
       sources.requests_per_second.load(std::memory_order_relaxed),
-      sources.loops.refused_connections(), l1.expirations, l1.evictions,
-      sum(Count::l1_hits) + sum(Count::l2_hits), sum(Count::l2_misses));
+      sources.loops.refused_connections() + sources.loops.refused_by_client(), l1.expirations,
+      l1.evictions, sum(Count::l1_hits) + sum(Count::l2_hits), sum(Count::l2_misses));
 }
 
 std::string replication(const Sources&) {

@@ -247,6 +247,9 @@ std::string metrics_page(const Sources& sources) {
       .add({}, sources.loops.accepted_connections());
   page.counter("nearlane_connections_refused_total", "Clients over max-connections")
       .add({}, sources.loops.refused_connections());
+  page.counter("nearlane_connections_refused_by_client_total",
+               "Clients over max-connections-per-client")
+      .add({}, sources.loops.refused_by_client());
   page.gauge("process_resident_memory_bytes", "Resident memory").add({}, resident_bytes());
   page.gauge("nearlane_uptime_seconds", "Since the start")
       .add_seconds(std::chrono::duration<double>(Clock::now() - sources.started).count());

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "servers/http/problem.h"
+
 namespace nearlane::http {
 
 namespace {
@@ -62,6 +64,24 @@ class CacheHandler final : public Handler {
 };
 
 }  // namespace
+
+loop::Refusals refusals() {
+  const auto text = [](Status status, std::string_view detail) {
+    Response response = problem(status, detail);
+    response.head.version(11);
+    response.head.keep_alive(false);
+    response.head.set(Field::retry_after, "1");  // seconds
+    response.head.content_length(response.body().size());
+    std::string bytes;
+    append_head(bytes, response);
+    return bytes.append(response.body());
+  };
+  return {.full = text(Status::service_unavailable,
+                       "the server has as many clients as it takes (max-connections)"),
+          .client_is_full = text(Status::too_many_requests,
+                                 "your address has as many connections as one may have "
+                                 "(max-connections-per-client)")};
+}
 
 Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, RoutesConfig routes,
            ConnectionLimits limits)

@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "servers/http/connection.h"
@@ -15,10 +14,8 @@
 
 namespace nearlane::http {
 
-/// What a connection over the cap is told.
-inline constexpr std::string_view kRefusal =
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: "
-    "close\r\n\r\n";
+/// What a connection over a limit is told: 503, or 429 where it is the client's own limit.
+[[nodiscard]] loop::Refusals refusals();
 
 class Door {
  public:

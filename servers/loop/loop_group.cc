@@ -1,5 +1,7 @@
 #include "servers/loop/loop_group.h"
 
+#include <array>
+#include <string_view>
 #include <thread>
 
 #include <boost/asio/post.hpp>
@@ -13,6 +15,18 @@ namespace nearlane::loop {
 namespace {
 
 constexpr auto kHousekeeping = std::chrono::milliseconds(500);
+constexpr std::size_t kReadOfRefused = std::size_t{16} * 1024;  // bytes
+
+/// Tells a new connection why, and closes it.
+void refuse(int socket, std::string_view why) noexcept {
+  // A fresh socket's buffer is empty, so this does not block, and whether it arrives is the peer's luck:
+  // what it sends after the close resets the connection. What it has sent before that need not.
+  [[maybe_unused]] const auto sent = ::send(socket, why.data(), why.size(), MSG_NOSIGNAL);
+  ::shutdown(socket, SHUT_WR);
+  std::array<char, kReadOfRefused> unread;
+  [[maybe_unused]] const auto got = ::recv(socket, unread.data(), unread.size(), MSG_DONTWAIT);
+  ::close(socket);
+}
 
 }  // namespace
 
@@ -34,8 +48,40 @@ struct LoopGroup::Task {
   std::function<void()> run;
 };
 
+/// A connection's place in the counts, which is given back with this object, whatever ends it.
+class LoopGroup::Seat {
+ public:
+  explicit Seat(LoopGroup& group) noexcept
+      : group_(group), number_(group.open_.fetch_add(1, std::memory_order_relaxed) + 1) {}
+  ~Seat() {
+    if (client_) group_.clients_.give_back(*client_);
+    group_.open_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+
+  /// Of those that were open when this one came, itself among them.
+  [[nodiscard]] unsigned number() const noexcept { return number_; }
+
+  /// One of the peer's own as well. False: it has as many as one may have.
+  [[nodiscard]] bool take_for(int socket) {
+    if (group_.limits_.max_connections_per_client == 0) return true;
+    const auto client = client_of(socket);
+    if (!client) return true;
+    if (!group_.clients_.take(*client)) return false;
+    client_ = client;
+    return true;
+  }
+
+ private:
+  LoopGroup& group_;
+  const unsigned number_;
+  std::optional<ClientCounts::Client> client_;
+};
+
 LoopGroup::LoopGroup(unsigned threads, Limits limits)
     : limits_(limits),
+      clients_(limits.max_connections_per_client),
       loops_([&] {
         std::vector<std::unique_ptr<Loop>> made;
         for (std::size_t i = 0; i < std::max(threads, 1U); ++i) {
@@ -57,7 +103,7 @@ LoopGroup::~LoopGroup() {
   for (const auto& path : socket_files_) ::unlink(path.c_str());
 }
 
-Result<Address> LoopGroup::listen(const Address& address, const std::string& refusal,
+Result<Address> LoopGroup::listen(const Address& address, const Refusals& refusals,
                                   const AcceptHandler& on_accept) {
   const bool hand_off = address.kind == Address::Kind::unix_path;
   const bool shared = !hand_off && loops_.size() > 1;
@@ -69,14 +115,14 @@ Result<Address> LoopGroup::listen(const Address& address, const std::string& ref
     const Result<int> socket = bind_listener(bound, shared);
     if (socket.has_error()) return socket.error();
     bound = bound_address(*socket, bound);
-    auto accept = [this, i, hand_off, refusal, on_accept](int accepted_socket) {
+    auto accept = [this, i, hand_off, refusals, on_accept](int accepted_socket) {
       if (!hand_off) {
-        accepted(*loops_[i], accepted_socket, refusal, on_accept);
+        accepted(*loops_[i], accepted_socket, refusals, on_accept);
         return;
       }
       Loop& home = *loops_[next_loop_.fetch_add(1, std::memory_order_relaxed) % loops_.size()];
-      home.post([this, &home, accepted_socket, refusal, on_accept] {
-        accepted(home, accepted_socket, refusal, on_accept);
+      home.post([this, &home, accepted_socket, refusals, on_accept] {
+        accepted(home, accepted_socket, refusals, on_accept);
       });
     };
     listeners_[i].push_back(std::make_shared<Listener>(*loops_[i], *socket, std::move(accept)));
@@ -85,23 +131,23 @@ Result<Address> LoopGroup::listen(const Address& address, const std::string& ref
   return bound;
 }
 
-void LoopGroup::accepted(Loop& home, int socket, const std::string& refusal,
+void LoopGroup::accepted(Loop& home, int socket, const Refusals& refusals,
                          const AcceptHandler& on_accept) {
   if (home.draining()) {
     ::close(socket);
     return;
   }
-  if (open_.fetch_add(1, std::memory_order_relaxed) >= limits_.max_connections) {
-    open_.fetch_sub(1, std::memory_order_relaxed);
+  auto seat = std::make_shared<Seat>(*this);
+  if (seat->number() > limits_.max_connections) {
     refused_.fetch_add(1, std::memory_order_relaxed);
-    // A fresh socket's buffer is empty, so this does not block, and whether it arrives is the
-    // peer's luck.
-    [[maybe_unused]] const auto sent = ::send(socket, refusal.data(), refusal.size(), MSG_NOSIGNAL);
-    ::close(socket);
-    return;
+    return refuse(socket, refusals.full);
+  }
+  if (!seat->take_for(socket)) {
+    refused_by_client_.fetch_add(1, std::memory_order_relaxed);
+    return refuse(socket, refusals.client_is_full);
   }
   accepted_.fetch_add(1, std::memory_order_relaxed);
-  home.add(on_accept(home, socket), [this] { open_.fetch_sub(1, std::memory_order_relaxed); });
+  home.add(on_accept(home, socket), [seat = std::move(seat)]() mutable { seat.reset(); });
 }
 
 void LoopGroup::every(Duration period, std::function<void()> task) {

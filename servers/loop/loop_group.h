@@ -28,15 +28,23 @@
 
 #include "core/base/result.h"
 #include "servers/loop/address.h"
+#include "servers/loop/client_counts.h"
 #include "servers/loop/listener.h"
 #include "servers/loop/loop.h"
 
 namespace nearlane::loop {
 
 struct Limits {
-  unsigned max_connections = 10'000;  // of all doors together
+  unsigned max_connections = 10'000;        // of all doors together
+  unsigned max_connections_per_client = 0;  // of all doors together; 0: as many
   Duration drain_timeout = std::chrono::seconds(10);
   Duration drain_delay = Duration::zero();  // before it
+};
+
+/// What a connection over a limit is told before it is closed.
+struct Refusals {
+  std::string full = {};            // max_connections
+  std::string client_is_full = {};  // max_connections_per_client
 };
 
 class LoopGroup {
@@ -55,9 +63,8 @@ class LoopGroup {
     return contexts_;
   }
 
-  /// Listens from now on, and accepts once run() does. `refusal` is what a connection over
-  /// max_connections is told before it is closed. The address that was bound.
-  [[nodiscard]] Result<Address> listen(const Address& address, const std::string& refusal,
+  /// Listens from now on, and accepts once run() does. The address that was bound.
+  [[nodiscard]] Result<Address> listen(const Address& address, const Refusals& refusals,
                                        const AcceptHandler& on_accept);
 
   /// Runs `task` on the first loop, every `period`.
@@ -87,15 +94,21 @@ class LoopGroup {
   [[nodiscard]] std::uint64_t accepted_connections() const noexcept {
     return accepted_.load(std::memory_order_relaxed);
   }
+  /// Over max_connections.
   [[nodiscard]] std::uint64_t refused_connections() const noexcept {
     return refused_.load(std::memory_order_relaxed);
+  }
+  /// Over max_connections_per_client.
+  [[nodiscard]] std::uint64_t refused_by_client() const noexcept {
+    return refused_by_client_.load(std::memory_order_relaxed);
   }
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
 
  private:
   struct Task;
+  class Seat;
 
-  void accepted(Loop& home, int socket, const std::string& refusal, const AcceptHandler& on_accept);
+  void accepted(Loop& home, int socket, const Refusals& refusals, const AcceptHandler& on_accept);
   void await_signal();
   void begin_drain(Duration delay);
   void close_doors();
@@ -105,6 +118,9 @@ class LoopGroup {
   void stop() noexcept;
 
   Limits limits_;
+  std::atomic<unsigned> open_{0};
+  ClientCounts clients_;
+  // What is above is given back by the connections of what is below.
   std::vector<std::unique_ptr<Loop>> loops_;
   std::vector<boost::asio::io_context*> contexts_;
   std::vector<std::vector<std::shared_ptr<Listener>>> listeners_;  // by loop
@@ -117,9 +133,9 @@ class LoopGroup {
   boost::asio::steady_timer drain_deadline_;
   std::atomic<std::size_t> next_loop_{0};
   std::atomic<std::size_t> undrained_{0};  // loops and tasks
-  std::atomic<unsigned> open_{0};
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> refused_by_client_{0};
   std::atomic<bool> draining_{false};  // the first loop's to set
   bool cut_short_ = false;
 };

@@ -72,7 +72,8 @@ class Echo final : public Connection {
   bool busy_ = false;
 };
 
-int dial(const Address& address) {
+/// `from`: by which address of this machine.
+int dial(const Address& address, const char* from = "127.0.0.1") {
   if (address.kind == Address::Kind::unix_path) {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
     sockaddr_un to{};
@@ -82,6 +83,10 @@ int dial(const Address& address) {
     return fd;
   }
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in own{};
+  own.sin_family = AF_INET;
+  ::inet_pton(AF_INET, from, &own.sin_addr);
+  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(address.port);
@@ -102,11 +107,12 @@ std::string exchange(int fd, std::string_view text, std::size_t expect) {
 class Running {
  public:
   Running(unsigned threads, const Address& address, Limits limits = {}) : group_(threads, limits) {
-    auto bound = group_.listen(address, "full\n", [this](Loop& home, int socket) {
-      const std::lock_guard lock(mutex_);
-      loops_seen_.insert(home.index());
-      return std::make_shared<Echo>(home, socket);
-    });
+    auto bound = group_.listen(address, {.full = "full\n", .client_is_full = "your share\n"},
+                               [this](Loop& home, int socket) {
+                                 const std::lock_guard lock(mutex_);
+                                 loops_seen_.insert(home.index());
+                                 return std::make_shared<Echo>(home, socket);
+                               });
     EXPECT_TRUE(bound.has_value());
     address_ = *bound;
     result_ = std::async(std::launch::async, [this] { return group_.run(); });
@@ -168,6 +174,75 @@ TEST(LoopGroup, TellsConnectionsOverTheCapWhyAndClosesThem) {
   ::close(first);
   ::close(second);
   EXPECT_TRUE(running.stop());
+}
+
+TEST(LoopGroup, GivesOneClientNoMoreThanItsShare) {
+  Running running(2, *parse_address("127.0.0.1:0"),
+                  {.max_connections = 3, .max_connections_per_client = 2});
+  std::array<int, 2> mine{};
+  for (int& fd : mine) {
+    fd = dial(running.address_);
+    EXPECT_EQ(exchange(fd, "a\n", 2), "a\n");
+  }
+  const auto refused = [&](const std::string& why) {
+    const int over = dial(running.address_);
+    std::string text(why.size() + 1, '\0');
+    const ssize_t got = ::recv(over, text.data(), text.size(), MSG_WAITALL);
+    ::close(over);
+    EXPECT_EQ(text.substr(0, static_cast<std::size_t>(std::max<ssize_t>(got, 0))), why);
+  };
+  refused("your share\n");
+  EXPECT_EQ(running.group_.refused_by_client(), 1U);
+  EXPECT_EQ(running.group_.open_connections(), 2U);
+  const int other = dial(running.address_, "127.0.0.2");
+  EXPECT_EQ(exchange(other, "b\n", 2), "b\n");
+  refused("full\n");
+  EXPECT_EQ(running.group_.refused_connections(), 1U);
+  ::close(other);
+  ::close(mine[0]);
+  // Until the server has seen it go.
+  while (running.group_.open_connections() > 1) std::this_thread::yield();
+  const int again = dial(running.address_);
+  EXPECT_EQ(exchange(again, "c\n", 2), "c\n");
+  ::close(again);
+  ::close(mine[1]);
+  EXPECT_TRUE(running.stop());
+}
+
+TEST(LoopGroup, CountsNobodyWhoHasNoAddress) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("nearlane_loop_share_test." + std::to_string(::getpid()));
+  Running running(1, *parse_address("unix:" + path.string()), {.max_connections_per_client = 1});
+  std::array<int, 3> clients{};
+  for (int& fd : clients) {
+    fd = dial(running.address_);
+    EXPECT_EQ(exchange(fd, "a\n", 2), "a\n");
+  }
+  for (const int fd : clients) ::close(fd);
+  EXPECT_TRUE(running.stop());
+}
+
+TEST(LoopGroup, AConnectionThatCannotBeMadeKeepsNoSeat) {
+  LoopGroup group(1, {.max_connections = 1, .max_connections_per_client = 1});
+  unsigned made = 0;
+  const auto bound = group.listen(*parse_address("127.0.0.1:0"),
+                                  {.full = "full\n", .client_is_full = "your share\n"},
+                                  [&](Loop& home, int socket) -> std::shared_ptr<Connection> {
+                                    if (made++ > 0) return std::make_shared<Echo>(home, socket);
+                                    ::close(socket);
+                                    throw std::bad_alloc();
+                                  });
+  ASSERT_TRUE(bound.has_value());
+  const int failed = dial(*bound);
+  EXPECT_THROW((void)group.run(), std::bad_alloc);
+  EXPECT_EQ(group.open_connections(), 0U);
+  std::future<bool> again = std::async(std::launch::async, [&] { return group.run(); });
+  const int served = dial(*bound);
+  EXPECT_EQ(exchange(served, "a\n", 2), "a\n");
+  ::close(failed);
+  ::close(served);
+  group.drain();
+  EXPECT_TRUE(again.get());
 }
 
 TEST(LoopGroup, DrainFinishesWhatIsInFlightAndClosesWhatIsIdle) {
@@ -256,9 +331,9 @@ TEST(LoopGroup, SaysWhyItCannotListen) {
   for (const unsigned loops : {1U, 2U}) {
     LoopGroup first(loops, {});
     LoopGroup second(loops, {});
-    const auto bound = first.listen(*parse_address("127.0.0.1:0"), "", {});
+    const auto bound = first.listen(*parse_address("127.0.0.1:0"), {}, {});
     ASSERT_TRUE(bound.has_value());
-    const auto again = second.listen(*bound, "", {});
+    const auto again = second.listen(*bound, {}, {});
     ASSERT_TRUE(again.has_error()) << loops;
     EXPECT_NE(again.error().detail.find("Address already in use"), std::string::npos);
   }
@@ -269,7 +344,7 @@ TEST(LoopGroup, LeavesAFileThatIsNoSocketAlone) {
                     ("nearlane_not_a_socket_" + std::to_string(::getpid()));
   std::ofstream(path) << "precious";
   LoopGroup group(1, {});
-  EXPECT_TRUE(group.listen(*parse_address("unix:" + path.string()), "", {}).has_error());
+  EXPECT_TRUE(group.listen(*parse_address("unix:" + path.string()), {}, {}).has_error());
   EXPECT_EQ(std::filesystem::file_size(path), 8U);
   std::filesystem::remove(path);
 }

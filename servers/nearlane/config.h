@@ -80,11 +80,14 @@ struct Config {
   std::uint64_t precompress_bytes = std::uint64_t{64} << 20U;  // of them
   std::uint64_t max_value = std::uint64_t{64} << 20U;
   unsigned max_connections = 10'000;
+  unsigned max_connections_per_client = 0;      // 0: as many
   std::chrono::milliseconds drain_delay{1000};  // 0: none
   std::chrono::milliseconds drain_timeout{10'000};
   bool fast_lane = true;
   std::chrono::milliseconds http_header_timeout{10'000};
   std::chrono::milliseconds http_transfer_timeout{30'000};
+  std::chrono::milliseconds http_idle_timeout{75'000};
+  std::chrono::milliseconds resp_transfer_timeout{30'000};
   std::string api_key_file = {};
   std::string password_file = {};
   bool insecure_bind = false;

@@ -68,6 +68,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"l2-timeout", "1s"},
       {"max-value", "1MiB"},
       {"max-connections", "9"},
+      {"max-connections-per-client", "9"},
       {"drain-timeout", "1s"},
       {"api-key-file", "f"},
       {"password-file", "f"},
@@ -95,6 +96,8 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"precompress-bytes", "1MiB"},
       {"http-header-timeout", "2s"},
       {"http-transfer-timeout", "2s"},
+      {"http-idle-timeout", "2s"},
+      {"resp-transfer-timeout", "2s"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;

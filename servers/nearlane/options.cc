@@ -234,6 +234,11 @@ constexpr std::array kOptions = {
            }},
     Option{"max-connections", "N", "clients of all doors together [10000]",
            [](Config& c, std::string_view t) { return set_number(c.max_connections, t, 1); }},
+    Option{"max-connections-per-client", "N",
+           "and those of one address (of IPv6: of one /64); 0: as many [0]",
+           [](Config& c, std::string_view t) {
+             return set_number(c.max_connections_per_client, t, 0);
+           }},
     Option{"max-revocations", "N", "strict revocations that wait at once [4096]",
            [](Config& c, std::string_view t) { return set_number(c.max_revocations, t, 1); }},
     Option{
@@ -311,6 +316,11 @@ constexpr std::array kOptions = {
            "beside a\n"
            "second for each 64KiB of it [30s]",
            [](Config& c, std::string_view t) { return set_duration(c.http_transfer_timeout, t); }},
+    Option{"http-idle-timeout", "TIME", "how long a connection over HTTP may ask for nothing [75s]",
+           [](Config& c, std::string_view t) { return set_duration(c.http_idle_timeout, t); }},
+    Option{"resp-transfer-timeout", "TIME",
+           "how long a client over RESP may take none of its replies [30s]",
+           [](Config& c, std::string_view t) { return set_duration(c.resp_transfer_timeout, t); }},
     Option{"api-key-file", "FILE", "HTTP asks for one of the keys in this file, one a line",
            [](Config& c, std::string_view t) {
              c.api_key_file = t;

@@ -186,6 +186,7 @@ struct Server::Parts {
   Parts(const Config& settings, unsigned threads)
       : config(settings),
         loops(threads, {.max_connections = config.max_connections,
+                        .max_connections_per_client = config.max_connections_per_client,
                         .drain_timeout = config.drain_timeout,
                         .drain_delay = config.drain_delay}) {}
 
@@ -255,6 +256,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
           .limits = {.max_value = config.max_value,
                      .max_held = std::max(resp::SessionLimits{}.max_held,
                                           2 * std::size_t{config.max_value})},
+          .transfer_timeout = config.resp_transfer_timeout,
           .info = [&sources = *p.sources](
                       std::string_view section) { return admin::info_text(sources, section); },
           .relay_to = relay_to,
@@ -275,6 +277,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   p.http =
       std::make_unique<http::Door>(p.loops, *p.tier, std::move(routes),
                                    http::ConnectionLimits{.max_body = config.max_value,
+                                                          .idle = config.http_idle_timeout,
                                                           .header = config.http_header_timeout,
                                                           .grace = config.http_transfer_timeout});
   p.sources->relays = [&door = *p.resp] { return door.relays(); };
@@ -284,7 +287,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
 
   if (config.resp.kind != loop::Address::Kind::off) {
     auto bound = p.loops.listen(
-        config.resp, std::string(resp::kRefusal),
+        config.resp, resp::refusals(),
         [&door = *p.resp](loop::Loop& home, int socket) { return door.accept(home, socket); });
     if (bound.has_error()) return bound.error();
     p.resp_address = *bound;
@@ -292,7 +295,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   }
   if (config.http.kind != loop::Address::Kind::off) {
     auto bound = p.loops.listen(
-        config.http, std::string(http::kRefusal),
+        config.http, http::refusals(),
         [&door = *p.http](loop::Loop& home, int socket) { return door.accept(home, socket); });
     if (bound.has_error()) return bound.error();
     p.http_address = *bound;

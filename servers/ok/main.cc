@@ -70,12 +70,13 @@ struct Settings {
   unsigned threads = 1;
 };
 
-Result<std::string> open(loop::LoopGroup& loops, const std::string& where, std::string_view refusal,
+Result<std::string> open(loop::LoopGroup& loops, const std::string& where,
+                         const loop::Refusals& refusals,
                          const loop::LoopGroup::AcceptHandler& accept) {
   const auto address = loop::parse_address(where);
   if (address.has_error()) return address.error();
   if (address->kind == loop::Address::Kind::off) return where;
-  const auto bound = loops.listen(*address, std::string(refusal), accept);
+  const auto bound = loops.listen(*address, refusals, accept);
   if (bound.has_error()) return bound.error();
   return bound->to_text();
 }
@@ -89,12 +90,12 @@ int serve(const Settings& settings) {
       value.size(), value);
 
   loop::LoopGroup loops(settings.threads, {});
-  const auto resp = open(loops, settings.resp, resp::kRefusal, [&](loop::Loop& home, int socket) {
-    return std::make_shared<resp::Connection>(home, socket, [&](resp::Session::Host&) {
-      return std::make_shared<ok::ConstantSession>(bulk);
-    });
+  const auto resp = open(loops, settings.resp, resp::refusals(), [&](loop::Loop& home, int socket) {
+    return std::make_shared<resp::Connection>(
+        home, socket, resp::DoorConfig{}.transfer_timeout,
+        [&](resp::Session::Host&) { return std::make_shared<ok::ConstantSession>(bulk); });
   });
-  const auto http = open(loops, settings.http, http::kRefusal, [&](loop::Loop& home, int socket) {
+  const auto http = open(loops, settings.http, http::refusals(), [&](loop::Loop& home, int socket) {
     return std::make_shared<http::Connection>(
         home, socket, std::make_unique<ConstantHandler>(answer, value), http::ConnectionLimits{});
   });

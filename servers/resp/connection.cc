@@ -35,9 +35,11 @@ ssize_t send_some(int socket, const Output& output) {
 
 }  // namespace
 
-Connection::Connection(loop::Loop& home, int socket, const MakeSession& make_session)
+Connection::Connection(loop::Loop& home, int socket, std::chrono::milliseconds transfer_timeout,
+                       const MakeSession& make_session)
     : home_(home),
       socket_(home.context(), net::generic::stream_protocol(AF_INET, IPPROTO_TCP), socket),
+      transfer_timeout_(transfer_timeout),
       session_(make_session(*this)) {}
 
 void Connection::wait_readable() {
@@ -55,7 +57,8 @@ void Connection::wait_readable() {
 
 void Connection::wait_writable() {
   // Answers that came meanwhile may all have been sent since the wait began, and others not.
-  if (!waits_to_write_ || overdue_at() == kForever) set_overdue_at(Clock::now() + kSlowReader);
+  if (!waits_to_write_ || overdue_at() == kForever)
+    set_overdue_at(Clock::now() + transfer_timeout_);
   if (waits_to_write_) return;
   waits_to_write_ = true;
   socket_.async_wait(net::socket_base::wait_write,

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -31,10 +32,9 @@ class Connection final : public loop::Connection, private Session::Host {
 
   using MakeSession = std::function<std::shared_ptr<Session>(Session::Host&)>;
 
-  /// A peer that takes none of the bytes that wait for it for so long is given up.
-  static constexpr auto kSlowReader = std::chrono::seconds(30);
-
-  Connection(loop::Loop& home, int socket, const MakeSession& make_session);
+  /// A peer that takes none of the bytes that wait for it for `transfer_timeout` is given up.
+  Connection(loop::Loop& home, int socket, std::chrono::milliseconds transfer_timeout,
+             const MakeSession& make_session);
 
   void start() override { wait_readable(); }
   void drain() noexcept override;
@@ -57,6 +57,7 @@ class Connection final : public loop::Connection, private Session::Host {
 
   loop::Loop& home_;
   boost::asio::generic::stream_protocol::socket socket_;
+  const std::chrono::milliseconds transfer_timeout_;
   std::shared_ptr<Session> session_;
   std::array<char, kReadBytes> read_;
   std::string input_;  // what is not served yet

@@ -33,11 +33,13 @@ class Lines final : public Session {
   void detach() noexcept override {}
 };
 
+constexpr std::chrono::seconds kTransferTimeout(7);
+
 class ConnectionTest : public testing::Test {
  protected:
   explicit ConnectionTest(std::array<int, 2> ends = loop::unix_pair()) : peer_(ends[0]) {
     auto connection = std::make_shared<Connection>(
-        loop_, ends[1], [](Session::Host&) { return std::make_shared<Lines>(); });
+        loop_, ends[1], kTransferTimeout, [](Session::Host&) { return std::make_shared<Lines>(); });
     connection_ = connection;
     loop_.add(std::move(connection));
   }
@@ -121,9 +123,9 @@ TEST_F(ConnectionTest, APeerThatTakesNothingIsGivenUp) {
     loop_.context().poll();
   }
   ASSERT_EQ(loop_.connections(), 1U);
-  loop_.close_overdue(Clock::now() + Connection::kSlowReader - std::chrono::seconds(1));
+  loop_.close_overdue(Clock::now() + kTransferTimeout - std::chrono::seconds(1));
   EXPECT_EQ(loop_.connections(), 1U);
-  loop_.close_overdue(Clock::now() + Connection::kSlowReader + std::chrono::seconds(1));
+  loop_.close_overdue(Clock::now() + kTransferTimeout + std::chrono::seconds(1));
   EXPECT_EQ(loop_.connections(), 0U);
 }
 
@@ -136,7 +138,7 @@ TEST_F(TcpConnectionTest, APeerThatIsGivenUpIsNotSentWhatItDidNotTake) {
     loop_.context().restart();
     loop_.context().poll();
   }
-  loop_.close_overdue(Clock::now() + Connection::kSlowReader + std::chrono::seconds(1));
+  loop_.close_overdue(Clock::now() + kTransferTimeout + std::chrono::seconds(1));
   ASSERT_EQ(loop_.connections(), 0U);
   std::array<char, 65536> bytes;
   ssize_t got = 0;

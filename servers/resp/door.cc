@@ -39,7 +39,8 @@ std::shared_ptr<loop::Connection> Door::accept(loop::Loop& home, int socket) {
   client.address = loop::peer_name(socket);
   client.local_address = loop::local_name(socket);
   return std::make_shared<Connection>(
-      home, socket, [this, &home, client = std::move(client)](Session::Host& host) {
+      home, socket, config_.transfer_timeout,
+      [this, &home, client = std::move(client)](Session::Host& host) {
         return std::make_shared<CacheSession>(contexts_[home.index()], host, client);
       });
 }

@@ -16,13 +16,18 @@
 
 namespace nearlane::resp {
 
-/// What a connection over the cap is told.
-inline constexpr std::string_view kRefusal = "-ERR max number of clients reached\r\n";
+/// What a connection over a limit is told, in Redis's words and near them.
+[[nodiscard]] inline loop::Refusals refusals() {
+  return {.full = "-ERR max number of clients reached\r\n",
+          .client_is_full = "-ERR max number of clients of this address reached\r\n"};
+}
 
 struct DoorConfig {
   std::string password = {};  // empty: clients need not authenticate
   std::chrono::milliseconds l2_timeout{500};
   SessionLimits limits = {};
+  /// A client that takes none of its replies for so long is given up.
+  std::chrono::milliseconds transfer_timeout{30'000};
   std::function<std::string(std::string_view)> info = {};  // INFO's text for a section
   /// To the Redis that answers what our table does not have; null: there is none.
   std::shared_ptr<l2::Route> relay_to = {};

@@ -12,6 +12,7 @@
 namespace nearlane::live {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 
 std::string check(const Nearlane& server, const std::string& which) {
@@ -105,6 +106,34 @@ TEST(HttpContentType, IsThatOfThePrefix) {
           << how;
     }
   }
+}
+
+TEST(HttpLimits, OneAddressHasNoMoreConnectionsThanItsShare) {
+  const Nearlane server("memory:", {"--max-connections-per-client", "2"});
+  const std::string at = url(server, "/healthz");
+  const int first = dial(server.http);
+  const int second = dial(server.resp);
+  const std::string ask = "curl -s -m 10 -o /dev/null -w '%{http_code} %{content_type}' ";
+  const std::string refused = "429 application/problem+json";
+  const std::string served = "200 text/plain; charset=utf-8";
+  EXPECT_EQ(run_until(ask + at, refused), refused);
+  EXPECT_THAT(run("curl -s -m 10 " + at), HasSubstr("max-connections-per-client"));
+  EXPECT_EQ(run("redis-cli -p " + std::to_string(server.resp) + " ping 2>&1"),
+            "ERR max number of clients of this address reached\n\n");
+  EXPECT_EQ(run(ask + "--interface 127.0.0.2 " + at), served);
+  EXPECT_THAT(run("curl -s -m 10 --interface 127.0.0.2 " + url(server, "/metrics")),
+              ContainsRegex("\nnearlane_connections_refused_by_client_total [1-9]"));
+  ::close(first);
+  ::close(second);
+  EXPECT_EQ(run_until(ask + at, served), served);
+}
+
+TEST(HttpLimits, WhoAsksForNothingIsHungUpOn) {
+  const Nearlane server("memory:", {"--http-idle-timeout", "1s"});
+  const int idle = dial(server.http);
+  char byte = 0;  // dial() waits longer than that, and not as long as the default
+  EXPECT_EQ(::recv(idle, &byte, 1, 0), 0);
+  ::close(idle);
 }
 
 TEST(HttpBatch, IsManyOperationsInOneRequest) {
