@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/counters.h"
 #include "core/entry/entry.h"
 #include "core/tier/tiered_cache.h"
 #include "servers/http/api_keys.h"
@@ -38,12 +39,17 @@ struct FastAnswers {
   std::size_t bytes = 0;  // of the requests that are answered
   std::uint32_t gets = 0;
   std::uint32_t heads = 0;
+  std::uint32_t stale = 0;  // of these
   /// The next request is complete, and L1 was asked for it, though the answer is not ours to give: what L1 has, or
   /// nothing. Asking again would count twice.
   std::optional<tier::Lookup> looked_up = {};
   /// The body of the last answer, where it is too large to be copied: to be sent behind `out`.
   PinnedBody body = {};
 };
+
+/// Answers of the fast lane, by what X-Cache says of them.
+enum class FastAnswer : std::uint8_t { l1, stale, count };
+using FastAnswerCounts = ThreadCounters<FastAnswer>;
 
 class FastLane {
  public:

@@ -280,6 +280,9 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                                                           .idle = config.http_idle_timeout,
                                                           .header = config.http_header_timeout,
                                                           .grace = config.http_transfer_timeout});
+  p.sources->fast_lane_answers = [](bool stale) {
+    return http::FastAnswerCounts::sum(stale ? http::FastAnswer::stale : http::FastAnswer::l1);
+  };
   p.sources->relays = [&door = *p.resp] { return door.relays(); };
   p.sources->doors = {
       {"resp", p.resp->stats(), command_names(resp::commands())},

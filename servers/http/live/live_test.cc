@@ -136,6 +136,17 @@ TEST(HttpLimits, WhoAsksForNothingIsHungUpOn) {
   ::close(idle);
 }
 
+TEST(HttpFastLane, CountsItsAnswers) {
+  const Nearlane server("memory:");
+  const std::string at = url(server, "/cache/k");
+  ASSERT_EQ(run("curl -s -X PUT -d v " + at), "");
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(run("curl -s -m 10 " + at), "v");
+  ASSERT_EQ(run("curl -s -m 10 -r 0-0 " + at), "v");
+  const std::string page = run("curl -s -m 10 " + url(server, "/metrics"));
+  EXPECT_THAT(page, HasSubstr("\nnearlane_http_fast_lane_answers_total{tier=\"l1\"} 3\n"));
+  EXPECT_THAT(page, HasSubstr("\nnearlane_http_fast_lane_answers_total{tier=\"stale\"} 0\n"));
+}
+
 TEST(HttpBatch, IsManyOperationsInOneRequest) {
   const Nearlane memory("memory:");
   EXPECT_EQ(run("/usr/bin/python3 -B " LIVE_FOLDER "/batch.py " + std::to_string(memory.http)), "");
