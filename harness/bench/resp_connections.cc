@@ -35,6 +35,7 @@ struct Plan {
   std::uint32_t few = 0;
   std::uint32_t many = 0;
   Duration load_for{};
+  std::string lease;
   std::string max_connections;
   std::uint64_t most_bytes = 0;  // that an idle one of ours may keep of the server's memory
 };
@@ -65,8 +66,8 @@ struct Server {
       if (const auto filled = fill(made.peer().resp(), keys); !filled) return filled.error();
       return made;
     }
-    auto nearlane =
-        RespNearlane::start({"--l1-bytes", "256MiB", "--max-connections", plan.max_connections});
+    auto nearlane = RespNearlane::start(
+        plan.lease, {"--l1-bytes", "256MiB", "--max-connections", plan.max_connections});
     if (!nearlane) return nearlane.error();
     made.nearlane = std::move(*nearlane);
     if (const auto filled = fill(made.nearlane->store(), keys); !filled) return filled.error();
@@ -279,6 +280,7 @@ Body read_resp_connections(Section& file) {
   plan.most_bytes = work.bytes("most_bytes", 4096, 1, 1U << 20U);
   plan.load_for = work.duration("load_for", std::chrono::milliseconds(300),
                                 std::chrono::milliseconds(10), std::chrono::minutes(10));
+  plan.lease = work.text("lease", "250ms");
   plan.max_connections = std::to_string(work.integer("max_connections", 12'000, 1, 1'000'000));
   return [plan](Bench& bench) {
     bench.meter.begin(bench.result.scenario,

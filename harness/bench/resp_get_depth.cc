@@ -32,6 +32,7 @@ struct Plan {
   std::uint64_t keys = 0;
   std::uint32_t connections = 0;
   Duration load_for{};
+  std::string lease;
   std::string l1_bytes;
   std::vector<Values> values;
 };
@@ -73,7 +74,7 @@ class Reads {
  public:
   static Result<Reads> start(const Plan& plan, const Values& values, Bench& bench) {
     bench.meter.phase(fmt::format("{} B: starting and filling", values.bytes));
-    auto nearlane = RespNearlane::start({"--l1-bytes", plan.l1_bytes});
+    auto nearlane = RespNearlane::start(plan.lease, {"--l1-bytes", plan.l1_bytes});
     if (!nearlane) return nearlane.error();
     auto redis = start_redis();
     if (!redis) return redis.error();
@@ -269,6 +270,7 @@ Body read_resp_get_depth(Section& file) {
   plan.connections = static_cast<std::uint32_t>(load.integer("connections", 50, 1, 4000));
   plan.load_for = load.duration("load_for", std::chrono::milliseconds(150),
                                 std::chrono::milliseconds(10), std::chrono::minutes(10));
+  plan.lease = load.text("lease", "250ms");
   plan.l1_bytes = load.text("l1_bytes", "2GiB");
   for (auto& section : load.sections("values")) {
     Values values;

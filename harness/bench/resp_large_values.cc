@@ -33,6 +33,7 @@ struct Plan {
   double small_rate = 0;
   Duration alone_for{};
   Duration beside_for{};
+  std::string lease;
   std::string l1_bytes;
 };
 
@@ -72,7 +73,7 @@ class LargeValues {
 
  private:
   Result<void> start() {
-    auto nearlane = RespNearlane::start({"--l1-bytes", plan_.l1_bytes});
+    auto nearlane = RespNearlane::start(plan_.lease, {"--l1-bytes", plan_.l1_bytes});
     if (!nearlane) return nearlane.error();
     auto redis = start_redis();
     if (!redis) return redis.error();
@@ -312,6 +313,7 @@ Body read_resp_large_values(Section& file) {
                                  std::chrono::milliseconds(10), std::chrono::minutes(10));
   plan.beside_for = load.duration("beside_for", std::chrono::milliseconds(1100),
                                   std::chrono::milliseconds(10), std::chrono::minutes(10));
+  plan.lease = load.text("lease", "250ms");
   plan.l1_bytes = load.text("l1_bytes", "1GiB");
   return [plan](Bench& bench) {
     bench.meter.begin(bench.result.scenario, 2 * static_cast<std::uint64_t>(bench.repetitions));

@@ -24,11 +24,12 @@ Result<Instance> start_instance(std::string l2, std::vector<std::string> flags) 
 
 }  // namespace
 
-Result<std::unique_ptr<RespNearlane>> RespNearlane::start(std::vector<std::string> flags) {
+Result<std::unique_ptr<RespNearlane>> RespNearlane::start(const std::string& lease,
+                                                          std::vector<std::string> flags) {
   auto redis = start_store();
   if (!redis) return redis.error();
-  flags.insert(flags.end(),
-               {"--threads", "1", "--pool", std::to_string(kLanes), "--l2-timeout", kPatient});
+  flags.insert(flags.end(), {"--threads", "1", "--pool", std::to_string(kLanes), "--l2-timeout",
+                             kPatient, "--lease", lease});
   auto instance = start_instance(redis->url(), std::move(flags));
   if (!instance) return instance.error();
   if (const auto up = instance->lanes_up_within(kLanes, kLanesWithin); !up) return up.error();

@@ -18,8 +18,10 @@ namespace nearlane::harness {
 
 class RespNearlane final : public RespPeer {
  public:
-  /// `flags`: besides those that say where Redis is, and that there is one loop.
-  [[nodiscard]] static Result<std::unique_ptr<RespNearlane>> start(std::vector<std::string> flags);
+  /// `lease`: of its L1, whose answers end with it where Redis is kept from its core for so long. `flags`: besides those that
+  /// say where Redis is, and that there is one loop.
+  [[nodiscard]] static Result<std::unique_ptr<RespNearlane>> start(const std::string& lease,
+                                                                   std::vector<std::string> flags);
   RespNearlane(RedisServer redis, Instance instance)
       : redis_(std::move(redis)), instance_(std::move(instance)) {}
 
