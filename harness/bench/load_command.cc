@@ -23,7 +23,7 @@ namespace {
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "it is set in a signal handler");
 
-constexpr double kFirstRate = 1000;  // requests/s, of a ramp
+constexpr double kFirstRate = 4000;  // requests/s, of a ramp
 
 struct Flags {
   LoadSpec spec;
@@ -88,17 +88,17 @@ int once(const LoadSpec& spec) {
 }
 
 int ramp(const RampSpec& spec) {
-  fmt::print("{:>14}{:>12}{:>12}{:>12}  us\n", "offered", "p50", "p99", "max");
+  fmt::print("{}\n", ramp_head());
   const auto report = run_ramp(
-      spec,
+      spec, [](const LoadSpec& load) { return run_load(load, {}, &interrupted); },
       [](const RampStep& step) {
         fmt::print("{}\n", to_text(step));
         std::fflush(stdout);  // a step takes long enough that somebody waits for its line
       },
-      &interrupted);
+      interrupted);
   if (!report) return failed(report.error());
   fmt::print("{}\n", to_text(*report));
-  return report->answer && !report->limited_by_generator ? 0 : 1;
+  return report->valid() ? 0 : 1;
 }
 
 int run(Flags& flags) {
@@ -136,8 +136,8 @@ std::function<int()> add_load_command(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--constant", flags->constant, "evenly spaced, instead of Poisson arrivals");
   command->add_option("--ramp-p99", flags->ramp_p99_ms,
-                      "ms; looks for the greatest rate whose p99 is no more, from --rate on (or "
-                      "1000/s), --duration for each");
+                      "ms; looks for the greatest rate whose p99 is no more than this, from --rate "
+                      "on (or 4000/s), --duration for each");
   command->add_option("--conns,--connections", spec.connections, "connections")
       ->capture_default_str();
   command->add_option("--pipeline", spec.pipeline, "requests in flight on one connection")

@@ -54,18 +54,28 @@ TEST(LoadCommand, TellsWhatItFoundSoFarWhenInterrupted) {
   EXPECT_THAT(load->last_output(50), HasSubstr("response_time"));
 }
 
-TEST(LoadCommand, LooksForTheGreatestRateThatHolds) {
+TEST(LoadCommand, ARampThatIsInterruptedHasNoAnswer) {
   auto redis = RedisServer::start();
   ASSERT_TRUE(redis) << redis.error().detail;
   // So little that nothing holds, whatever the machine.
-  auto load = start_load({redis->url(), "--duration", "0.1", "--warmup", "0", "--keys", "10",
-                          "--rate", "400", "--ramp-p99", "0.001"});
+  auto load = start_load({redis->url(), "--duration", "0.2", "--warmup", "0", "--keys", "10",
+                          "--rate", "50000", "--ramp-p99", "0.001"});
   ASSERT_TRUE(load) << load.error().detail;
-  auto status = load->wait(120s);
+  ASSERT_TRUE(load->wait_line("       50000/s", 60s)) << load->last_output(50);
+  ASSERT_TRUE(load->signal(SIGINT));
+  auto status = load->wait(60s);
   ASSERT_TRUE(status) << status.error().detail;
-  EXPECT_EQ(status->to_string(), "exit code 1") << "nothing held";
-  EXPECT_THAT(load->last_output(50), HasSubstr("\n         100/s"));
-  EXPECT_THAT(load->last_output(50), HasSubstr("no rate held (p99 <= 1.0 us)"));
+  EXPECT_EQ(status->to_string(), "exit code 1");
+  EXPECT_THAT(load->last_output(50), HasSubstr("interrupted; so far no rate held"));
+}
+
+TEST(LoadCommand, RefusesALimitThatCannotBe) {
+  auto load = start_load({"resp://127.0.0.1:1", "--ramp-p99", "-1"});
+  ASSERT_TRUE(load) << load.error().detail;
+  auto status = load->wait(60s);
+  ASSERT_TRUE(status) << status.error().detail;
+  EXPECT_EQ(status->to_string(), "exit code 2");
+  EXPECT_THAT(load->last_output(50), HasSubstr("limit of p99"));
 }
 
 TEST(LoadCommand, ExitsWith2WhenItCannotRun) {

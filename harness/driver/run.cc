@@ -41,6 +41,7 @@ double RunReport::hit_rate() const {
 
 void judge(RunReport& report) {
   report.void_reasons.clear();
+  report.lagged = false;
   if (report.elapsed > Duration::zero()) {
     report.achieved_rate = static_cast<double>(report.answered) / seconds(report.elapsed);
   }
