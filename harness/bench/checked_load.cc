@@ -86,10 +86,10 @@ void CheckedLoad::judge_write(const Completion& completion, const Sent& sent) {
   history_.end_write(completion.key, sent.version, effect, Clock::now(), node_of(completion));
 }
 
-void record(TimeSeriesRecorder& over_time, const Completion& completion) {
+void record_completion(TimeSeriesRecorder& over_time, const Completion& completion, bool good) {
   const Duration response = completion.done - completion.intended;
   const TimePoint due = Clock::now() - response;
-  if (completion.outcome == Outcome::error) {
+  if (completion.outcome == Outcome::error || !good) {
     over_time.failed(due);
   } else {
     over_time.answered(due, response);

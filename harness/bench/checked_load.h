@@ -67,7 +67,7 @@ class CheckedLoad final : public RequestSource {
   std::uint64_t acknowledged_ = 0;
 };
 
-/// Called as it ends, by which clock its due time is known.
-void record(TimeSeriesRecorder& over_time, const Completion& completion);
+/// To be called as it completes: when it was due is reckoned back from now. `good`: what judge() said of it.
+void record_completion(TimeSeriesRecorder& over_time, const Completion& completion, bool good);
 
 }  // namespace nearlane::harness

@@ -76,7 +76,7 @@ void put_judged(const HistoryReport& load, const HistoryReport& left, const Sett
 Table judged_table(std::vector<Column> own, Duration bound, Duration max_stale) {
   const auto seconds = [](Duration time) { return std::chrono::duration<double>(time).count(); };
   const std::vector<Column> judged = {
-      {"writes lost that were acknowledged and need not be (0)", "counts", "lost_count"},
+      {"acknowledged writes lost, beyond what Redis itself lost (0)", "counts", "lost_count"},
       {"late reads", "counts", "late_count"},
       {fmt::format("the latest by (allowed: a lease, {} s)", seconds(bound)), "counts",
        "latest_ns"},

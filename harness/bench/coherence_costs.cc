@@ -67,7 +67,7 @@ class Costs {
   static constexpr std::array kWaitings = {Waiting::polls, Waiting::sleeps};
 
   static std::string write_id(const char* form, Waiting waiting, std::uint64_t bytes) {
-    return fmt::format("write/{}{}/{}", form, waiting == Waiting::sleeps ? "_asleep" : "", bytes);
+    return fmt::format("write/{}{}/{}", form, waiting == Waiting::sleeps ? "_blocking" : "", bytes);
   }
 
   Result<void> writes(std::uint64_t bytes, Waiting waiting) {
@@ -92,7 +92,7 @@ class Costs {
       Histogram lane_took;
       for (std::uint64_t block = 0; block * kBlock < writes; ++block) {
         for (std::uint64_t write = 0; write < kBlock; ++write) {
-          request.key = fmt::format("cost:{}", write % kWrittenKeys);
+          request.key = fmt::format("bare:{}", write % kWrittenKeys);
           const TimePoint begin = Clock::now();
           const Answer answer = caller.call(request);
           bare_took.record(Clock::now() - begin);
@@ -101,7 +101,8 @@ class Costs {
           }
         }
         for (std::uint64_t write = 0; write < kBlock; ++write) {
-          request.key = fmt::format("cost:{}", write % kWrittenKeys);
+          // Names of its own: a bare SET of a key that the lane watches would be announced to it.
+          request.key = fmt::format("lane:{}", write % kWrittenKeys);
           const TimePoint begin = Clock::now();
           if (const auto done = lane_caller.set(request.key, request.value); !done)
             return done.error();

@@ -129,13 +129,14 @@ class Failover {
     run.stop = &stop;
     over_time_ = TimeSeriesRecorder(Clock::now() + kWarmUp);
     run.check = [&](const Completion& completion) {
-      record(over_time_, completion);
       sights_.add({.at = Clock::now(),
                    .response = completion.done - completion.intended,
                    .instance = completion.connection % plan_.instances,
                    .outcome = completion.outcome,
                    .failure = completion.failure});
-      return load.judge(completion);
+      const bool good = load.judge(completion);
+      record_completion(over_time_, completion, good);
+      return good;
     };
     Result<RunReport> report = Error{Errc::unavailable, "it did not run"};
     std::thread generating([&] { report = generate(load, generator, run); });
@@ -242,7 +243,10 @@ class Failover {
       over_time_.fault(fmt::format("instance {} away", restart.instance), restart.told,
                        restart.ready);
     }
-    bench_.result.measure(over_time("all clients", "open", processes(), over_time_));
+    Measure series = over_time("all clients", "open", processes(), over_time_);
+    series.offered_per_s = load_.offered_rate;
+    series.repetitions.back().void_reasons = load_.void_reasons;
+    bench_.result.measure(std::move(series));
     Measure counts = counting("counts", "what clients saw, and what is left", processes());
     auto& values = counts.repetitions.back().values;
     values["operations_count"] = static_cast<double>(load_.answered);

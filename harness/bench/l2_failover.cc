@@ -183,13 +183,14 @@ class L2Failover {
     run.stop = &stop;
     over_time_ = TimeSeriesRecorder(Clock::now() + kWarmUp);
     run.check = [&](const Completion& completion) {
-      record(over_time_, completion);
       answers_.push_back({.at = Clock::now(),
                           .response = completion.done - completion.intended,
                           .kind = completion.kind,
                           .outcome = completion.outcome,
                           .of_killed = store_.at_primary(load.key_of(completion))});
-      return load.judge(completion);
+      const bool good = load.judge(completion);
+      record_completion(over_time_, completion, good);
+      return good;
     };
     if (const auto listening = store_.listen(); !listening) return listening.error();
     bench_.meter.phase("steady");
@@ -328,8 +329,11 @@ class L2Failover {
     add_stretch("failover", "from the kill to the announcement", gone_, announced_.first);
     add_stretch("after", "from a second behind the announcement on",
                 announced_.first + kServedWithin, ended_);
-    over_time_.fault("no primary", gone_, announced_.first);
-    bench_.result.measure(over_time("all clients", "open", processes(), over_time_));
+    over_time_.fault(plan_.cluster ? "a primary away" : "no master", gone_, announced_.first);
+    Measure series = over_time("all clients", "open", processes(), over_time_);
+    series.offered_per_s = load_.offered_rate;
+    series.repetitions.back().void_reasons = load_.void_reasons;
+    bench_.result.measure(std::move(series));
     Measure times = counting("times", "the failover, from the kill on", processes());
     times.clock_starts = "the killed primary was reaped";
     times.clock_stops = "as each name says";

@@ -28,7 +28,7 @@ class L2Scenarios : public ScenarioFiles {
     EXPECT_GT(last(result, "steady/counts", "l1_share"), 0.5);
     const auto series = over_time(result);
     ASSERT_EQ(series.faults.size(), 1U);
-    EXPECT_GT(during_fault(series, &Second::failed), 0U);
+    EXPECT_GT(failed_during_fault(series), 0U);
   }
 };
 

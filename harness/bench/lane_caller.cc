@@ -9,7 +9,7 @@ namespace nearlane::harness {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(5);
-constexpr int kLongestSleepMs = 100;
+constexpr int kLongestSleepMs = 100;  // then kPatience is looked at
 constexpr std::size_t kReceive = std::size_t{64} * 1024;
 
 /// Leaves its answer with whoever waits for it.
@@ -33,8 +33,7 @@ template <class Done>
 Result<void> LaneCaller::pump(Done done) {
   const TimePoint until = Clock::now() + kPatience;
   while (!done()) {
-    const auto sent = socket_.send(lane_.output());
-    lane_.output().erase(0, sent.bytes);
+    if (!lane_.output().empty()) lane_.output().erase(0, socket_.send(lane_.output()).bytes);
     const auto received = socket_.receive(in_);
     const TimePoint now = Clock::now();
     if (received.bytes != 0) lane_.received({in_.data(), received.bytes}, now);

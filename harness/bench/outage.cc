@@ -72,7 +72,7 @@ class Outage {
   Result<void> run() {
     bench_.meter.phase("healthy");
     if (const auto filled = fill(); !filled) return filled.error();
-    over_time_ = TimeSeriesRecorder(Clock::now());
+    over_time_ = TimeSeriesRecorder(Clock::now() + kWarmUp);
     direct_.start();
     const auto steady = phase("healthy", "L2 is well", scaled(plan_.healthy_for), kWarmUp);
     if (!steady) return steady.error();
@@ -115,8 +115,11 @@ class Outage {
     values["reads_over_steady"] = reads;
     values["l1_had_count"] = static_cast<double>(stats->l1_entries);
     judge(full, *recovery / (kMostReads * *steady + again));
-    bench_.result.measure(
-        over_time("all clients, from before it on", "open", kProcesses, over_time_));
+    Measure series =
+        over_time("all clients over HTTP, from before it on", "open", kProcesses, over_time_);
+    series.offered_per_s = plan_.load.rate;
+    series.repetitions.back().void_reasons = std::move(void_reasons_);
+    bench_.result.measure(std::move(series));
     direct_.stop();
     if (const auto compared = compare(); !compared) return compared.error();
     add_tables();
@@ -210,8 +213,9 @@ class Outage {
     run.check = [&](const Completion& done) {
       if (done.outcome == Outcome::stale || done.outcome == Outcome::error)
         last_degraded_ = Clock::now();
-      record(over_time_, done);
-      return load.judge(done);
+      const bool good = load.judge(done);
+      record_completion(over_time_, done, good);
+      return good;
     };
     auto report = generate(load, generator, run);
     acknowledged_ += load.acknowledged();
@@ -229,6 +233,8 @@ class Outage {
     const TimePoint begun = Clock::now();
     const auto report = load_for(length, warmup);
     if (!report) return report.error();
+    void_reasons_.insert(void_reasons_.end(), report->void_reasons.begin(),
+                         report->void_reasons.end());
     const double lasted = std::chrono::duration<double>(Clock::now() - begun).count();
     const auto after = reads();
     if (!after) return after.error();
@@ -377,7 +383,9 @@ class Outage {
         "for, one more for each copy that L1 had.");
     bench_.result.notes.emplace_back(
         "The outage's figures begin a second after the fault: until then calls that were under way "
-        "wait for their timeout. Server, Redis, proxy and generator share the machine.");
+        "wait for their timeout. Between stretches of load a moment passes, in which what is drawn "
+        "over "
+        "time has fewer requests. Server, Redis, proxy and generator share the machine.");
   }
 
   const Plan& plan_;
@@ -387,7 +395,8 @@ class Outage {
   Traffic direct_;
   std::atomic<TimePoint> last_degraded_{TimePoint{}};
   TimeSeriesRecorder over_time_{Clock::now()};
-  std::uint64_t stretches_ = 0;  // of load, so far
+  std::vector<std::string> void_reasons_;  // of all stretches
+  std::uint64_t stretches_ = 0;            // of load, so far
   std::uint64_t acknowledged_ = 0;
 };
 

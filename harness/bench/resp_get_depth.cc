@@ -132,7 +132,7 @@ class Reads {
     canned.canned = true;
     return canned;
   }
-  /// The same reads for those who have everything there is.
+  /// The same reads, for the peers that hold every key.
   struct Others {
     Sequence memcached;
     Sequence canned;

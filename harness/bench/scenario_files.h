@@ -57,15 +57,15 @@ class ScenarioFiles : public testing::Test {
     }
     return {};
   }
-  /// All that failed, or was answered, in the seconds that the only fault touched.
-  static std::uint64_t during_fault(const TimeSeries& series, std::uint64_t Second::*count) {
-    std::uint64_t sum = 0;
+  /// In all seconds that the only fault touched.
+  static std::uint64_t failed_during_fault(const TimeSeries& series) {
+    std::uint64_t failed = 0;
     for (std::size_t at = 0; at < series.seconds.size(); ++at) {
       const auto second = static_cast<double>(at);
       if (second + 1 > series.faults.front().from_s && second < series.faults.front().to_s)
-        sum += series.seconds[at].*count;
+        failed += series.seconds[at].failed;
     }
-    return sum;
+    return failed;
   }
 
   std::filesystem::path directory_;

@@ -223,11 +223,14 @@ Words any_on_fields() {
   }
 }
 
-/// Always a whole one: where a cursor of more than 0 leads is each executor's own affair.
+constexpr std::string_view kWholeWalk = "1000000";
+
+/// Mostly a whole one: where a cursor of more than 0 leads is each executor's own affair.
 Words any_scan() {
   constexpr std::array<std::string_view, 3> types = {"string", "HASH", "list"};
   constexpr std::array<std::string_view, 4> patterns = {"*", "key:?", "[ab]", "none"};
-  Words words = {"SCAN", one_in(20) ? "x" : "0", "COUNT", one_in(20) ? any_number() : "1000000"};
+  Words words = {"SCAN", one_in(20) ? "x" : "0", "COUNT",
+                 one_in(20) ? any_number() : std::string(kWholeWalk)};
   if (one_in(2)) words.insert(words.end(), {"MATCH", one_of(patterns)});
   if (one_in(2)) words.insert(words.end(), {"type", one_of(types)});
   if (one_in(20)) words.emplace_back("MATCH");
@@ -338,7 +341,10 @@ bool agree(const Words& command, Reply a, Reply b) {
     // Which keys one call meets, and how many, is each executor's own affair (each has its own seed of hashes), also where
     // the next cursors agree: only of a whole walk is more than the form the same.
     const bool whole = a.elements[0].text == "0" && b.elements[0].text == "0";
-    if (!whole) return a.elements[0].type == b.elements[0].type;
+    if (!whole) {
+      return command[3] != kWholeWalk && a.elements[0].type == b.elements[0].type &&
+             a.elements[1].type == b.elements[1].type;
+    }
     sort_elements(a.elements[1]);
     sort_elements(b.elements[1]);
   }

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 constexpr Duration kReadyWithin = 10s;
 /// More than the largest scenario's values and what it keeps beside them.
 constexpr int kMemoryMib = 2048;
-constexpr int kMostConnections = 12'000;
+constexpr int kMostConnections = 4096;  // as many as a generator opens
 /// What it writes into the file that is named to it, once it listens.
 constexpr std::string_view kListens = "TCP INET: ";
 
@@ -51,12 +51,13 @@ RespPeerResult start_memcached() {
   const auto file = folder->path() / "port";
   const auto start = [&] {
     const Pinned there(kServersCore);
-    // As root it wants to be told as whom; whom else it was started by it ignores the word of.
-    return Child::start(
-        {.name = "memcached",
-         .argv = {"memcached", "-u", "root", "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-t", "1",
-                  "-m", std::to_string(kMemoryMib), "-c", std::to_string(kMostConnections)},
-         .env = {"MEMCACHED_PORT_FILENAME=" + file.string()}});
+    // Started as root it insists on -u; otherwise it ignores it. As many requests at one event as the deepest pipeline has, or it
+    // would send its answers in pieces; and room for values of a MiB.
+    return Child::start({.name = "memcached",
+                         .argv = {"memcached", "-u", "root", "-l", "127.0.0.1", "-p", "-1", "-U",
+                                  "0", "-t", "1", "-m", std::to_string(kMemoryMib), "-c",
+                                  std::to_string(kMostConnections), "-R", "64", "-I", "2m"},
+                         .env = {"MEMCACHED_PORT_FILENAME=" + file.string()}});
   };
   auto child = start();
   if (!child) return child.error();
