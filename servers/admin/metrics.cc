@@ -214,13 +214,9 @@ void add_tiers(Page& page, const Sources& sources) {
 std::string metrics_page(const Sources& sources) {
   Page page;
   add_requests(page, sources);
-  page.counter(
-      "nearlane_http_fast_lane_answers_total",
-      "Requests over HTTP that L1 answered without the whole parser, by what X-Cache said");
-  for (const bool stale : {false, true}) {
-    page.add({{"tier", stale ? "stale" : "l1"}},
-             sources.fast_lane_answers ? sources.fast_lane_answers(stale) : 0);
-  }
+  page.counter("nearlane_http_fast_lane_answers_total",
+               "Requests over HTTP that L1 answered without the whole parser")
+      .add({}, sources.fast_lane_answers ? sources.fast_lane_answers() : 0);
   add_latency(page, sources);
   add_tiers(page, sources);
   add_audits(page, sources.tier.auditor());

@@ -33,7 +33,7 @@ struct Sources {
   std::string profile;
   std::uint16_t resp_port = 0;
   std::function<unsigned()> relays = {};  // connections to Redis that speak for clients
-  std::function<std::uint64_t(bool stale)> fast_lane_answers = {};  // of HTTP's, fresh or stale
+  std::function<std::uint64_t()> fast_lane_answers = {};  // over HTTP
   TimePoint started = Clock::now();
   std::atomic<std::uint64_t> requests_per_second{0};  // of the last second; sample() keeps it
   std::uint64_t sampled_requests = 0;                 // sample()'s own

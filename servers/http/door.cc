@@ -23,8 +23,7 @@ class CacheHandler final : public Handler {
     if (answers.heads > 0) count(Command::head, answers.heads);
     if (const std::uint32_t hits = answers.gets + answers.heads; hits > 0) {
       stats_.l1_latency.record_n(Clock::now() - received, hits);
-      FastAnswerCounts::add(FastAnswer::l1, hits - answers.stale);
-      if (answers.stale > 0) FastAnswerCounts::add(FastAnswer::stale, answers.stale);
+      FastLaneCounts::add(FastLaneCount::answers, hits);
     }
     return answers;
   }

@@ -130,7 +130,6 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, FastReader& 
         append_hit(out, *request, *entry, source, *chosen, tier_.content_type(request->key));
     answers.bytes += request->size;
     ++(request->head ? answers.heads : answers.gets);
-    if (source == tier::Source::stale) ++answers.stale;
   }
   return answers;
 }

@@ -39,7 +39,6 @@ struct FastAnswers {
   std::size_t bytes = 0;  // of the requests that are answered
   std::uint32_t gets = 0;
   std::uint32_t heads = 0;
-  std::uint32_t stale = 0;  // of these
   /// The next request is complete, and L1 was asked for it, though the answer is not ours to give: what L1 has, or
   /// nothing. Asking again would count twice.
   std::optional<tier::Lookup> looked_up = {};
@@ -47,9 +46,8 @@ struct FastAnswers {
   PinnedBody body = {};
 };
 
-/// Answers of the fast lane, by what X-Cache says of them.
-enum class FastAnswer : std::uint8_t { l1, stale, count };
-using FastAnswerCounts = ThreadCounters<FastAnswer>;
+enum class FastLaneCount : std::uint8_t { answers, count };
+using FastLaneCounts = ThreadCounters<FastLaneCount>;
 
 class FastLane {
  public:

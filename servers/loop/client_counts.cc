@@ -1,6 +1,7 @@
 #include "servers/loop/client_counts.h"
 
 #include <algorithm>
+#include <cassert>
 #include <span>
 #include <string>
 
@@ -47,6 +48,7 @@ bool ClientCounts::take(const Client& client) {
 void ClientCounts::give_back(const Client& client) noexcept {
   const std::lock_guard lock(mutex_);
   const auto found = connections_.find(client);
+  assert(found != connections_.end());
   if (--found->second == 0) connections_.erase(found);
 }
 

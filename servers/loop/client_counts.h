@@ -1,7 +1,8 @@
 // ClientCounts: how many connections each client has, so that none has more than its share.
 //
-// A client is an IPv4 address, or the first half of an IPv6 one: whoever has an address there has the 2^64 beside it. Who
-// comes over a Unix socket has no address, and is not counted. Clients behind one proxy are one client.
+// A client is an IPv4 address, or the first half of an IPv6 one: whoever has an address there may have the 2^64 beside it. So
+// hosts of one subnet are one client there, as are those behind one proxy or NAT64, and link-local ones. Who comes over a Unix socket
+// has no address, and is not counted.
 //
 // Threads:   any; one lock, taken when a connection comes and goes.
 // Errors:    take() says no at the limit.
@@ -22,7 +23,7 @@ class ClientCounts {
   /// Four bytes of an IPv4 address and zeros, or eight of an IPv6 one; behind them which it is.
   using Client = std::array<char, 9>;
 
-  /// `most`: connections of one client.
+  /// `most`: connections of one client, at least 1.
   explicit ClientCounts(unsigned most) : most_(most) {}
 
   [[nodiscard]] bool take(const Client& client);

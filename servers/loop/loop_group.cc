@@ -140,10 +140,12 @@ void LoopGroup::accepted(Loop& home, int socket, const Refusals& refusals,
   auto seat = std::make_shared<Seat>(*this);
   if (seat->number() > limits_.max_connections) {
     refused_.fetch_add(1, std::memory_order_relaxed);
+    seat.reset();  // first: whoever is refused takes no place from others while it is told
     return refuse(socket, refusals.full);
   }
   if (!seat->take_for(socket)) {
     refused_by_client_.fetch_add(1, std::memory_order_relaxed);
+    seat.reset();
     return refuse(socket, refusals.client_is_full);
   }
   accepted_.fetch_add(1, std::memory_order_relaxed);

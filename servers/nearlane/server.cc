@@ -280,8 +280,8 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                                                           .idle = config.http_idle_timeout,
                                                           .header = config.http_header_timeout,
                                                           .grace = config.http_transfer_timeout});
-  p.sources->fast_lane_answers = [](bool stale) {
-    return http::FastAnswerCounts::sum(stale ? http::FastAnswer::stale : http::FastAnswer::l1);
+  p.sources->fast_lane_answers = [] {
+    return http::FastLaneCounts::sum(http::FastLaneCount::answers);
   };
   p.sources->relays = [&door = *p.resp] { return door.relays(); };
   p.sources->doors = {
