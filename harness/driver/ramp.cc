@@ -40,9 +40,10 @@ Result<void> check(const RampSpec& spec) {
   const auto refuse = [](std::string text) {
     return Error{Errc::invalid_argument, std::move(text)};
   };
-  if (!(spec.load.rate >= RateSearch::kLeast && spec.load.rate <= RateSearch::kMost))
+  if (!(spec.load.rate >= RateSearch::kLeast && spec.load.rate <= RateSearch::kMost)) {
     return refuse(fmt::format("a ramp's first rate must be {} to {:.0f}", RateSearch::kLeast,
                               RateSearch::kMost));
+  }
   if (spec.p99_most <= Duration::zero() || spec.p99_most > spec.load.duration / kTailPart)
     return refuse("a ramp's limit of p99 must be above 0, and at most a hundredth of the duration");
   return {};
@@ -87,10 +88,11 @@ Result<RampReport> run_ramp(const RampSpec& spec,
     if (report.interrupted) break;
     load.fill = false;
     RampStep& step = report.steps.emplace_back(RampStep{.rate = *rate, .run = std::move(ran->run)});
-    if (const auto wrong = step.run.failures[static_cast<std::size_t>(Failure::wrong_value)])
+    if (const auto wrong = step.run.failures[static_cast<std::size_t>(Failure::wrong_value)]) {
       return Error{Errc::protocol,
                    fmt::format("at {:.0f} requests/s {} values were read that nobody had written",
                                *rate, wrong)};
+    }
     judge_step(spec, step);
     if (tried) tried(step);
     search.tell(step.why.empty());
