@@ -79,12 +79,8 @@ TEST(LoadCommand, RefusesALimitThatCannotBe) {
 }
 
 TEST(LoadCommand, ExitsWith2WhenItCannotRun) {
-  for (const auto& wrong :
-       std::vector<std::vector<std::string>>{{"resp://127.0.0.1:1"},
-                                             {"nonsense"},
-                                             {},
-                                             {"resp://127.0.0.1:1", "--no-such-flag"},
-                                             {"resp://127.0.0.1:1", "--ramp-p99", "-1"}}) {
+  for (const auto& wrong : std::vector<std::vector<std::string>>{
+           {"resp://127.0.0.1:1"}, {"nonsense"}, {}, {"resp://127.0.0.1:1", "--no-such-flag"}}) {
     auto load = start_load(wrong);
     ASSERT_TRUE(load) << load.error().detail;
     auto status = load->wait(60s);

@@ -2,6 +2,7 @@
 // that is relayed, beside twemproxy.
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -165,8 +166,11 @@ class Reads {
   void play_gets(const char* id, double hits, std::string title) {
     const bool all_there = hits == 1;
     const Sequence sequence = gets(keys_, hits, bench_->seed);
-    const Others others{gets(in_memcached(keys_), hits, bench_->seed),
-                        gets(canned_keys(), hits, bench_->seed)};
+    std::optional<Others> others;
+    if (all_there) {
+      others = Others{gets(in_memcached(keys_), hits, bench_->seed),
+                      gets(canned_keys(), hits, bench_->seed)};
+    }
     RespContest contest(plan_->load_for, *bench_);
     for (const auto depth : kDepths) {
       contest.add(
@@ -175,7 +179,7 @@ class Reads {
            .connections = plan_->connections,
            .burst = depth,
            .polls = all_there,
-           .entrants = readers(sequence, all_there ? &others : nullptr),
+           .entrants = readers(sequence, others ? &*others : nullptr),
            .limits = all_there ? limits_of(keys_.value_bytes, depth) : std::vector<RespLimit>{}});
     }
     contest.play(title);

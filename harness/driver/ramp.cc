@@ -74,7 +74,7 @@ Result<RampReport> run_ramp(const RampSpec& spec,
                             const std::function<void(const RampStep&)>& tried,
                             const std::atomic<bool>& stop) {
   if (const auto good = check(spec); !good) return good.error();
-  RampReport report{.spec = spec, .steps = {}, .answer = {}};
+  RampReport report{.spec = spec, .answer = {}};
   RateSearch search(spec.load.rate);
   LoadSpec load = spec.load;
   while (const auto rate = search.next()) {
@@ -87,7 +87,7 @@ Result<RampReport> run_ramp(const RampSpec& spec,
     report.interrupted = stop;
     if (report.interrupted) break;
     load.fill = false;
-    RampStep& step = report.steps.emplace_back(RampStep{.rate = *rate, .run = std::move(ran->run)});
+    RampStep step{.rate = *rate, .run = std::move(ran->run)};
     if (const auto wrong = step.run.failures[static_cast<std::size_t>(Failure::wrong_value)]) {
       return Error{Errc::protocol,
                    fmt::format("at {:.0f} requests/s {} values were read that nobody had written",

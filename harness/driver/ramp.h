@@ -11,7 +11,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -60,7 +59,6 @@ struct RampStep {
 
 struct RampReport {
   RampSpec spec;
-  std::vector<RampStep> steps;
   std::optional<double> answer;
   bool interrupted = false;
   /// At the least rate that did not hold: the server may hold more.

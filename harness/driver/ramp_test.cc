@@ -1,5 +1,8 @@
 #include "harness/driver/ramp.h"
 
+#include <string>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>

@@ -14,18 +14,6 @@ constexpr Duration kReadyWithin = 10s;
 constexpr const char* kProgram = "nearlane-peer-canned-resp";
 constexpr std::string_view kReady = "nearlane-peer-canned-resp ready resp=";
 
-class CannedPeer final : public RespPeer {
- public:
-  CannedPeer(Child child, Endpoint endpoint)
-      : child_(std::move(child)), endpoint_(std::move(endpoint)) {}
-  [[nodiscard]] const Endpoint& resp() const noexcept override { return endpoint_; }
-  [[nodiscard]] const Child& child() const noexcept override { return child_; }
-
- private:
-  Child child_;
-  Endpoint endpoint_;
-};
-
 }  // namespace
 
 RespPeerResult start_canned_resp(std::size_t value_bytes) {
@@ -42,7 +30,7 @@ RespPeerResult start_canned_resp(std::size_t value_bytes) {
   if (!line) return line.error();
   auto endpoint = Endpoint::parse(std::string_view(*line).substr(kReady.size()));
   if (!endpoint) return endpoint.error();
-  return std::make_unique<CannedPeer>(std::move(*child), std::move(*endpoint));
+  return std::make_unique<ProcessPeer>(std::move(*child), std::move(*endpoint));
 }
 
 }  // namespace nearlane::harness

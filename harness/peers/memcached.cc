@@ -22,18 +22,6 @@ constexpr int kMostConnections = 4096;  // as many as a generator opens
 /// What it writes into the file that is named to it, once it listens.
 constexpr std::string_view kListens = "TCP INET: ";
 
-class MemcachedPeer final : public RespPeer {
- public:
-  MemcachedPeer(Child child, Endpoint endpoint)
-      : child_(std::move(child)), endpoint_(std::move(endpoint)) {}
-  [[nodiscard]] const Endpoint& resp() const noexcept override { return endpoint_; }
-  [[nodiscard]] const Child& child() const noexcept override { return child_; }
-
- private:
-  Child child_;
-  Endpoint endpoint_;
-};
-
 /// 0: it does not listen yet.
 std::uint16_t port_in(const std::filesystem::path& file) {
   std::ifstream in(file);
@@ -64,8 +52,8 @@ RespPeerResult start_memcached() {
   std::uint16_t port = 0;
   const auto ready = child->wait_ready([&] { return (port = port_in(file)) != 0; }, kReadyWithin);
   if (!ready) return ready.error();
-  return std::make_unique<MemcachedPeer>(std::move(*child),
-                                         Endpoint{.host = "127.0.0.1", .port = port});
+  return std::make_unique<ProcessPeer>(std::move(*child),
+                                       Endpoint{.host = "127.0.0.1", .port = port});
 }
 
 }  // namespace nearlane::harness

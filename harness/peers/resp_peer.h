@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "core/base/result.h"
 #include "harness/topology/child.h"
@@ -25,6 +26,18 @@ class RespPeer {
   [[nodiscard]] virtual const Endpoint& resp() const noexcept = 0;
   /// The process that does all the work.
   [[nodiscard]] virtual const Child& child() const noexcept = 0;
+};
+/// A process that answers at an address, and needs nothing else.
+class ProcessPeer final : public RespPeer {
+ public:
+  ProcessPeer(Child child, Endpoint endpoint)
+      : child_(std::move(child)), endpoint_(std::move(endpoint)) {}
+  [[nodiscard]] const Endpoint& resp() const noexcept override { return endpoint_; }
+  [[nodiscard]] const Child& child() const noexcept override { return child_; }
+
+ private:
+  Child child_;
+  Endpoint endpoint_;
 };
 using RespPeerResult = Result<std::unique_ptr<RespPeer>>;
 

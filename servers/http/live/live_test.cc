@@ -158,7 +158,7 @@ TEST(RespLimits, WhoTakesNoneOfItsRepliesIsHungUpOn) {
   ASSERT_EQ(run("head -c 8000000 /dev/zero | curl -s -m 10 -X PUT --data-binary @- " +
                 url(server, "/cache/big")),
             "");
-  const int slow = dial(server.resp);
+  const int slow = dial_and_ask(server.resp, "PING\r\n", "+PONG\r\n");
   std::string asks;
   for (int i = 0; i < 8; ++i) asks += "GET big\r\n";
   ASSERT_EQ(::send(slow, asks.data(), asks.size(), 0), static_cast<ssize_t>(asks.size()));
