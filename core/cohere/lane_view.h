@@ -123,7 +123,7 @@ class LaneView {
   alignas(64) std::array<End, kEndsKept> ends_;
 };
 
-/// Which of `lanes` a key belongs to. The hash's upper half, because maps use the lower bits.
+/// Which of `lanes` a hash belongs to. Its upper half, because maps use the lower bits. Of keys LaneMap says it.
 [[nodiscard]] inline std::size_t lane_of(std::uint64_t hash, std::size_t lanes) noexcept {
   return static_cast<std::size_t>(((hash >> 32U) * lanes) >> 32U);
 }

@@ -26,6 +26,7 @@ class ForwardingBackend : public L2Backend {
   [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override {
     return behind_->slots();
   }
+  [[nodiscard]] const cohere::BulkLanes* bulk() const noexcept override { return behind_->bulk(); }
   [[nodiscard]] Health health() const override { return behind_->health(); }
   void start(Listener& listener) override { behind_->start(listener); }
   void submit(std::unique_ptr<Call> call) noexcept override { behind_->submit(std::move(call)); }

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,7 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/cohere/call.h"
+#include "core/cohere/lane_map.h"
 #include "core/cohere/lane_view.h"
 #include "core/cohere/slots.h"
 
@@ -62,6 +64,8 @@ struct Capabilities {
   bool evicts = false;           // it may, what it was not asked for: TOUCH asks
   std::uint32_t default_db = 0;  // which database a client is in before it selects another
   bool outlives = false;         // what it holds is still there when this process has ended
+  /// What is asked of a lane waits for what was asked of it before: a large value stands before small ones.
+  bool in_line = false;
 };
 
 class L2Backend {
@@ -70,8 +74,14 @@ class L2Backend {
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   [[nodiscard]] virtual Capabilities capabilities() const noexcept = 0;
   [[nodiscard]] virtual std::span<const cohere::LaneView> lanes() const noexcept = 0;
-  /// Which lane a key belongs to where its slot says so; null: its hash does (cohere::lane_of). The same for ever.
+  /// Which lane a key belongs to where its slot says so; null: its slot does not. The same for ever.
   [[nodiscard]] virtual const cohere::SlotLanes* slots() const noexcept { return nullptr; }
+  /// The last of the lanes, where some keys have them to themselves; null: none has. The same for ever.
+  [[nodiscard]] virtual const cohere::BulkLanes* bulk() const noexcept { return nullptr; }
+  /// Which lane a key belongs to: what submit() itself goes by. Lifetime: the backend's.
+  [[nodiscard]] cohere::LaneMap lane_map() const noexcept {
+    return cohere::LaneMap(lanes().size(), slots(), bulk());
+  }
   [[nodiscard]] virtual Health health() const = 0;
 
   /// Starts connecting; `listener` outlives the backend. Called once, before the first submit.
@@ -101,6 +111,9 @@ struct L2Config {
   std::string url = "memory:";
   std::string ca_file = {};  // of rediss: whom to trust; empty: whom the system trusts
   unsigned pool = 32;        // lanes
+  unsigned bulk_lanes = 0;   // of these, for the keys of `is_bulk` alone; below pool
+  /// Whether a key's values are large (cohere::BulkLanes::has). With bulk_lanes over 0.
+  std::function<bool(std::string_view name)> is_bulk = {};
   Duration lease = std::chrono::milliseconds(250);
   cohere::Coherence coherence = cohere::Coherence::lanes;  // of redis:
   /// How long L1 keeps at most what others may change without announcing it, where writers are who announces.
@@ -116,7 +129,8 @@ struct L2Config {
 
 /// Makes the backend that the URL names: none:, memory:, rocksdb:PATH, redis://[user:pass@]host[:port][/db],
 /// rediss://… for TLS, redis+sentinel://… of host[:port],…/name[/db]. `loops` run its connections and outlive it. Errors: invalid_argument, naming what is wrong with
-/// the URL, or why its directory or the file of authorities cannot be used.
+/// the URL, why its directory or the file of authorities cannot be used, or why there can be no such bulk_lanes. Stores that
+/// are in this process have no lanes to keep apart, and take no notice of them.
 [[nodiscard]] Result<std::unique_ptr<L2Backend>> make_l2(
     const L2Config& config, std::span<boost::asio::io_context* const> loops);
 

@@ -14,6 +14,20 @@ namespace nearlane::l2 {
 
 namespace {
 
+/// Why there can be no such sets of lanes; empty: there can.
+std::string trouble_with_bulk(const L2Config& config, bool cluster) {
+  if (config.bulk_lanes == 0) return {};
+  if (cluster) {
+    return "l2: over redis+cluster:// no keys have lanes of their own (bulk_lanes): slots say "
+           "which lane a key belongs to";
+  }
+  if (config.bulk_lanes >= config.pool) {
+    return "l2: " + std::to_string(config.bulk_lanes) + " bulk lanes of " +
+           std::to_string(config.pool) + " leave none for other keys";
+  }
+  return config.is_bulk ? "" : "l2: nobody says which keys the bulk lanes are for";
+}
+
 bool is_redis(std::string_view url) {
   return url.starts_with("redis://") || url.starts_with("rediss://") ||
          url.starts_with("redis+sentinel://") || url.starts_with("redis+cluster://");
@@ -37,6 +51,8 @@ Result<std::unique_ptr<L2Backend>> make_l2(const L2Config& config,
   if (is_redis(url)) {
     auto route = make_route(url, config.ca_file);
     if (!route) return route.error();
+    auto trouble = trouble_with_bulk(config, !(*route)->url().nodes.empty());
+    if (!trouble.empty()) return Error{Errc::invalid_argument, std::move(trouble)};
     if ((*route)->url().nodes.empty()) return make_redis_backend(std::move(*route), config, loops);
     if (config.coherence == cohere::Coherence::pubsub) {
       return Error{Errc::invalid_argument,

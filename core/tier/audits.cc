@@ -167,7 +167,7 @@ void TieredCache::Impl::explain(const KeyRef& key, TimePoint deadline,
                                 std::function<void(Explanation)> done) {
   const cohere::LaneView& view = lane(key);
   Explanation seen{.hash = key.hash,
-                   .lane = lane_number(key),
+                   .lane = lane_map_.of(key),
                    .lane_epoch = view.epoch(),
                    .lease_until = view.lease_until(),
                    .rules = prefixes_.of(key.name),

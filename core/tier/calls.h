@@ -29,6 +29,7 @@ class Guarded : public cohere::Call {
 
   void complete(cohere::Answer answer) noexcept final {
     if (on_behalf) tier_.note_outcome(answer);
+    tier_.note_size(command, answer);
     finish(std::move(answer));
   }
   /// Somebody waits for it. What nobody asked for closes L2 to nobody: its time is not theirs.

@@ -54,6 +54,20 @@ void TieredCache::Impl::send(std::unique_ptr<Guarded> call) noexcept {
        "most calls failed of late, so it is not asked; it is tried again within a second"});
 }
 
+void TieredCache::Impl::note_size(const Command& command, const Answer& answer) noexcept {
+  std::size_t bytes = answer.reply.text.size();
+  if (command.value) bytes = std::max(bytes, command.value->value().size());
+  for (const std::string& arg : command.args) bytes = std::max(bytes, arg.size());
+  if (bytes < LargeValues::kLeast || answer.error || !l2_->capabilities().in_line) return;
+  if (command.wide || command.op == cohere::Op::compare) return;  // outside the lanes
+  const KeyRef key = command.key.ref();
+  if (lane_map_.is_bulk(lane_map_.of(key))) return;
+  Counts::add(Count::large_in_line);
+  if (!config_.on_large) return;
+  if (const auto told = large_values_.note(prefixes_, key, bytes, config_.now()))
+    config_.on_large(*told);
+}
+
 const Entry* TieredCache::Impl::stale(const KeyRef& key, TimePoint now) noexcept {
   const Duration max_stale = prefixes_.of(key.name).max_stale;
   if (max_stale <= Duration::zero()) return nullptr;

@@ -19,14 +19,25 @@ PrefixTable::PrefixTable(const KeyRules& otherwise, std::vector<Prefix> prefixes
   }
 }
 
-const KeyRules& PrefixTable::longest_match(std::string_view name) const noexcept {
+std::size_t PrefixTable::find(std::string_view name) const noexcept {
   const auto behind = std::upper_bound(
       prefixes_.begin(), prefixes_.end(), name,
       [](std::string_view key, const Prefix& prefix) { return key < prefix.match; });
-  if (behind == prefixes_.begin()) return otherwise_;
+  if (behind == prefixes_.begin()) return kNone;
   auto at = static_cast<std::size_t>(behind - prefixes_.begin()) - 1;
   while (at != kNone && !name.starts_with(prefixes_[at].match)) at = around_[at];
+  return at;
+}
+
+const KeyRules& PrefixTable::longest_match(std::string_view name) const noexcept {
+  const std::size_t at = find(name);
   return at == kNone ? otherwise_ : prefixes_[at].rules;
+}
+
+std::optional<std::string_view> PrefixTable::match(std::string_view name) const noexcept {
+  const std::size_t at = find(name);
+  if (at == kNone) return std::nullopt;
+  return prefixes_[at].match;
 }
 
 }  // namespace nearlane::tier

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,9 @@ struct KeyRules {
   Precompress precompress = Precompress::off;
   /// Never compressed: beside bytes that a stranger can choose, the size of a compressed secret tells what it is.
   bool secret = false;
+  /// Its values are large, so that they are kept from standing before small ones. Says nothing here: the backend is told
+  /// (l2::L2Config::is_bulk).
+  bool bulk = false;
   /// What the values are, for protocols that say so: an Internet media type.
   std::string content_type = "application/octet-stream";
 };
@@ -73,11 +77,14 @@ class PrefixTable {
   [[nodiscard]] const KeyRules& of(std::string_view name) const noexcept {
     return prefixes_.empty() ? otherwise_ : longest_match(name);
   }
+  /// Prefix::match of the one that decides; none: no prefix matches.
+  [[nodiscard]] std::optional<std::string_view> match(std::string_view name) const noexcept;
 
  private:
   static constexpr std::size_t kNone = ~std::size_t{0};
 
   [[nodiscard]] const KeyRules& longest_match(std::string_view name) const noexcept;
+  [[nodiscard]] std::size_t find(std::string_view name) const noexcept;
 
   KeyRules otherwise_;
   std::vector<Prefix> prefixes_;     // sorted

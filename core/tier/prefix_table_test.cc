@@ -37,6 +37,9 @@ TEST(PrefixTable, TheLongestPrefixDecidesAndElseTheGeneralRules) {
   EXPECT_EQ(matched(table, std::string_view("\xff\x00z", 3)), 2U);
   EXPECT_EQ(matched(table, "\xff"), 0U);
   EXPECT_EQ(matched(table_of({}), "a"), 0U);
+  EXPECT_EQ(table.match("a:b:y"), "a:b");
+  EXPECT_EQ(table.match("b"), std::nullopt);
+  EXPECT_EQ(table_of({}).match("a"), std::nullopt);
 }
 
 TEST(PrefixTable, FindsWhatALookAtEveryPrefixFinds) {

@@ -259,7 +259,7 @@ void TieredCache::written_elsewhere(std::uint32_t db, std::vector<std::string> n
 }
 
 std::size_t TieredCache::lane_of(const KeyRef& key) const noexcept {
-  return impl_->lane_number(key);
+  return impl_->lane_map_.of(key);
 }
 std::size_t TieredCache::refreshing() const noexcept { return impl_->queue_.waiting(); }
 std::size_t TieredCache::precompressing() const noexcept {
@@ -270,6 +270,7 @@ bool TieredCache::lease_lapsed(const KeyRef& key, TimePoint now) const noexcept 
   return now >= impl_->lane(key).lease_until();
 }
 std::size_t TieredCache::lanes() const noexcept { return impl_->lanes_.size(); }
+const cohere::LaneMap& TieredCache::lane_map() const noexcept { return impl_->lane_map_; }
 bool TieredCache::keys_change_lanes() const noexcept { return impl_->slots_ != nullptr; }
 bool TieredCache::may_be_together(std::span<const std::string_view> names) const noexcept {
   if (impl_->slots_ == nullptr || names.empty()) return true;

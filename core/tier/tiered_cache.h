@@ -34,12 +34,14 @@
 #include "core/base/key.h"
 #include "core/base/result.h"
 #include "core/cohere/call.h"
+#include "core/cohere/lane_map.h"
 #include "core/entry/entry.h"
 #include "core/guard/breaker.h"
 #include "core/l1/l1_map.h"
 #include "core/l2/l2_backend.h"
 #include "core/protocol/reply.h"
 #include "core/tier/explanation.h"
+#include "core/tier/large_values.h"
 #include "core/tier/precompress_queue.h"
 #include "core/tier/prefix_table.h"
 #include "core/tier/refresh_queue.h"
@@ -146,6 +148,7 @@ enum class Count : std::uint8_t {
   precompress_useless,  // no form is small enough to be worth its room
   precompress_late,     // the value was changed or dropped meanwhile
   precompress_dropped,  // the queue was full
+  large_in_line,        // values of LargeValues::kLeast bytes and more that stood before small ones
   count,
 };
 using Counts = ThreadCounters<Count>;
@@ -213,6 +216,8 @@ struct TierConfig {
   audit::AuditConfig audit = {};  // its lease is L2's
   /// Of each verdict, at the place in the lane's order where it was given: short, and calls nothing here.
   std::function<void(const audit::Finding&)> on_finding = {};
+  /// Of a value that stood before small ones, at most once a minute for all like it; as on_finding, but in no order.
+  std::function<void(const LargeValue&)> on_large = {};
   bool record_events = false;  // for explain(): 1.3 MiB
   /// slide_slack() is no less; keys touched to less than twice as long are always touched in L2.
   Duration least_slack = std::chrono::seconds(1);
@@ -315,6 +320,8 @@ class TieredCache {
   /// bookkeeping.
   [[nodiscard]] std::size_t lane_of(const KeyRef& key) const noexcept;
   [[nodiscard]] std::size_t lanes() const noexcept;
+  /// Which of them are for keys whose values are large.
+  [[nodiscard]] const cohere::LaneMap& lane_map() const noexcept;
   /// A key's lane may become another one: that two lanes differ does not mean that their keys do.
   [[nodiscard]] bool keys_change_lanes() const noexcept;
   /// Whether L2 takes one command of all these keys: a cluster does where they are in one slot.

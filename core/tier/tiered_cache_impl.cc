@@ -46,7 +46,7 @@ bool TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
 /// Only the lease has run out: one small command instead of fetching the body again, and one for all whose keys are
 /// in the lane, since its reply proves as much of each.
 void TieredCache::Impl::renew(Key key, TimePoint now, TimePoint deadline, GetHandler done) {
-  const std::size_t of_lane = lane_number(key.ref());
+  const std::size_t of_lane = lane_map_.of(key.ref());
   const Key joint = Renewal::lane_key(of_lane);
   Renewals::Waiter again = [this, key = std::move(key), deadline, done = std::move(done)](
                                const std::optional<Error>& error, TimePoint until) mutable {

@@ -23,9 +23,11 @@
 #include "core/audit/recorder.h"
 #include "core/cohere/flights.h"
 #include "core/cohere/install_rules.h"
+#include "core/cohere/lane_map.h"
 #include "core/cohere/lane_view.h"
 #include "core/guard/breaker.h"
 #include "core/tier/hot_keys.h"
+#include "core/tier/large_values.h"
 #include "core/tier/tiered_cache.h"
 
 namespace nearlane::tier {
@@ -51,6 +53,7 @@ class TieredCache::Impl final : public cohere::Listener {
         l1_(std::move(l1)),
         l2_(std::move(l2)),
         lanes_(l2_->lanes()),
+        lane_map_(l2_->lane_map()),
         slots_(l2_->slots()),
         queue_(config_.refresh),
         auditor_(audit_config(config_, *l2_)),
@@ -63,14 +66,8 @@ class TieredCache::Impl final : public cohere::Listener {
     refilled_ = epochs_;
   }
 
-  [[nodiscard]] std::size_t lane_number(const KeyRef& key) const noexcept {
-    if (slots_ != nullptr) [[unlikely]] {
-      return slots_->of(key.name);
-    }
-    return cohere::lane_of(key.hash, lanes_.size());
-  }
   const cohere::LaneView& lane(const KeyRef& key) const noexcept {
-    return lanes_[lane_number(key)];
+    return lanes_[lane_map_.of(key)];
   }
 
   /// The entry, a negative one too, if it may be served as fresh.
@@ -197,6 +194,8 @@ class TieredCache::Impl final : public cohere::Listener {
 
   /// To L2, unless the breaker says that it is not asked.
   void send(std::unique_ptr<Guarded> call) noexcept;
+  /// Where the call's lane is not one of those for large values: it says so, if what went over it was large.
+  void note_size(const cohere::Command& command, const cohere::Answer& answer) noexcept;
   void note_outcome(const cohere::Answer& answer) noexcept;
   /// For the breaker.
   [[nodiscard]] std::uint32_t chance() const;
@@ -285,7 +284,8 @@ class TieredCache::Impl final : public cohere::Listener {
   const std::unique_ptr<l1::L1Map> l1_;
   const std::unique_ptr<l2::L2Backend> l2_;
   const std::span<const cohere::LaneView> lanes_;
-  const cohere::SlotLanes* const slots_;  // null: hashes say which lane
+  const cohere::LaneMap lane_map_;
+  const cohere::SlotLanes* const slots_;  // null: a key's lane never changes
   Flights flights_;
   Slides slides_;
   Renewals renewals_;
@@ -298,6 +298,7 @@ class TieredCache::Impl final : public cohere::Listener {
   std::atomic<bool> armed_{false};  // pump() will run
   std::atomic<unsigned> refills_due_{
       0};  // times that lanes came back, and no walk has ended since that is for them
+  LargeValues large_values_;
   audit::Auditor auditor_;
   const std::unique_ptr<audit::Recorder> recorder_;
 

@@ -3,7 +3,8 @@
 // Kind of scenario and where it is run with a broken product:
 //   here                   l1_get, three_approaches, generations, invalidation, coherence_faults, coherence_costs, routing,
 //                          stampede, timeline, http_ablation, http_get, http_conditional, http_auth, resp_connections
-//   scenario_test.cc       eviction, outage, failover, resp_get_depth, resp_connections, resp_large_values
+//   scenario_test.cc       eviction, outage, failover, resp_get_depth, resp_connections, resp_large_values,
+//                          large_beside_small
 //   l2_scenarios_test.cc   l2_failover, durability
 #include <array>
 #include <charconv>

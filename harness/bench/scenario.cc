@@ -31,6 +31,7 @@ constexpr std::pair<const char*, Kind> kKinds[] = {
     {"resp_get_depth", read_resp_get_depth},
     {"resp_connections", read_resp_connections},
     {"resp_large_values", read_resp_large_values},
+    {"large_beside_small", read_large_beside_small},
     {"failover", read_failover},
     {"l2_failover", read_l2_failover},
     {"durability", read_durability},

@@ -63,6 +63,7 @@ using Kind = Body (*)(Section&);
 [[nodiscard]] Body read_resp_get_depth(Section& file);
 [[nodiscard]] Body read_resp_connections(Section& file);
 [[nodiscard]] Body read_resp_large_values(Section& file);
+[[nodiscard]] Body read_large_beside_small(Section& file);
 [[nodiscard]] Body read_failover(Section& file);
 [[nodiscard]] Body read_l2_failover(Section& file);
 [[nodiscard]] Body read_durability(Section& file);

@@ -330,6 +330,46 @@ TEST_F(ScenarioFiles, ReadBlobsWholeAndBesideSmallValues) {
   }
 }
 
+constexpr const char* kBeside = R"(
+kind = "large_beside_small"
+title = "small"
+[large]
+bytes = ["300KB"]
+keys = 2
+rate = 4
+[small]
+keys = 200
+connections = 100
+rate = 300
+[lanes]
+pool = 4
+bulk = 2
+link_bytes_per_s = 1_000_000
+apart = {}
+[load]
+beside_for = "2s"
+)";
+
+TEST_F(ScenarioFiles, ReadSmallValuesWithoutWaitingForLargeOnes) {
+  write(fmt::format(kBeside, true));
+  const auto result = run_quick();
+  EXPECT_EQ(result.failures, std::vector<std::string>{});
+  EXPECT_GT(last(result, "shared", "waiting_share"), 0.01);
+  EXPECT_LT(last(result, "bulk", "waiting_share"), last(result, "shared", "waiting_share") / 2);
+  EXPECT_GT(last(result, "bulk", "large_per_s"), 0);
+  EXPECT_GT(last(result, "bulk", "count"), 300);
+  EXPECT_GT(last(result, "bulk", "cpu_share"), 0);
+  EXPECT_GT(last(result, "found/shared", "large_in_line_count"), 2);
+  EXPECT_EQ(last(result, "found/bulk", "large_in_line_count"), 0);
+}
+
+TEST_F(ScenarioFiles, FailWhereSmallValuesWaitForLargeOnesAllTheSame) {
+  write(fmt::format(kBeside, false));
+  EXPECT_THAT(run_quick().failures,
+              AllOf(testing::Contains(HasSubstr("although large values have lanes of their own")),
+                    testing::Contains(HasSubstr("bulk: "))));
+}
+
 TEST_F(ScenarioFiles, FailWhereBlobsDoNotFitIntoL1) {
   write(fmt::format(kLarge, "1MiB"));
   EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("L1 was to answer all")));

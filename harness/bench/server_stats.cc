@@ -65,6 +65,7 @@ Result<ServerStats> parse_stats(std::string_view text) {
     stats.l2_misses = page.at("l2").at("misses").get<std::uint64_t>();
     stats.confirmations = page.at("l2").at("confirmations").get<std::uint64_t>();
     stats.invalidations = page.at("l2").at("invalidations").get<std::uint64_t>();
+    stats.large_in_line = page.at("l2").at("large_in_line").get<std::uint64_t>();
     stats.resident_bytes = page.at("resident_bytes").get<std::uint64_t>();
     for (const auto& [door, about] : page.at("doors").items()) {
       auto read = Histogram::from_text(about.at("l1_latency").at("histogram").get<std::string>());

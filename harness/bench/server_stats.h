@@ -25,6 +25,7 @@ struct ServerStats {
   std::uint64_t l2_misses = 0;
   std::uint64_t confirmations = 0;  // of a lapsed lease, before L1 answers after all
   std::uint64_t invalidations = 0;
+  std::uint64_t large_in_line = 0;  // large values that came over lanes which small ones share
   std::uint64_t resident_bytes = 0;
   std::map<std::string, std::uint64_t> requests;  // by door
   /// By door, for what L1 answered: from request bytes in user space to response bytes ready.

@@ -167,7 +167,7 @@ TEST(ServerStats, RefusesAPageThatIsNotAsAgreed) {
     EXPECT_EQ(read.error().code, Errc::protocol);
   }
   const auto bad = parse_stats(
-      R"({"l1":{"hits":1,"misses":0,"entries":0,"bytes":0,"precompressed":0},"l2":{"hits":0,"misses":0,"confirmations":0,"invalidations":0},"resident_bytes":1,)"
+      R"({"l1":{"hits":1,"misses":0,"entries":0,"bytes":0,"precompressed":0},"l2":{"hits":0,"misses":0,"confirmations":0,"invalidations":0,"large_in_line":0},"resident_bytes":1,)"
       R"("doors":{"resp":{"l1_latency":{"histogram":"nonsense"}}}})");
   ASSERT_FALSE(bad.has_value());
   EXPECT_THAT(bad.error().detail, HasSubstr("histogram"));

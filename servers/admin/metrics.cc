@@ -168,6 +168,14 @@ void add_tiers(Page& page, const Sources& sources) {
       .add({{"source", "l2"}}, sum(Count::invalidations));
   page.counter("nearlane_l2_refused_total", "Calls that the breaker kept from L2")
       .add({}, sum(Count::refused));
+  const cohere::LaneMap& lanes = sources.tier.lane_map();
+  page.gauge("nearlane_l2_lanes", "Lanes to L2, by whose they are")
+      .add({{"set", "shared"}}, lanes.shared())
+      .add({{"set", "bulk"}}, lanes.bulk());
+  page.counter(
+          "nearlane_large_in_line_total",
+          "Values of 256 KiB and more that went over a shared lane, where small ones wait behind")
+      .add({}, sum(Count::large_in_line));
   page.counter("nearlane_writes_total", "Writes sent to L2").add({}, sum(Count::writes));
   page.counter("nearlane_revocations_total", "Strict revocations, of these writes")
       .add({}, sum(Count::revocations));

@@ -85,6 +85,7 @@ std::string stats_page(const Sources& sources) {
         {"confirmations", sum(Count::confirmations)},
         {"invalidations", sum(Count::invalidations)},
         {"writes", sum(Count::writes)},
+        {"large_in_line", sum(Count::large_in_line)},
         {"touches_coalesced", sum(Count::touches_coalesced)},
         {"hot_touches", sum(Count::hot_touches)},
         {"refreshes", sum(Count::refreshes)},

@@ -99,6 +99,7 @@ std::string why_page(const Sources& sources, const KeyRef& key, const tier::Expl
       {"lane",
        {{"number", seen.lane},
         {"of", sources.tier.lanes()},
+        {"set", sources.tier.lane_map().is_bulk(seen.lane) ? "bulk" : "shared"},
         {"epoch", seen.lane_epoch},
         // Negative: it ran out so long ago. Null: it has none, or needs none.
         {"lease_ms", leased ? ms_until(seen.lease_until, seen.at) : json()}}},

@@ -52,11 +52,11 @@ Result<PrefixConfig> read_prefix(const toml::table& table, const std::string& pa
         std::find_if(settings.begin(), settings.end(),
                      [&](const PrefixSetting& setting) { return setting.key == name; });
     if (known == settings.end()) return bad(where + ": unknown key");
-    if (known->set == nullptr) return bad(where + ": does nothing yet, so it is not accepted");
     const auto text = to_text(node, where);
     if (text.has_error()) return text.error();
     if (const auto problem = known->set(prefix, *text)) return bad(where + ": " + *problem);
-    if (name == "touch_coalescing") prefix.where = where;
+    if (name == "touch_coalescing") prefix.touch_coalescing_at = where;
+    if (name == "lanes") prefix.lanes_at = where;
   }
   if (prefix.match.empty()) {
     return bad(fmt::format("{}:{}: prefix.match: missing; which keys are meant?", path,
@@ -142,7 +142,6 @@ Result<Flags> read_flags(std::vector<std::string> args) {
   std::string prefixes =
       "[[prefix]] tables of the file, for the keys that begin with `match`; the longest decides:\n";
   for (const PrefixSetting& setting : prefix_settings()) {
-    if (setting.set == nullptr) continue;
     prefixes += fmt::format("  {:<28}{}\n", setting.key, setting.help);
   }
   app.footer(prefixes);
@@ -156,6 +155,26 @@ Result<Flags> read_flags(std::vector<std::string> args) {
     flags.values[option.name] = {option.value.empty() ? "true" : texts[option.name], flag};
   }
   return flags;
+}
+
+/// What is wrong with a prefix and something that is said elsewhere, or nothing.
+std::optional<std::string> contradiction(const PrefixConfig& prefix, const Config& config) {
+  if (prefix.touch_coalescing && prefix.l1_ttl.value_or(config.l1_ttl).count() != 0) {
+    return prefix.touch_coalescing_at +
+           ": needs l1_ttl = 0, since a copy whose age is capped does not tell when L2 ends the "
+           "key";
+  }
+  if (prefix.bulk && config.l2.starts_with("redis+cluster://")) {
+    return prefix.lanes_at +
+           ": over redis+cluster:// slots say which lane a key belongs to, and no keys have lanes "
+           "of their own";
+  }
+  // What lies in this process has no lanes.
+  if (prefix.bulk && config.l2.starts_with("redis") && config.bulk_lanes >= config.pool) {
+    return fmt::format("{}: --bulk-lanes {} of --pool {} leaves no lanes for other keys",
+                       prefix.lanes_at, config.bulk_lanes, config.pool);
+  }
+  return {};
 }
 
 }  // namespace
@@ -193,11 +212,7 @@ Result<Invocation> read_config(const std::vector<std::string>& args,
     }
   }
   for (const PrefixConfig& prefix : config.prefixes) {
-    if (prefix.touch_coalescing && prefix.l1_ttl.value_or(config.l1_ttl).count() != 0) {
-      return bad(prefix.where +
-                 ": needs l1_ttl = 0, since a copy whose age is capped does not tell when L2 ends "
-                 "the key");
-    }
+    if (auto wrong = contradiction(prefix, config)) return bad(std::move(*wrong));
   }
   if (const auto problem = apply_profile(config)) return bad(*problem);
   return invocation;

@@ -39,7 +39,10 @@ struct PrefixConfig {
   std::optional<tier::Precompress> precompress = {};
   bool secret = false;
   std::optional<std::string> content_type = {};
-  std::string where = {};  // of touch_coalescing, for what is wrong with it and something else
+  bool bulk = false;  // its keys have lanes of their own
+  // Where these stand, for what is wrong with one of them and something else.
+  std::string touch_coalescing_at = {};
+  std::string lanes_at = {};
 };
 
 struct Config {
@@ -62,6 +65,7 @@ struct Config {
   std::chrono::milliseconds max_stale{60'000};  // 0: never
   std::vector<PrefixConfig> prefixes = {};
   unsigned pool = 32;
+  unsigned bulk_lanes = 4;  // of the pool, where a prefix asks for them
   std::chrono::milliseconds l2_timeout{500};
   unsigned max_revocations = 4096;
   unsigned max_relays = 1024;                              // connections to Redis

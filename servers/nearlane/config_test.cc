@@ -65,6 +65,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"coherence", "pubsub"},
       {"lease", "100ms"},
       {"pool", "4"},
+      {"bulk-lanes", "3"},
       {"l2-timeout", "1s"},
       {"max-value", "1MiB"},
       {"max-connections", "9"},
@@ -182,7 +183,8 @@ TEST_F(ConfigTest, ErrorsOfAPrefixTableNameTheKeyAndWhereItStands) {
   EXPECT_EQ(of(head + "l1 = 1\n"), "4: prefix.l1: \"1\" is not true or false");
   EXPECT_EQ(of(head + "l1 = [true]\n"),
             "4: prefix.l1: must be a string, a whole number or a boolean");
-  EXPECT_EQ(of(head + "lanes = 1\n"), "4: prefix.lanes: does nothing yet, so it is not accepted");
+  EXPECT_EQ(of(head + "lanes = \"own\"\n"), "4: prefix.lanes: \"own\" is none of shared, bulk");
+  EXPECT_EQ(of(head + "lanes = 1\n"), "4: prefix.lanes: \"1\" is none of shared, bulk");
   for (const char* text :
        {"json", "/json", "text/", "text/x\\r\\nSet-Cookie: a=b", "text/\u00e9"}) {
     EXPECT_THAT(of(head + "content_type = \"" + text + "\"\n"),
@@ -205,6 +207,39 @@ TEST_F(ConfigTest, ErrorsOfAPrefixTableNameTheKeyAndWhereItStands) {
   for (const char* text : {"prefix = 1\n", "[prefix]\nmatch = \"a\"\n", "prefix = []\n"}) {
     EXPECT_EQ(of(text), "1: prefix: must be tables, each headed [[prefix]]") << text;
   }
+}
+
+TEST_F(ConfigTest, LanesOfTheirOwnAreOneSetBesideTheOthers) {
+  const auto got = read({"--config", file("bulk_lanes = 2\n[[prefix]]\nmatch = \"blob:\"\n"
+                                          "lanes = \"bulk\"\n[[prefix]]\nmatch = \"blob:small:\"\n"
+                                          "lanes = \"shared\"\n[[prefix]]\nmatch = \"a\"\n")});
+  ASSERT_TRUE(got.has_value()) << got.error().detail;
+  EXPECT_EQ(got->config.bulk_lanes, 2U);
+  EXPECT_TRUE(got->config.prefixes[0].bulk);
+  EXPECT_FALSE(got->config.prefixes[1].bulk);
+  EXPECT_FALSE(got->config.prefixes[2].bulk);
+  EXPECT_EQ(read({})->config.bulk_lanes, 4U);
+  EXPECT_TRUE(read({"--pool", "1"}).has_value()) << "no prefix asks";
+}
+
+TEST_F(ConfigTest, LanesOfTheirOwnThatCannotBeAreRefusedWithKeyFileAndLine) {
+  const std::string text = "\n[[prefix]]\nmatch = \"blob:\"\nlanes = \"bulk\"\n";
+  const auto refused = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--config", file(text)});
+    return error(flags);
+  };
+  const std::string at = path_.string() + ":4: prefix.lanes: ";
+  EXPECT_EQ(refused({"--l2", "redis+cluster://127.0.0.1:7000"}),
+            at + "over redis+cluster:// slots say which lane a key belongs to, and no keys have "
+                 "lanes of their own");
+  EXPECT_EQ(refused({"--l2", "redis://127.0.0.1:7000", "--pool", "4"}),
+            at + "--bulk-lanes 4 of --pool 4 leaves no lanes for other keys");
+  EXPECT_EQ(refused({"--l2", "redis://127.0.0.1:7000", "--pool", "5"}), "accepted");
+  EXPECT_EQ(refused({"--l2", "memory:", "--pool", "1"}), "accepted") << "it has no lanes";
+  EXPECT_EQ(refused({"--l2", "redis+sentinel://127.0.0.1:7000/name"}), "accepted");
+  EXPECT_EQ(refused({"--l2", "rediss://127.0.0.1:7000"}), "accepted");
+  EXPECT_TRUE(
+      error({"--bulk-lanes", "0"}).starts_with("--bulk-lanes: \"0\" is not a whole number"));
 }
 
 TEST_F(ConfigTest, ProfilesFillInWhatNobodySaid) {
@@ -245,7 +280,7 @@ TEST_F(ConfigTest, HelpAndVersionAreAnswers) {
   const std::string help = read({"--help"})->answer;
   EXPECT_NE(help.find("--l1-bytes"), std::string::npos);
   EXPECT_NE(help.find("[[prefix]]"), std::string::npos);
-  EXPECT_EQ(help.find("  lanes "), std::string::npos) << "it does nothing yet";
+  EXPECT_NE(help.find("  lanes "), std::string::npos);
   EXPECT_TRUE(read({"--version"})->answer.starts_with("nearlane "));
 }
 

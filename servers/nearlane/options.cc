@@ -111,6 +111,10 @@ constexpr std::array<std::pair<std::string_view, tier::Precompress>, 3> kPrecomp
      {"always", tier::Precompress::always},
      {"off", tier::Precompress::off}}};
 
+/// Of PrefixConfig::bulk.
+constexpr std::array<std::pair<std::string_view, bool>, 2> kLaneSets = {
+    {{"shared", false}, {"bulk", true}}};
+
 template <class Value, std::size_t kSize>
 Problem set_one_of(Value& value, std::string_view text,
                    const std::array<std::pair<std::string_view, Value>, kSize>& values) {
@@ -220,6 +224,11 @@ constexpr std::array kOptions = {
            [](Config& c, std::string_view t) { return set_duration(c.lease, t); }},
     Option{"pool", "N", "connections to L2 [32]",
            [](Config& c, std::string_view t) { return set_number(c.pool, t, 1, 4096); }},
+    Option{
+        "bulk-lanes", "N",
+        "of these, how many are for keys whose [[prefix]] says lanes = \"bulk\" alone, if any does "
+        "[4]",
+        [](Config& c, std::string_view t) { return set_number(c.bulk_lanes, t, 1, 4095); }},
     Option{"l2-timeout", "TIME", "how long one command may wait for L2 [500ms]",
            [](Config& c, std::string_view t) { return set_duration(c.l2_timeout, t); }},
     Option{"max-value", "SIZE", "largest value [64MiB]",
@@ -371,7 +380,11 @@ constexpr std::array kPrefixSettings = {
                   [](PrefixConfig& p, std::string_view t) {
                     return set_media_type(p.content_type.emplace(), t);
                   }},
-    PrefixSetting{"lanes", "", nullptr},
+    PrefixSetting{
+        "lanes",
+        "bulk: connections to Redis of their own (--bulk-lanes), so that small values do not "
+        "wait for large ones; shared [shared]",
+        [](PrefixConfig& p, std::string_view t) { return set_one_of(p.bulk, t, kLaneSets); }},
     PrefixSetting{"precompress", "as --precompress",
                   [](PrefixConfig& p, std::string_view t) {
                     return set_one_of(p.precompress.emplace(), t, kPrecompress);

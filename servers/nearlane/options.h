@@ -28,7 +28,7 @@ struct Option {
 
 [[nodiscard]] std::span<const Option> options() noexcept;
 
-/// A key of a [[prefix]] table. `set` is null where the setting is planned and does nothing yet.
+/// A key of a [[prefix]] table.
 struct PrefixSetting {
   std::string_view key;
   std::string_view help;

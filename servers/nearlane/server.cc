@@ -92,6 +92,47 @@ void log_finding(const audit::Finding& finding) {
       name_of(finding.verdict), name_of(finding.age), what, finding.hash, finding.db);
 }
 
+/// As a basic string of TOML.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      out += fmt::format("\\u{:04X}", byte);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+/// What whoever configured this can do about it. `cluster`: there it is another thing.
+std::string advice(const tier::LargeValue& value, bool cluster) {
+  if (cluster)
+    return "over a cluster no prefix can have lanes of its own; a larger --pool makes it rarer";
+  if (value.has_table) {
+    return fmt::format("to the [[prefix]] table with match = {} add the line lanes = \"bulk\"",
+                       quoted(value.prefix));
+  }
+  if (!value.prefix.empty()) {
+    return fmt::format(
+        "add to the configuration file the table [[prefix]] with the lines match = {} and "
+        "lanes = \"bulk\"",
+        quoted(value.prefix));
+  }
+  return "give such keys names that begin alike, and that a [[prefix]] table, with the line "
+         "lanes = \"bulk\"";
+}
+
+void log_large(const tier::LargeValue& value, bool cluster) {
+  spdlog::warn(
+      "l2: a value of {} bytes came over a lane that other keys share, whose small values wait "
+      "behind such ones: {} (the key has hash {:016x} in database {}; nearlane_large_in_line_total "
+      "counts all)",
+      value.bytes, advice(value, cluster), value.hash, value.db);
+}
+
 void log_warmup(const tier::WarmupOutcome& outcome) {
   for (const std::string& list : outcome.unreadable)
     spdlog::warn("warmup: a hot-key list is left alone, {}", list);
@@ -131,6 +172,8 @@ tier::TierConfig tier_config(const Config& config) {
                                            .most_waiting = config.precompress_queue,
                                            .most_bytes = config.precompress_bytes},
                         .hot_touches_per_s = static_cast<double>(config.l2_touch_rate)};
+  tier.on_large = [cluster = config.l2.starts_with("redis+cluster://")](
+                      const tier::LargeValue& value) { log_large(value, cluster); };
   tier.precompress = config.precompress.value_or(tier::Precompress::off);
   tier.warmup = {.on = config.warmup.value_or(false),
                  .limit = config.warmup_timeout,
@@ -153,9 +196,16 @@ tier::TierConfig tier_config(const Config& config) {
                    .prefetch = prefix.prefetch,
                    .precompress = prefix.precompress.value_or(tier.precompress),
                    .secret = prefix.secret,
+                   .bulk = prefix.bulk,
                    .content_type = prefix.content_type.value_or(tier::KeyRules{}.content_type)}});
   }
   return tier;
+}
+
+/// Whether the longest prefix that matches asks for lanes of its own.
+std::function<bool(std::string_view)> bulk_keys(const std::vector<tier::Prefix>& prefixes) {
+  auto table = std::make_shared<const tier::PrefixTable>(tier::KeyRules{}, prefixes);
+  return [table = std::move(table)](std::string_view name) { return table->of(name).bulk; };
 }
 
 http::AdminPage admin_page(const admin::Sources& sources, http::Route route) {
@@ -221,11 +271,16 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                          .bytes = bytes_of_l1(config),
                          .entries = config.l1_entries});
   if (l1.has_error()) return bad("--l1-map, --l1-policy: " + l1.error().detail);
+  tier::TierConfig tier = tier_config(config);
+  const bool bulk = std::any_of(config.prefixes.begin(), config.prefixes.end(),
+                                [](const PrefixConfig& prefix) { return prefix.bulk; });
   const bool hints = std::any_of(config.prefixes.begin(), config.prefixes.end(),
                                  [](const PrefixConfig& prefix) { return prefix.prefetch; });
   auto l2 = l2::make_l2({.url = config.l2,
                          .ca_file = config.l2_ca,
                          .pool = config.pool,
+                         .bulk_lanes = bulk ? config.bulk_lanes : 0,
+                         .is_bulk = bulk_keys(tier.prefixes),
                          .lease = config.lease,
                          .coherence = *config.coherence,
                          .unannounced_ttl = *config.pubsub_ttl,
@@ -235,7 +290,6 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);
   const auto relay_to = (*l2)->route();
   auto* const relay_to_nodes = (*l2)->cluster();
-  tier::TierConfig tier = tier_config(config);
   tier.after = [&loops = p.loops](Duration delay, std::function<void()> task) {
     loops.after(delay, std::move(task));
   };

@@ -61,8 +61,9 @@ std::string deadline_text(const json& copy) {
 }
 
 std::string lane_text(const json& lane, const json& coherence) {
-  std::string text = fmt::format("number {} of {}, epoch {}, ", lane.at("number").dump(),
-                                 lane.at("of").dump(), lane.at("epoch").dump());
+  std::string text =
+      fmt::format("number {} of {}, {}, epoch {}, ", lane.at("number").dump(), lane.at("of").dump(),
+                  lane.at("set").get<std::string>(), lane.at("epoch").dump());
   const json& lease = lane.at("lease_ms");
   if (coherence.at("mode") == "local") return text + "which needs no lease: nobody else writes";
   if (lease.is_null()) return text + "which has no lease";

@@ -15,7 +15,7 @@ json page() {
     "key": "session:1", "db": 0, "hash": "00000000000000ff", "tier": "l1", "service": "served",
     "reason": "L1 serves its copy",
     "l1": {"negative": false, "bytes": 120, "epoch": 7, "deadline_ms": 90000},
-    "lane": {"number": 3, "of": 32, "epoch": 7, "lease_ms": 180.5},
+    "lane": {"number": 3, "of": 32, "set": "shared", "epoch": 7, "lease_ms": 180.5},
     "l2": {"exists": true, "ttl_ms": 90001, "as_in_l1": true},
     "rules": {"l1": true, "l1_ttl_ms": null, "negative_ttl_ms": 0, "max_stale_ms": 60000,
               "touch_coalescing": false, "refresh": false, "prefetch": false, "secret": false},
@@ -36,7 +36,7 @@ TEST(WhyText, SaysWhatAServedKeyRestsOn) {
             "answer    from L1: L1 serves its copy\n"
             "L1        120 bytes, of epoch 7, its lane's\n"
             "deadline  in 90.0 s\n"
-            "lane      number 3 of 32, epoch 7, lease runs 180.5 ms more\n"
+            "lane      number 3 of 32, shared, epoch 7, lease runs 180.5 ms more\n"
             "L2        has it, for 90.0 s more; L1's copy is the same\n"
             "rules     l1 true, l1_ttl none, negative_ttl 0, max_stale 60.0 s\n"
             "audited   no: its hash is not in the sample\n"
@@ -51,6 +51,12 @@ TEST(WhyText, NamesWhatAPrefixHasOptedInTo) {
   other["rules"]["prefetch"] = true;
   other["rules"]["secret"] = true;
   EXPECT_THAT(text_of(other), HasSubstr("max_stale 60.0 s, touch_coalescing, prefetch, secret\n"));
+}
+
+TEST(WhyText, SaysWhoseLaneItIs) {
+  json other = page();
+  other["lane"]["set"] = "bulk";
+  EXPECT_THAT(text_of(other), HasSubstr("lane      number 3 of 32, bulk, epoch 7, "));
 }
 
 TEST(WhyText, SaysWhyACopyIsNotServed) {

@@ -64,6 +64,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
         config_(config),
         loops_(loops.begin(), loops.end()),
         views_(std::max(config.pool, 1U)),
+        lane_map_(views_.size(), &slot_lanes_),
         probe_keys_(views_.size()),
         former_(views_.size()),
         layout_(views_.size()) {
@@ -92,7 +93,8 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
             .every_command = true,
             .evicts = false,  // TOUCH of many keys would have to be asked of each slot by itself
             .default_db = 0,
-            .outlives = true};
+            .outlives = true,
+            .in_line = true};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
   [[nodiscard]] const cohere::SlotLanes* slots() const noexcept override { return &slot_lanes_; }
@@ -142,7 +144,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
     if (stopped_.load(std::memory_order_relaxed)) return refuse(*call);
     const Command& command = call->command;
     if (command.op != Op::compare && !command.wide) {
-      const std::size_t lane = command.lane.value_or(slot_lanes_.of(command.key.name));
+      const std::size_t lane = command.lane ? *command.lane : lane_map_.of(command.key.ref());
       return lanes_[lane]->submit(std::move(call));
     }
     if (command.wide && command.key.name.empty()) return ask_everybody(std::move(call));
@@ -546,6 +548,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
   std::uint64_t origin_ = 0;
   std::vector<cohere::LaneView> views_;
   cohere::SlotLanes slot_lanes_;
+  const cohere::LaneMap lane_map_;
   std::vector<std::shared_ptr<LoopShare>> shares_;
   std::vector<std::shared_ptr<Route>> lane_routes_;
   Lanes lanes_;

@@ -32,6 +32,9 @@ constexpr unsigned kWidePerLoop = 2;
 /// replies.
 constexpr unsigned kComparingPerLoop = 2;
 
+/// Beside those, where some keys have lanes of their own, for comparisons of these keys.
+constexpr unsigned kComparingBulk = 1;
+
 /// For the connection to be made, and two commands.
 constexpr Duration kSettingsTimeout = std::chrono::seconds(5);
 
@@ -45,7 +48,15 @@ class RedisBackend final : public L2Backend {
       : route_(std::move(route)),
         config_(config),
         loops_(loops.begin(), loops.end()),
-        views_(std::max(config.pool, 1U)) {
+        views_(std::max(config.pool, 1U)),
+        bulk_{.lanes = config.bulk_lanes, .has = config.is_bulk},
+        comparing_bulk_{.lanes = kComparingBulk, .has = config.is_bulk},
+        lane_map_(views_.size(), nullptr, has_bulk() ? &bulk_ : nullptr),
+        comparing_map_(kComparingPerLoop * loops_.size() + (has_bulk() ? kComparingBulk : 0),
+                       nullptr, has_bulk() ? &comparing_bulk_ : nullptr) {
+    // No key changes its lane, so epochs may meet. That they do not makes it a miss if one ever should.
+    for (std::size_t i = 0; i < views_.size(); ++i)
+      views_[i].begin_at(static_cast<Epoch>(1 + UINT32_MAX / views_.size() * i));
     std::random_device random;
     announcements_.origin = std::uint64_t{random()} << 32U | random();
     announcements_.l1_ttl = config.unannounced_ttl;
@@ -61,9 +72,13 @@ class RedisBackend final : public L2Backend {
             .every_command = true,
             .evicts = true,
             .default_db = route_->url().db,
-            .outlives = true};
+            .outlives = true,
+            .in_line = true};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return views_; }
+  [[nodiscard]] const cohere::BulkLanes* bulk() const noexcept override {
+    return has_bulk() ? &bulk_ : nullptr;
+  }
 
   [[nodiscard]] Health health() const override {
     Health health{.lanes = static_cast<unsigned>(views_.size())};
@@ -96,6 +111,7 @@ class RedisBackend final : public L2Backend {
                             .user = route_->url().user,
                             .password = route_->url().password};
     for (std::size_t i = 0; i < views_.size(); ++i) {
+      if (lane_map_.is_bulk(i)) lane.client_name = "nearlane-bulk";
       // A key that no other process picks, and no other lane.
       lane.probe_key = fmt::format("nearlane:probe:{:016x}:{}", announcements_.origin, i);
       lanes_.push_back(connect(i, lane, views_[i], listener, [this, i] { judge(i); }));
@@ -106,12 +122,13 @@ class RedisBackend final : public L2Backend {
     for (std::size_t i = 0; i < kWidePerLoop * loops_.size(); ++i)
       wide_.push_back(connect_outside(i, lane, listener));
     lane.client_name = "nearlane-comparing";
-    for (std::size_t i = 0; i < kComparingPerLoop * loops_.size(); ++i)
+    for (std::size_t i = 0; i < comparing_map_.lanes(); ++i)
       comparing_.push_back(connect_outside(i, lane, listener));
     start_aside(lane, listener);
     if (route_->may_move()) watch_sentinels();
     for (const auto& share : shares_) share->start();
-    spdlog::info("l2: {} lanes to redis at {}, lease {} ms", views_.size(), where(),
+    const std::string bulk = has_bulk() ? fmt::format(" ({} of them bulk)", bulk_.lanes) : "";
+    spdlog::info("l2: {} lanes{} to redis at {}, lease {} ms", views_.size(), bulk, where(),
                  config_.lease / std::chrono::milliseconds(1));
   }
 
@@ -128,13 +145,12 @@ class RedisBackend final : public L2Backend {
       aside_->submit(std::move(call));
     } else if (command.op == Op::compare) {
       // Those of one key by one connection, so that they do not overtake each other in vain.
-      comparing_[cohere::lane_of(command.key.hash, comparing_.size())]->submit(std::move(call));
+      comparing_[comparing_map_.of(command.key.ref())]->submit(std::move(call));
     } else if (command.wide) {
       wide_[next_wide_.fetch_add(1, std::memory_order_relaxed) % wide_.size()]->submit(
           std::move(call));
     } else {
-      const std::size_t lane =
-          command.lane.value_or(cohere::lane_of(command.key.hash, lanes_.size()));
+      const std::size_t lane = command.lane ? *command.lane : lane_map_.of(command.key.ref());
       lanes_[lane]->submit(std::move(call));
     }
   }
@@ -154,6 +170,7 @@ class RedisBackend final : public L2Backend {
   using Form = cohere::Lane::Form;
 
   [[nodiscard]] std::string where() const { return route_->where(); }
+  [[nodiscard]] bool has_bulk() const noexcept { return bulk_.lanes != 0; }
   [[nodiscard]] bool alone() const noexcept { return config_.coherence == cohere::Coherence::none; }
   static std::string_view name_of(Form mode) noexcept {
     switch (mode) {
@@ -273,6 +290,10 @@ class RedisBackend final : public L2Backend {
   const L2Config config_;
   const std::vector<asio::io_context*> loops_;
   std::vector<cohere::LaneView> views_;
+  const cohere::BulkLanes bulk_;
+  const cohere::BulkLanes comparing_bulk_;
+  const cohere::LaneMap lane_map_;
+  const cohere::LaneMap comparing_map_;
   std::deque<cohere::LaneView> outside_views_;
   cohere::Announcements announcements_;
   std::vector<std::shared_ptr<LoopShare>> shares_;
