@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,8 +39,18 @@ enum class Op : std::uint8_t {
   compare,  // GET key, and the command if `holds` says so of what is there, with nobody's write in between.
             // Outside the lanes: another client's, as far as L2 and the lanes are concerned
   confirm,  // proves that no invalidation of the key is outstanding; carries no data
+  watch,  // an embedded store alone, as the next one: from now on `watch` watches the keys in `args`
+  exec,  // the commands in `queued`, with nobody's in between, if `watch` still holds: an array of their replies, else null
   announce,  // nothing but what other instances are told where L2 does not tell them: that the keys in
              // `changed` have changed. Outside the lanes
+};
+
+class Watch;
+
+/// A command of a transaction.
+struct Queued {
+  std::uint32_t db;
+  std::vector<std::string> args;
 };
 
 /// Of a key's value, or of there being none: short, calls nothing here. May be asked more than once.
@@ -61,9 +72,11 @@ struct Command {
   /// had read before it must not be served any more.
   bool undeclared = false;
   std::vector<std::string> changed =
-      {};                    // raw, compare, announce: names of the keys that it may write
-  Holds holds = {};          // compare
-  bool ask_existed = false;  // transact: whether the key was there before
+      {};                             // raw, compare, announce: names of the keys that it may write
+  Holds holds = {};                   // compare
+  std::vector<Queued> queued = {};    // exec
+  std::shared_ptr<Watch> watch = {};  // watch, exec; null: exec on no condition
+  bool ask_existed = false;           // transact: whether the key was there before
   bool announced =
       true;  // fetch, transact: false: L1 holds no such key, so L2 need announce nothing
   bool idempotent = false;                  // may be sent again after a lost connection

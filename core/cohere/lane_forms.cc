@@ -110,6 +110,8 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
     case Op::compare:
       write_look(pending, command);
       break;
+    case Op::watch:
+    case Op::exec:  // no store behind a lane says that it has them (l2::Capabilities)
     case Op::confirm:
       protocol::append_command(output_, {"PING"});
       expect(Step::pong);

@@ -82,6 +82,10 @@ void append_map_header(std::string& out, std::size_t pairs, Version version) {
   }
 }
 
+void append_push_header(std::string& out, std::size_t count, Version version) {
+  append_header(out, version == Version::resp3 ? '>' : '*', count);
+}
+
 void append_reply(std::string& out, const Reply& reply, Version version) {
   const bool resp3 = version == Version::resp3;
   switch (reply.type) {
@@ -105,7 +109,7 @@ void append_reply(std::string& out, const Reply& reply, Version version) {
       append_header(out, resp3 ? '~' : '*', reply.elements.size());
       return append_elements(out, reply, version);
     case Type::push:
-      append_header(out, resp3 ? '>' : '*', reply.elements.size());
+      append_push_header(out, reply.elements.size(), version);
       return append_elements(out, reply, version);
     case Type::boolean:
       if (!resp3) return append_integer(out, reply.integer);

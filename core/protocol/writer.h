@@ -34,6 +34,8 @@ void append_array_header(std::string& out, std::size_t count);
 void append_map_header(std::string& out, std::size_t pairs,
                        Version version);  // RESP2: an array of twice as many
 
+void append_push_header(std::string& out, std::size_t count, Version version);  // RESP2: an array
+
 /// Any reply in the client's version: what RESP2 lacks becomes what Redis makes of it (map -> flat
 /// array, boolean -> 0/1, double and big number -> bulk, null -> "$-1", push -> array).
 void append_reply(std::string& out, const Reply& reply, Version version);

@@ -67,6 +67,18 @@ class Cache {
     return result;
   }
 
+  bool watch(std::string_view key, const std::shared_ptr<cohere::Watch>& who) {
+    bool watched = false;
+    tier.watch(0, {std::string(key)}, who, kForever, [&](Result<bool> done) { watched = *done; });
+    return watched;
+  }
+  Result<protocol::Reply> transact(Transaction what) {
+    Result<protocol::Reply> result = Error{Errc::timeout};
+    tier.transact(std::move(what), kForever,
+                  [&](Result<protocol::Reply> answer) { result = std::move(answer); });
+    return result;
+  }
+
   TieredCache tier;
 };
 

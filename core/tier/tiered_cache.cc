@@ -237,6 +237,43 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
   impl_->send(std::move(call));
 }
 
+void TieredCache::watch(std::uint32_t db, std::vector<std::string> names,
+                        std::shared_ptr<cohere::Watch> watch, TimePoint deadline,
+                        BoolHandler done) {
+  Command what{.op = Op::watch,
+               .key = Key(db, names.front()),
+               .args = std::move(names),
+               .wide = true,
+               .watch = std::move(watch),
+               .deadline = deadline};
+  impl_->send(std::make_unique<Raw>(*impl_, std::move(what), std::vector<Key>(),
+                                    [done = std::move(done)](Result<protocol::Reply> reply) {
+                                      if (!reply) return done(reply.error());
+                                      done(true);
+                                    }));
+}
+
+void TieredCache::transact(Transaction what, TimePoint deadline, ReplyHandler done) {
+  std::vector<Key> written;
+  Command command{.op = Op::exec,
+                  .key = Key(0, std::string()),
+                  .wide = true,
+                  .watch = std::move(what.watch),
+                  .deadline = deadline};
+  for (Transaction::Command& each : what.commands) {
+    impl_->note_db(each.db);
+    const bool writes = each.undeclared || !each.keys.empty();
+    if (writes) Counts::add(Count::writes);
+    for (std::string& name : each.keys) written.emplace_back(each.db, std::move(name));
+    command.undeclared = command.undeclared || each.undeclared;
+    command.queued.push_back({.db = each.db, .args = std::move(each.args)});
+  }
+  auto call =
+      std::make_unique<Raw>(*impl_, std::move(command), std::move(written), std::move(done));
+  call->forget_all();
+  impl_->send(std::move(call));
+}
+
 void TieredCache::written_elsewhere(std::uint32_t db, std::vector<std::string> names,
                                     bool undeclared, TimePoint deadline,
                                     std::function<void(std::optional<Error>)> done) {

@@ -35,6 +35,7 @@
 #include "core/base/result.h"
 #include "core/cohere/call.h"
 #include "core/cohere/lane_map.h"
+#include "core/cohere/watch.h"
 #include "core/entry/entry.h"
 #include "core/guard/breaker.h"
 #include "core/l1/l1_map.h"
@@ -103,6 +104,18 @@ enum class ReadFrom : std::uint8_t {
   l1_in_order,  // L1, else one fetch, sent before this call returns: whoever sends a write of the key's lane
                 // behind it has it executed before. Unless it has joined another caller's
   through_l2,  // joins no fill that is in flight: executed after whatever this caller has sent down the lane
+};
+
+/// Commands that are executed as one.
+struct Transaction {
+  struct Command {
+    std::uint32_t db = 0;
+    std::vector<std::string> args = {};
+    std::vector<std::string> keys = {};  // that it writes
+    bool undeclared = false;             // it may write others
+  };
+  std::vector<Command> commands = {};
+  std::shared_ptr<cohere::Watch> watch = {};  // null: on no condition
 };
 
 /// A command passed to L2 as it is. One key: it travels in the key's order. Several, or none:
@@ -307,6 +320,15 @@ class TieredCache {
   bool touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
              ReplyHandler done, std::optional<std::chrono::milliseconds> slide = {});
   void execute(RawCommand command, TimePoint deadline, ReplyHandler done);
+
+  // Only where l2_capabilities() say "transactions".
+
+  /// From now on `watch`, which is this caller's own, watches these keys, too; true.
+  void watch(std::uint32_t db, std::vector<std::string> names, std::shared_ptr<cohere::Watch> watch,
+             TimePoint deadline, BoolHandler done);
+  /// All commands as one, nobody's in between, and all are kept or none is, whatever befalls the store: an array of their
+  /// replies; null: a key that is watched was changed, and nothing was executed.
+  void transact(Transaction what, TimePoint deadline, ReplyHandler done);
 
   // For whoever carries a client's commands to L2 by a connection of its own, which L2 takes for somebody else's.
 

@@ -87,7 +87,7 @@ class Scene {
       const auto done = [this](const auto& answer) {
         if (answer.has_value()) --unanswered_;
       };
-      switch (random() % 8) {
+      switch (random() % 9) {
         case 0:
           cache_.remove(ref(key), kForever, done);
           break;
@@ -104,6 +104,14 @@ class Scene {
         case 3:
           cache_.touch(ref(key), milliseconds(random() % 4 == 0 ? -1 : 60'000), kForever, done);
           continue;  // writes no value
+        case 4:
+          cache_.transact(
+              {.commands = {{.args = {"SET", names_[key], text(number)}, .keys = {names_[key]}},
+                            {.args = {"SET", names_[other], text(number)},
+                             .keys = {names_[other]}}}},
+              kForever, done);
+          acknowledge(other, number);
+          break;
         default:
           cache_.set(ref(key), text(number),
                      {.expiry = random() % 4 == 0 ? Expiry::in(milliseconds(1 + random() % 3))

@@ -52,6 +52,39 @@ TEST_F(OverMemory, ForgetsWhatARawCommandWrote) {
   EXPECT_EQ(cache.get("n")->entry->value(), "42");
 }
 
+TEST_F(OverMemory, ForgetsWhatATransactionWroteAndNothingElse) {
+  ASSERT_TRUE(cache.set("a", "1"));
+  ASSERT_TRUE(cache.set("b", "1"));
+  ASSERT_TRUE(cache.set("c", "1"));
+  const auto done = cache.transact({.commands = {{.args = {"SET", "a", "2"}, .keys = {"a"}},
+                                                 {.args = {"INCR", "b"}, .keys = {"b"}},
+                                                 {.args = {"GET", "c"}}}});
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->elements.size(), 3U);
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+  EXPECT_EQ(cache.find("b"), std::nullopt);
+  EXPECT_EQ(cache.find("c"), "1");
+  EXPECT_EQ(cache.get("a")->entry->value(), "2");
+}
+
+TEST_F(OverMemory, ForgetsEverythingAfterATransactionThatMayHaveWrittenAnything) {
+  ASSERT_TRUE(cache.set("a", "1"));
+  const auto done = cache.transact({.commands = {{.args = {"FLUSHALL"}, .undeclared = true}}});
+  ASSERT_TRUE(done);
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+}
+
+TEST_F(OverMemory, WhateverWritesAKeyChangesWhatIsWatched) {
+  const auto who = std::make_shared<cohere::Watch>();
+  ASSERT_TRUE(cache.watch("k", who));
+  ASSERT_TRUE(cache.set("k", "v"));
+  const auto done =
+      cache.transact({.commands = {{.args = {"SET", "k", "w"}, .keys = {"k"}}}, .watch = who});
+  ASSERT_TRUE(done);
+  EXPECT_TRUE(done->is_null());
+  EXPECT_EQ(cache.get("k")->entry->value(), "v");
+}
+
 TEST_F(OverMemory, KeepsWhatARawCommandOnlyRead) {
   ASSERT_TRUE(cache.set("k", "v"));
   EXPECT_EQ(cache.execute({"STRLEN", "k"}, {"k"}, false)->integer, 1);

@@ -54,11 +54,16 @@ struct CommandSpec {
 /// Whether an option is this word, which is in lower case.
 [[nodiscard]] bool is_option(std::string_view arg, std::string_view word);
 
+/// What a reply costs beside its bytes, in this process and about as much on the wire.
+inline constexpr std::size_t kReplyOverhead = 96;
+[[nodiscard]] std::size_t reply_size(const protocol::Reply& reply) noexcept;
+
 [[nodiscard]] protocol::Reply wrong_arity(std::string_view command);
 [[nodiscard]] protocol::Reply invalid_expire_time(std::string_view command);
 [[nodiscard]] protocol::Reply not_an_integer();
 [[nodiscard]] protocol::Reply syntax_error();
 [[nodiscard]] protocol::Reply out_of_memory();
+[[nodiscard]] protocol::Reply answer_too_long();
 [[nodiscard]] protocol::Reply wrong_type();
 [[nodiscard]] std::string_view type_name(Kind kind);  // as TYPE says it
 

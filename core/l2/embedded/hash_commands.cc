@@ -1,10 +1,14 @@
 // HSET to HVALS: commands on a key's fields.
+#include <algorithm>
+#include <iterator>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "core/l2/embedded/command.h"
 #include "core/l2/embedded/fields.h"
 #include "core/l2/embedded/float_text.h"
+#include "core/l2/embedded/keyspace.h"
 #include "core/protocol/integer.h"
 
 namespace nearlane::l2::embedded {
@@ -157,12 +161,88 @@ Reply hincrbyfloat(Context& call) {
   return store(call, hash) ? Reply::bulk(std::move(sum)) : out_of_memory();
 }
 
+std::mt19937_64& random_bits() {
+  thread_local std::mt19937_64 random(std::random_device{}());
+  return random;
+}
+
+/// With values: a list of pairs, which RESP2's clients get as one flat list.
+Reply drawn(std::span<const Fields::Field> fields, bool values) {
+  std::vector<Reply> out;
+  out.reserve(fields.size());
+  for (const auto& [name, value] : fields) {
+    Reply field = Reply::bulk(std::string(name));
+    if (values) field = Reply::array({std::move(field), Reply::bulk(std::string(value))});
+    out.push_back(std::move(field));
+  }
+  return Reply::array(std::move(out));
+}
+
+/// Draws so many, the same ones again and again.
+Reply draw_with_repetition(const Fields& hash, std::uint64_t count, bool values) {
+  std::uniform_int_distribution<std::size_t> any(0, hash.all().size() - 1);
+  std::vector<Fields::Field> fields;
+  for (std::size_t bytes = 0; fields.size() < count;) {
+    fields.push_back(hash.all()[any(random_bits())]);
+    const std::size_t pair = fields.back().name.size() + (values ? fields.back().value.size() : 0);
+    bytes += pair + (values ? 3 : 1) * kReplyOverhead;
+    if (bytes > kMaxAnswer) return answer_too_long();
+  }
+  return drawn(fields, values);
+}
+
+Reply hrandfield(Context& call) {
+  const bool counted = call.args.size() > 2;
+  const bool values = call.args.size() > 3;
+  std::int64_t count = 1;
+  if (counted) {
+    const auto given = read_integer(call.args[2]);
+    if (!given) return not_an_integer();
+    count = *given;
+    if (count == kLeast) {
+      return Reply::error(
+          "ERR value is out of range, value must between -9223372036854775807 and "
+          "9223372036854775807");
+    }
+    if (call.args.size() > 4 || (values && !is_option(call.args[3], "withvalues"))) {
+      return syntax_error();
+    }
+    if (values && (count < -kMost / 2 || count > kMost / 2)) {
+      return Reply::error("ERR value is out of range");
+    }
+  }
+  const Hash hash(call);
+  if (hash.wrong()) return wrong_type();
+  const auto& all = hash.fields.all();
+  if (!counted) {
+    if (all.empty()) return Reply::null();
+    std::uniform_int_distribution<std::size_t> any(0, all.size() - 1);
+    return Reply::bulk(std::string(all[any(random_bits())].name));
+  }
+  if (all.empty() || count == 0) return Reply::array({});
+  if (count < 0)
+    return draw_with_repetition(hash.fields, static_cast<std::uint64_t>(-count), values);
+  std::vector<Fields::Field> some;
+  std::sample(all.begin(), all.end(), std::back_inserter(some), count, random_bits());
+  return drawn(some, values);
+}
+
 constexpr CommandSpec kCommands[] = {
-    {"hdel", -3, hdel},      {"hexists", 3, hexists}, {"hget", 3, hget},
-    {"hgetall", 2, hgetall}, {"hincrby", 4, hincrby}, {"hincrbyfloat", 4, hincrbyfloat},
-    {"hkeys", 2, hkeys},     {"hlen", 2, hlen},       {"hmget", -3, hmget},
-    {"hmset", -4, hmset},    {"hset", -4, hset},      {"hsetnx", 4, hsetnx},
-    {"hstrlen", 3, hstrlen}, {"hvals", 2, hvals},
+    {"hdel", -3, hdel},
+    {"hexists", 3, hexists},
+    {"hget", 3, hget},
+    {"hgetall", 2, hgetall},
+    {"hincrby", 4, hincrby},
+    {"hincrbyfloat", 4, hincrbyfloat},
+    {"hkeys", 2, hkeys},
+    {"hlen", 2, hlen},
+    {"hmget", -3, hmget},
+    {"hmset", -4, hmset},
+    {"hrandfield", -2, hrandfield},
+    {"hset", -4, hset},
+    {"hsetnx", 4, hsetnx},
+    {"hstrlen", 3, hstrlen},
+    {"hvals", 2, hvals},
 };
 
 }  // namespace

@@ -150,6 +150,26 @@ Reply flushall(Context& call) {
   return Reply::ok();
 }
 
+/// The value goes with its deadline, and takes the place of whatever the other name had.
+Reply rename_generic(Context& call, bool only_if_free) {
+  Store::Entry* from = call.find(call.args[1]);
+  if (from == nullptr) return Reply::error("ERR no such key");
+  if (call.args[1] == call.args[2]) return only_if_free ? Reply::number(0) : Reply::ok();
+  Store::Entry* to = call.find(call.args[2]);
+  if (to != nullptr && only_if_free) return Reply::number(0);
+  Value value = from->second;
+  const std::int64_t growth = Store::growth(to, call.args[2], value.bytes.size()) -
+                              Store::growth(nullptr, call.args[1], value.bytes.size());
+  if (!call.store.make_room(growth, call.now)) return out_of_memory();
+  call.store.erase(call.db, *from);
+  Store::Entry& entry = call.store.set(call.db, call.args[2], std::move(value.bytes), value.kind);
+  call.store.expire_at(call.db, entry, value.expires_at);
+  return only_if_free ? Reply::number(1) : Reply::ok();
+}
+
+Reply rename(Context& call) { return rename_generic(call, false); }
+Reply renamenx(Context& call) { return rename_generic(call, true); }
+
 constexpr CommandSpec kCommands[] = {
     {"dbsize", 1, dbsize},
     {"del", -2, del},
@@ -164,6 +184,8 @@ constexpr CommandSpec kCommands[] = {
     {"pexpireat", -3, pexpireat},
     {"pexpiretime", 2, pexpiretime},
     {"pttl", 2, pttl},
+    {"rename", 3, rename},
+    {"renamenx", 3, renamenx},
     {"touch", -2, exists},
     {"ttl", 2, ttl},
     {"type", 2, type},

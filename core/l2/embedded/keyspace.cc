@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/l2/embedded/command.h"
+#include "core/l2/embedded/watched_store.h"
 
 namespace nearlane::l2::embedded {
 
@@ -46,13 +47,51 @@ Reply Keyspace::execute(std::uint32_t db, std::span<const std::string_view> args
   }
   const auto count = static_cast<int>(args.size());
   if (spec->arity > 0 ? count != spec->arity : count < -spec->arity) return wrong_arity(spec->name);
-  Context context{.store = store_,
+  WatchedStore watched(store_, watches_, db);
+  Context context{.store = watches_.empty() ? store_ : watched,
                   .max_value = max_value_,
                   .name = spec->name,
                   .db = db,
                   .args = args,
                   .now = now.time_since_epoch().count()};
   return spec->run(context);
+}
+
+void Keyspace::watch(cohere::Watch& watch, std::uint32_t db, std::span<const std::string> names,
+                     WallTime now) {
+  for (const std::string& name : names) {
+    watches_.add(watch, db, name, store_.find(db, name, now.time_since_epoch().count()) != nullptr);
+  }
+}
+
+Reply Keyspace::execute_all(std::span<const cohere::Queued> commands, cohere::Watch* watch,
+                            WallTime now, const std::function<void(Reply&)>& after) {
+  const auto is_there = [&](std::uint32_t db, std::string_view name) {
+    return store_.find(db, name, now.time_since_epoch().count()) != nullptr;
+  };
+  if (watch != nullptr && !watches_.holds(*watch, is_there)) return Reply::null();
+  std::vector<Reply> replies;
+  replies.reserve(commands.size());
+  std::size_t bytes = 0;
+  for (const auto& [db, args] : commands) {
+    const std::vector<std::string_view> views(args.begin(), args.end());
+    Reply reply = execute(db, views, now);
+    if (after) after(reply);
+    const std::size_t size = reply_size(reply);
+    if (size > kMaxAnswer - bytes) {
+      reply = answer_too_long();
+    } else {
+      bytes += size;
+    }
+    replies.push_back(std::move(reply));
+  }
+  return Reply::array(std::move(replies));
+}
+
+std::size_t reply_size(const Reply& reply) noexcept {
+  std::size_t size = kReplyOverhead + reply.text.size();
+  for (const Reply& element : reply.elements) size += reply_size(element);
+  return size;
 }
 
 bool is_option(std::string_view arg, std::string_view word) {
@@ -80,6 +119,11 @@ Reply not_an_integer() { return Reply::error("ERR value is not an integer or out
 Reply syntax_error() { return Reply::error("ERR syntax error"); }
 Reply out_of_memory() {
   return Reply::error("OOM command not allowed when used memory > 'maxmemory'.");
+}
+
+Reply answer_too_long() {
+  return Reply::error("ERR nearlane: the answer would be longer than " +
+                      std::to_string(kMaxAnswer >> 20U) + " MiB");
 }
 
 Reply wrong_type() {

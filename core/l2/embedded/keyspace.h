@@ -15,10 +15,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 
 #include "core/base/clock.h"
+#include "core/cohere/call.h"
+#include "core/cohere/watch.h"
 #include "core/l2/embedded/store.h"
 #include "core/protocol/reply.h"
 
@@ -26,6 +29,10 @@ namespace nearlane::l2::embedded {
 
 /// Redis's own proto-max-bulk-len.
 inline constexpr std::size_t kMaxValue = std::size_t{512} * 1024 * 1024;
+
+/// Bytes of what one command or one EXEC answers with, counted roughly; more is an error instead of the answer. As much as a
+/// client may leave lying (servers/resp).
+inline constexpr std::size_t kMaxAnswer = std::size_t{256} * 1024 * 1024;
 
 class Keyspace {
  public:
@@ -37,11 +44,22 @@ class Keyspace {
   [[nodiscard]] protocol::Reply execute(std::uint32_t db, std::span<const std::string_view> args,
                                         WallTime now);
 
+  /// WATCH: from now on `watch` watches these keys.
+  void watch(cohere::Watch& watch, std::uint32_t db, std::span<const std::string> names,
+             WallTime now);
+  /// EXEC: the commands one by one, each seeing what those before it have done, unless a key that `watch` watches was
+  /// changed; their replies, or null. An error of one changes nothing for the others. `after` is called behind each with its reply.
+  /// Where the replies are more than kMaxAnswer together, an error stands for what is over it; it was executed.
+  [[nodiscard]] protocol::Reply execute_all(std::span<const cohere::Queued> commands,
+                                            cohere::Watch* watch, WallTime now,
+                                            const std::function<void(protocol::Reply&)>& after);
+
   [[nodiscard]] Store& store() const noexcept { return store_; }
 
  private:
   Store& store_;
   std::size_t max_value_;
+  cohere::Watches watches_;
 };
 
 }  // namespace nearlane::l2::embedded

@@ -44,7 +44,8 @@ void compare(Keyspace& keyspace, const Command& command, WallTime now, Answer& a
 
 }  // namespace
 
-void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& answer) {
+void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& answer,
+             const std::function<void(Reply&)>& after) {
   switch (command.op) {
     case Op::fetch:
       answer.reply = ask(keyspace, "GET", command.key, now);
@@ -62,6 +63,13 @@ void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& a
       break;
     case Op::compare:
       compare(keyspace, command, now, answer);
+      break;
+    case Op::watch:
+      keyspace.watch(*command.watch, command.key.db, command.args, now);
+      answer.reply = Reply::ok();
+      break;
+    case Op::exec:
+      answer.reply = keyspace.execute_all(command.queued, command.watch.get(), now, after);
       break;
     case Op::confirm:
     case Op::announce:  // there is nobody to tell

@@ -1,4 +1,4 @@
-// KEYS, RANDOMKEY and SCAN: commands that go through the keys of a database.
+// KEYS, RANDOMKEY, SCAN and HSCAN: commands that go through the keys of a database, or the fields of a key.
 #include <cctype>
 #include <cerrno>
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/l2/embedded/command.h"
+#include "core/l2/embedded/fields.h"
 #include "core/l2/embedded/glob.h"
 #include "core/protocol/integer.h"
 
@@ -52,7 +53,9 @@ struct ScanOptions {
   std::int64_t count = kScanCount;
 };
 
-std::optional<Reply> read_options(std::span<const std::string_view> args, ScanOptions& options) {
+/// `of_keys`: they may be asked for by type.
+std::optional<Reply> read_options(std::span<const std::string_view> args, bool of_keys,
+                                  ScanOptions& options) {
   for (std::size_t i = 0; i < args.size(); i += 2) {
     if (i + 1 == args.size()) return syntax_error();
     if (is_option(args[i], "count")) {
@@ -62,7 +65,7 @@ std::optional<Reply> read_options(std::span<const std::string_view> args, ScanOp
       options.count = *count;
     } else if (is_option(args[i], "match")) {
       options.pattern = args[i + 1];
-    } else if (is_option(args[i], "type")) {
+    } else if (of_keys && is_option(args[i], "type")) {
       options.type = args[i + 1];
     } else {
       return syntax_error();
@@ -86,7 +89,7 @@ Reply scan(Context& call) {
   const auto from = read_cursor(call.args[1]);
   if (!from) return Reply::error("ERR invalid cursor");
   ScanOptions options;
-  if (auto error = read_options(call.args.subspan(2), options)) return *error;
+  if (auto error = read_options(call.args.subspan(2), true, options)) return *error;
   std::vector<Reply> names;
   const Cursor next = call.store.scan(
       call.db, *from, static_cast<std::size_t>(options.count), call.now,
@@ -97,7 +100,26 @@ Reply scan(Context& call) {
   return Reply::array({Reply::bulk(std::to_string(next)), Reply::array(std::move(names))});
 }
 
+/// All at once, whatever the cursor and COUNT: so Redis does where a hash is a listpack, and ours always are.
+Reply hscan(Context& call) {
+  if (!read_cursor(call.args[2])) return Reply::error("ERR invalid cursor");
+  const Store::Entry* entry = call.find(call.args[1]);
+  if (entry == nullptr) return Reply::array({Reply::bulk("0"), Reply::array({})});
+  if (entry->second.kind != Kind::hash) return wrong_type();
+  ScanOptions options;
+  if (auto error = read_options(call.args.subspan(3), false, options)) return *error;
+  const Fields fields(entry->second.bytes);
+  std::vector<Reply> out;
+  for (const auto& [name, value] : fields.all()) {
+    if (!matches(options.pattern, name)) continue;
+    out.push_back(Reply::bulk(std::string(name)));
+    out.push_back(Reply::bulk(std::string(value)));
+  }
+  return Reply::array({Reply::bulk("0"), Reply::array(std::move(out))});
+}
+
 constexpr CommandSpec kCommands[] = {
+    {"hscan", -3, hscan},
     {"keys", 2, keys},
     {"randomkey", 1, randomkey},
     {"scan", -2, scan},

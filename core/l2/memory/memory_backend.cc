@@ -11,7 +11,7 @@
 namespace nearlane::l2 {
 namespace {
 
-/// Overdue entries dropped beside each command: more than one command can add, so they never pile
+/// Overdue entries dropped beside each command, those of a transaction counted: more than one can add, so they never pile
 /// up.
 constexpr std::size_t kExpireBeside = 4;
 
@@ -23,7 +23,7 @@ class MemoryBackend final : public L2Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "memory"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {.coherence = "local"};
+    return {.coherence = "local", .transactions = true};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return lane_; }
   [[nodiscard]] Health health() const override {
@@ -44,7 +44,8 @@ class MemoryBackend final : public L2Backend {
       answer.sent_at = Clock::now();
       answer.epoch = lane_[0].epoch();
       const WallTime now = wall_now();
-      (void)store_.sweep(now.time_since_epoch().count(), kExpireBeside);
+      (void)store_.sweep(now.time_since_epoch().count(),
+                         kExpireBeside * (1 + call->command.queued.size()));
       embedded::perform(keyspace_, call->command, now, answer);
       if (call->command.undeclared) {
         lane_[0].bump_for_good();

@@ -62,6 +62,10 @@ class NoneBackend final : public L2Backend {
       case Op::confirm:
       case Op::announce:
         break;
+      case Op::watch:
+      case Op::exec:
+        answer = Answer::failed(Errc::unsupported, "a transaction needs a store");
+        break;
       case Op::raw:
         if (command.args[0] == "DEL" || command.args[0] == "UNLINK") {
           answer.reply = Reply::number(0);

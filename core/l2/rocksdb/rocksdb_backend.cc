@@ -22,7 +22,7 @@ using protocol::Reply;
 constexpr std::size_t kGroupCalls = 256;  // how long the first of a group may wait for the last
 constexpr std::size_t kGroupBytes = std::size_t{16} << 20U;  // of arguments, which a batch copies
 constexpr std::size_t kSweepBeside =
-    4;  // overdue entries dropped for each call: more than it can add
+    4;  // overdue entries dropped for each command: more than it can add
 constexpr std::size_t kSweepIdle = 1024;  // and at every tick
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kSyncEvery = std::chrono::seconds(1);
@@ -31,6 +31,9 @@ constexpr auto kRetryEvery = std::chrono::seconds(1);  // whether the disk takes
 std::size_t weight(const Command& command) {
   std::size_t bytes = command.value ? command.value->value().size() : 0;
   for (const std::string& arg : command.args) bytes += arg.size();
+  for (const cohere::Queued& queued : command.queued) {
+    for (const std::string& arg : queued.args) bytes += arg.size();
+  }
   return bytes;
 }
 
@@ -56,7 +59,7 @@ class RocksdbBackend final : public L2Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "rocksdb"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {.coherence = "local", .outlives = true};
+    return {.coherence = "local", .transactions = true, .outlives = true};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return lane_; }
   [[nodiscard]] Health health() const override;
@@ -74,6 +77,7 @@ class RocksdbBackend final : public L2Backend {
   [[nodiscard]] bool take(std::vector<Waiting>& group);
   void run(std::vector<Waiting>& group);
   void perform(Waiting& waiting, bool writable);
+  [[nodiscard]] bool say_unreadable(protocol::Reply& reply);
   void answer(std::vector<Waiting>& group) noexcept;
   void refuse(std::unique_ptr<Call> call, Errc code, std::string detail) noexcept;
   void tick();
@@ -204,7 +208,9 @@ bool RocksdbBackend::take(std::vector<Waiting>& group) {
 void RocksdbBackend::run(std::vector<Waiting>& group) {
   bool writable = broken().empty();
   if (writable) {
-    (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * group.size());
+    std::size_t commands = group.size();
+    for (const Waiting& waiting : group) commands += waiting.call->command.queued.size();
+    (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * commands);
     for (Waiting& waiting : group) perform(waiting, true);
     writable = commit();
   }
@@ -224,22 +230,30 @@ void RocksdbBackend::perform(Waiting& waiting, bool writable) {
     answer = Answer::failed(Errc::timeout, "rocksdb: the deadline passed in the queue");
     return;
   }
-  embedded::perform(keyspace_, command, wall_now(), answer);
-  if (const auto failure = store_->take_failure()) {
-    answer.reply = Reply::error("ERR the embedded store at " + path_ +
-                                " cannot be read; restore it from a backup: " + *failure);
-    answer.pttl = -2;
-    const std::lock_guard lock(state_);
-    unreadable_ = *failure;
-  }
+  // Of a transaction, it is the command alone whose read has failed that is not executed.
+  embedded::perform(keyspace_, command, wall_now(), answer,
+                    [this](Reply& reply) { (void)say_unreadable(reply); });
+  if (say_unreadable(answer.reply)) answer.pttl = -2;
   if (writable) return;
   if (store_->take_changed()) {
-    answer.reply =
-        Reply::error("MISCONF the embedded store at " + path_ +
-                     " cannot be written, so writes are refused until it can: " + broken());
+    answer.reply = Reply::error(
+        (command.op == Op::exec ? "EXECABORT Transaction discarded because of: " : "") +
+        ("MISCONF the embedded store at " + path_) +
+        " cannot be written, so writes are refused until it can: " + broken());
     answer.pttl = -2;
   }
   store_->discard();
+}
+
+/// Whether a read has failed, which is then the reply.
+bool RocksdbBackend::say_unreadable(Reply& reply) {
+  const auto failure = store_->take_failure();
+  if (!failure) return false;
+  reply = Reply::error("ERR the embedded store at " + path_ +
+                       " cannot be read; restore it from a backup: " + *failure);
+  const std::lock_guard lock(state_);
+  unreadable_ = *failure;
+  return true;
 }
 
 bool RocksdbBackend::commit() {

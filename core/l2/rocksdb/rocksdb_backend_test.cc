@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/cohere/watch.h"
 #include "core/l2/rocksdb/faulty_files.h"
 #include "core/l2/rocksdb/test_dir.h"
 
@@ -110,6 +111,19 @@ class RocksdbBackendTest : public testing::Test {
                     .deadline = deadline};
     backend->submit(
         std::make_unique<Asked>(std::move(command), std::move(promise), story, std::move(name)));
+    return answer;
+  }
+  std::future<Answer> exec(std::vector<cohere::Queued> queued,
+                           std::shared_ptr<cohere::Watch> watch = {}) {
+    std::promise<Answer> promise;
+    auto answer = promise.get_future();
+    Command command{.op = Op::exec,
+                    .key = Key(0, ""),
+                    .wide = true,
+                    .queued = std::move(queued),
+                    .watch = std::move(watch)};
+    backend->submit(
+        std::make_unique<Asked>(std::move(command), std::move(promise), nullptr, "EXEC"));
     return answer;
   }
   Answer ask(std::vector<std::string> args) { return submit(std::move(args)).get(); }
@@ -269,6 +283,64 @@ TEST_F(RocksdbBackendTest, AFullDiskRefusesWritesAnswersReadsAndIsForgivenWhenTh
   EXPECT_EQ(ask({"INCR", "k"}).reply, Reply::number(2));
   open();
   EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("2"));
+}
+
+TEST_F(RocksdbBackendTest, ATransactionIsOneCommitAmongOthers) {
+  open(Fsync::always);
+  const auto syncs = files.log_syncs();
+  auto all = exec({{0, {"SET", "a", "1"}}, {0, {"INCR", "a"}}, {3, {"SET", "b", "x"}}});
+  EXPECT_EQ(all.get().reply, Reply::array({Reply::ok(), Reply::number(2), Reply::ok()}));
+  EXPECT_EQ(files.log_syncs(), syncs + 1);
+  open();
+  EXPECT_EQ(ask({"GET", "a"}).reply, Reply::bulk("2"));
+}
+
+TEST_F(RocksdbBackendTest, OneOrderDecidesWhetherAWatchHolds) {
+  open();
+  const auto watch_k = [&] {
+    auto watch = std::make_shared<cohere::Watch>();
+    std::promise<Answer> promise;
+    auto answer = promise.get_future();
+    Command command{
+        .op = Op::watch, .key = Key(0, "k"), .args = {"k"}, .wide = true, .watch = watch};
+    backend->submit(
+        std::make_unique<Asked>(std::move(command), std::move(promise), nullptr, "WATCH"));
+    return std::pair(watch, std::move(answer));
+  };
+  Gate gate(*backend);
+  auto before = submit({"SET", "k", "1"});
+  auto [one, watched] = watch_k();
+  auto [two, watched_too] = watch_k();
+  auto good = exec({{0, {"SET", "k", "2"}}}, one);
+  auto late = exec({{0, {"SET", "k", "3"}}}, two);
+  auto read = submit({"GET", "k"});
+  gate.open();
+  EXPECT_EQ(watched.get().reply, Reply::ok());
+  EXPECT_EQ(good.get().reply, Reply::array({Reply::ok()}));
+  EXPECT_EQ(late.get().reply, Reply::null());
+  EXPECT_EQ(read.get().reply, Reply::bulk("2"));
+}
+
+TEST_F(RocksdbBackendTest, AFullDiskRefusesATransactionAsAWhole) {
+  open();
+  EXPECT_EQ(ask({"SET", "k", "1"}).reply, Reply::ok());
+  auto watch = std::make_shared<cohere::Watch>();
+  std::promise<Answer> promise;
+  auto watched = promise.get_future();
+  Command command{.op = Op::watch, .key = Key(0, "k"), .args = {"k"}, .wide = true, .watch = watch};
+  backend->submit(
+      std::make_unique<Asked>(std::move(command), std::move(promise), nullptr, "WATCH"));
+  EXPECT_EQ(watched.get().reply, Reply::ok());
+  files.set_full(true);
+  auto writes = exec({{0, {"GET", "k"}}, {0, {"SET", "j", "2"}}, {0, {"SET", "k", "2"}}}, watch);
+  EXPECT_THAT(writes.get().reply.text,
+              testing::StartsWith(
+                  "EXECABORT Transaction discarded because of: MISCONF the embedded store at "));
+  auto reads = exec({{0, {"GET", "k"}}, {0, {"GET", "j"}}});
+  EXPECT_EQ(reads.get().reply, Reply::array({Reply::bulk("1"), Reply::null()}));
+  files.set_full(false);
+  ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
+  EXPECT_EQ(ask({"EXISTS", "j"}).reply, Reply::number(0));
 }
 
 TEST_F(RocksdbBackendTest, ADiskThatDoesNotSyncRefusesWrites) {
