@@ -225,6 +225,29 @@ Words any_on_fields() {
 
 constexpr std::string_view kWholeWalk = "1000000";
 
+/// Of more fields than a hash has here, so that there is but one answer, if in any order.
+Words any_draw() {
+  constexpr std::array<std::string_view, 6> counts = {"1000", "0", "-3", "1", "x", "2"};
+  constexpr std::array<std::string_view, 4> more = {"WITHVALUES", "withvalues", "what", "1"};
+  Words words = {"HRANDFIELD", any_key()};
+  if (one_in(4)) return words;
+  words.push_back(one_in(2) ? "1000" : one_of(counts));
+  if (one_in(2)) words.push_back(one_of(more));
+  return words;
+}
+
+/// A whole walk: how far a step leads is each executor's own affair.
+Words any_hscan() {
+  constexpr std::array<std::string_view, 4> patterns = {"*", "f*", "[fg]", "none"};
+  Words words = {"HSCAN", any_key(), one_in(20) ? "x" : "0", "COUNT",
+                 one_in(20) ? "0" : std::string(kWholeWalk)};
+  if (one_in(2)) words.insert(words.end(), {"MATCH", one_of(patterns)});
+  if (one_in(20)) words.insert(words.end(), {"TYPE", "string"});
+  return words;
+}
+
+Words any_rename() { return {one_in(2) ? "RENAME" : "renamenx", any_key(), any_key()}; }
+
 /// Mostly a whole one: where a cursor of more than 0 leads is each executor's own affair.
 Words any_scan() {
   constexpr std::array<std::string_view, 3> types = {"string", "HASH", "list"};
@@ -246,7 +269,10 @@ Words any_on_a_database() {
 }
 
 Words any_command(std::size_t serial) {
-  const int kind = *rc::gen::inRange(0, 31);
+  const int kind = *rc::gen::inRange(0, 34);
+  if (kind >= 33) return any_draw();
+  if (kind >= 32) return any_hscan();
+  if (kind >= 31) return any_rename();
   if (kind >= 24) return any_on_fields();
   if (kind < 5) return any_set(serial);
   if (kind < 7) return any_getex(serial);
@@ -283,9 +309,13 @@ void append_quoted(std::string& line, std::string_view word) {
   line += '"';
 }
 
+/// By their texts; lists by that of their first element.
 void sort_elements(Reply& reply) {
+  const auto text_of = [](const Reply& element) -> const std::string& {
+    return element.elements.empty() ? element.text : element.elements.front().text;
+  };
   std::sort(reply.elements.begin(), reply.elements.end(),
-            [](const Reply& a, const Reply& b) { return a.text < b.text; });
+            [&](const Reply& a, const Reply& b) { return text_of(a) < text_of(b); });
 }
 
 void sort_pairs(Reply& reply) {
@@ -329,6 +359,21 @@ bool agree(const Words& command, Reply a, Reply b) {
   if (is(command, "KEYS") || is(command, "HKEYS") || is(command, "HVALS")) {
     sort_elements(a);
     sort_elements(b);
+  }
+  if (is(command, "HRANDFIELD")) {
+    const bool lists = a.type == Type::array && b.type == Type::array;
+    if (!lists || command.size() < 3 || command[2] != "1000") {
+      // Which fields are drawn is chance.
+      const bool same_kind = a.type == b.type && a.elements.size() == b.elements.size();
+      return a.is_error() || b.is_error() ? a == b : same_kind;
+    }
+    const bool flat =
+        command.size() > 3 && !a.elements.empty() && a.elements.front().type == Type::bulk_string;
+    for (Reply* reply : {&a, &b}) flat ? sort_pairs(*reply) : sort_elements(*reply);
+  }
+  if (is(command, "HSCAN") && a.elements.size() == 2 && b.elements.size() == 2) {
+    sort_pairs(a.elements[1]);
+    sort_pairs(b.elements[1]);
   }
   if (is(command, "HGETALL")) {
     // RESP2 has no maps.

@@ -21,7 +21,15 @@ using protocol::Reply;
 
 Reply execute(Keyspace& keyspace, const Words& command) {
   const std::vector<std::string_view> args(command.begin(), command.end());
-  return keyspace.execute(0, args, wall_now());
+  Reply reply = keyspace.execute(0, args, wall_now());
+  // The door makes one list of pairs for clients of RESP2, as Redis does.
+  const bool pairs = !reply.elements.empty() && !reply.elements.front().elements.empty();
+  if (!pairs || reply.type != protocol::Type::array || args[0] != "HRANDFIELD") return reply;
+  std::vector<Reply> flat;
+  for (Reply& pair : reply.elements) {
+    for (Reply& each : pair.elements) flat.push_back(std::move(each));
+  }
+  return Reply::array(std::move(flat));
 }
 
 class BesideRedis : public testing::Test {
@@ -172,6 +180,47 @@ TEST_P(KeyspaceDifferential, AnswersTheCornersAsRedisDoes) {
       {"MGET", "h", "s"},
       {"TYPE", "h"},
       {"SETNX", "h", "v"},
+      {"RENAME", "none", "x"},
+      {"RENAME", "none", "none"},
+      {"RENAMENX", "none", "x"},
+      {"RENAMENX", "s", "s"},
+      {"RENAME", "s", "s"},
+      {"RENAME", "s"},
+      {"HSET", "r", "f", "v"},
+      {"RENAMENX", "s", "r"},
+      {"RENAME", "s", "r"},
+      {"TYPE", "r"},
+      {"RENAME", "r", "s"},
+      {"HSET", "r", "f", "v", "g", "w"},
+      {"HSCAN", "r", "0"},
+      {"HSCAN", "r", "7"},
+      {"HSCAN", "r", "x"},
+      {"HSCAN", "s", "x"},
+      {"HSCAN", "s", "0", "what"},
+      {"HSCAN", "none", "0", "what"},
+      {"HSCAN", "r", "0", "COUNT", "0"},
+      {"HSCAN", "r", "0", "COUNT", "x"},
+      {"HSCAN", "r", "0", "TYPE", ""},
+      {"HSCAN", "r", "0", "MATCH"},
+      {"HSCAN", "r"},
+      {"HRANDFIELD", "none"},
+      {"HRANDFIELD", "none", "1"},
+      {"HRANDFIELD", "none", "x"},
+      {"HRANDFIELD", "s"},
+      {"HRANDFIELD", "s", "0"},
+      {"HRANDFIELD", "r", "1000"},
+      {"HRANDFIELD", "r", "1000", "WITHVALUES"},
+      {"HRANDFIELD", "r", "-7", "WITHVALUES"},
+      {"HRANDFIELD", "r", "0", "WITHVALUES"},
+      {"HRANDFIELD", "r", "1", "what"},
+      {"HRANDFIELD", "r", "1", "WITHVALUES", "x"},
+      {"HRANDFIELD", "r", "x", "what"},
+      {"HRANDFIELD", "r", "-9223372036854775808"},
+      {"HRANDFIELD", "r", "-9223372036854775808", "WITHVALUES"},
+      {"HRANDFIELD", "r", "-9223372036854775807", "WITHVALUES"},
+      {"HRANDFIELD", "r", "9223372036854775807", "WITHVALUES"},
+      {"HRANDFIELD", "r", "9223372036854775807"},
+      {"HRANDFIELD"},
       {"SCAN", "0", "COUNT", "0"},
       {"SCAN", "0", "COUNT", "x"},
       {"SCAN", "0", "MATCH"},

@@ -67,6 +67,43 @@ struct Writer {
   }
 };
 
+/// Sets all keys of a transaction to one number after the other until the server is gone.
+struct Transactor {
+  static constexpr int kKeys = 5;
+  int acknowledged = 0;
+
+  [[nodiscard]] static std::string exec(const std::string& number) {
+    std::string commands = "MULTI\r\n";
+    for (int key = 0; key < kKeys; ++key)
+      commands += "SET tx:" + std::to_string(key) + " " + number + "\r\n";
+    return commands + "HSET tx:hash f " + number + "\r\nEXEC\r\n";
+  }
+  /// The values of all keys, with the number of commands in front.
+  [[nodiscard]] static std::string read_all() {
+    std::string commands;
+    for (int key = 0; key < kKeys; ++key) commands += "GET tx:" + std::to_string(key) + "\r\n";
+    return commands + "HGET tx:hash f\r\n";
+  }
+
+  void run(int port, std::atomic<int>& total) {
+    const int fd = dial(port);
+    std::array<char, 4096> chunk{};
+    for (bool open = true; open;) {
+      const std::string commands = exec(std::to_string(acknowledged + 1));
+      open = ::send(fd, commands.data(), commands.size(), MSG_NOSIGNAL) > 0;
+      // EXEC's answer ends with what HSET says: that the field is new once, and old ever after.
+      std::string replies;
+      while (open && !replies.ends_with("+OK\r\n:0\r\n") && !replies.ends_with("+OK\r\n:1\r\n")) {
+        const ssize_t got = ::recv(fd, chunk.data(), chunk.size(), 0);
+        open = got > 0;
+        if (open) replies.append(chunk.data(), static_cast<std::size_t>(got));
+      }
+      if (open) ++acknowledged, ++total;
+    }
+    ::close(fd);
+  }
+};
+
 class DiskLive : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fsync, DiskLive, testing::Values("always", "everysec", "no"),
                          [](const auto& tested) { return tested.param; });
@@ -102,6 +139,37 @@ TEST(DiskDirectory, ASecondServerOnTheSameDirectorySaysWhy) {
       run(std::string(NEARLANE_BINARY) + " --resp 127.0.0.1:0 --http off --l2 " + directory.url());
   EXPECT_THAT(said, testing::HasSubstr("in use by another process"));
   EXPECT_THAT(said, testing::EndsWith("exit 2"));
+}
+
+TEST_P(DiskLive, AKillLeavesAllOfATransactionOrNothing) {
+  const Directory directory;
+  const std::vector<std::string> flags = {"--l2-fsync", GetParam(), "--threads", "2"};
+  constexpr int kTransactions = 300;
+  int wanted = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    auto server = std::make_unique<Nearlane>(directory.url(), flags);
+    // What shares the groups with it.
+    Writer writer{.prefix = "beside" + std::to_string(round) + ":"};
+    Transactor transactor{.acknowledged = wanted};
+    std::atomic<int> total{0};
+    std::atomic<int> beside{0};
+    {
+      std::jthread writing([&, port = server->resp] { writer.run(port, beside); });
+      std::jthread transacting([&, port = server->resp] { transactor.run(port, total); });
+      while (total < kTransactions) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      server.reset();  // SIGKILL
+    }
+    const Nearlane back(directory.url(), flags);
+    const std::string values = converse(back.resp, Transactor::read_all());
+    const std::string one = values.substr(0, values.size() / (Transactor::kKeys + 1));
+    std::string all;
+    for (int key = 0; key <= Transactor::kKeys; ++key) all += one;
+    EXPECT_EQ(values, all) << "all keys are of one transaction";
+    const int found = std::stoi(one.substr(one.find('\n') + 1));
+    EXPECT_TRUE(found == transactor.acknowledged || found == transactor.acknowledged + 1)
+        << found << " but " << transactor.acknowledged << " were acknowledged";
+    wanted = found;
+  }
 }
 
 }  // namespace

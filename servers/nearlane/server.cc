@@ -309,7 +309,9 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
           .l2_timeout = config.l2_timeout,
           .limits = {.max_value = config.max_value,
                      .max_held = std::max(resp::SessionLimits{}.max_held,
-                                          2 * std::size_t{config.max_value})},
+                                          2 * std::size_t{config.max_value}),
+                     .transaction = {.bytes = std::max(resp::TransactionLimits{}.bytes,
+                                                       2 * std::size_t{config.max_value})}},
           .transfer_timeout = config.resp_transfer_timeout,
           .info = [&sources = *p.sources](
                       std::string_view section) { return admin::info_text(sources, section); },

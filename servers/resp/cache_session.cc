@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -43,6 +44,19 @@ bool lies_in(std::string_view part, std::string_view whole) {
          at_most(part.data() + part.size(), whole.data() + whole.size());
 }
 
+/// Arguments that an error text repeats are cut to this many bytes, as in Redis.
+constexpr std::size_t kEchoBytes = 128;
+
+bool is_for_subscribers(const CommandSpec& spec) {
+  const std::string_view name = spec.name;
+  return name.ends_with("subscribe") || name == "ping" || name == "quit" || name == "reset";
+}
+
+bool has_subcommands(const CommandSpec& spec) {
+  const std::string_view name = spec.name;
+  return name == "client" || name == "command" || name == "config" || name == "pubsub";
+}
+
 const std::size_t kGet = index_of(*find_command("get"));
 
 }  // namespace
@@ -66,6 +80,8 @@ void CacheSession::set_authenticated(bool authenticated) {
 
 void CacheSession::detach() noexcept {
   host_ = nullptr;
+  discard();
+  unsubscribe_all();
   context_.clients.remove(client_.id);
   if (relay_) relay_->close();
 }
@@ -125,7 +141,7 @@ bool CacheSession::full() const noexcept {
 /// Consecutive GETs are looked up together, as long as no write of this connection is unanswered.
 /// An inline command's words live in the parser, and only until the next one.
 bool CacheSession::joins_run(Args args, std::string_view input) const {
-  return is_get(args) && order_.only_reads() && client_.authenticated && !pinned() &&
+  return is_get(args) && order_.only_reads() && client_.authenticated && !pinned() && !apart_ &&
          args[1].size() <= kMaxKeyBytes && lies_in(args[1], input);
 }
 
@@ -167,7 +183,9 @@ bool CacheSession::dispatch(Args args) {
   const CommandSpec* spec = find_command(args[0]);
   if (is_relayed(spec) && !is_http(args[0])) return relay(args);
   // Its answer may decide what Redis keeps for this connection, and so which way the next command goes.
-  if (relay_ && relay_->busy()) return false;
+  if ((relay_ && relay_->busy()) || executing_) return false;
+  const bool transacts = spec != nullptr && spec->route == Route::transaction;
+  if (transacts && !context_.tier.l2_capabilities().transactions) spec = nullptr;
   bool answered = false;
   append_to_tail([&](std::string&) { answered = answer_here(spec, args); });
   if (answered) return true;
@@ -185,26 +203,51 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
   }
   if (!client_.authenticated &&
       (spec == nullptr || spec->flags.find("no_auth") == std::string_view::npos)) {
-    fail("NOAUTH Authentication required.");
+    refuse(spec, "NOAUTH Authentication required.");
     return true;
   }
-  if (spec == nullptr) return false;
-  const auto count = static_cast<int>(args.size());
-  const bool right = spec->arity >= 0 ? count == spec->arity : count >= -spec->arity;
-  if (!right || (spec->step == 2 && count % 2 == 0)) {
-    fail("ERR wrong number of arguments for '" + std::string(spec->name) + "' command");
-    return true;
+  std::string refused = spec == nullptr ? std::string() : refusal(*spec, args);
+  if (spec == nullptr) {
+    if (transaction_) transaction_->spoil();
+    return false;
   }
-  const auto keys = key_positions(*spec, args.size());
-  for (std::size_t i = keys.first; i < keys.end; i += keys.step) {
-    if (args[i].size() > kMaxKeyBytes) {
-      fail("ERR nearlane: the key is longer than 64 KiB");
+  if (refused.empty() && transaction_ && Transaction::is_queued(*spec)) {
+    refused = transaction_->queue(*spec, args);
+    if (refused.empty()) {
+      protocol::append_simple(tail(), "QUEUED");
       return true;
     }
+  }
+  if (!refused.empty()) {
+    refuse(spec, refused);
+    return true;
   }
   if (spec->route != Route::local && spec->route != Route::server) return false;
   run_local(*spec, args);
   return true;
+}
+
+/// What is wrong with a command whatever there is in the store; empty: nothing.
+std::string CacheSession::refusal(const CommandSpec& spec, Args args) const {
+  const auto count = static_cast<int>(args.size());
+  const bool right = spec.arity >= 0 ? count == spec.arity : count >= -spec.arity;
+  // Whether there are only whole pairs Redis sees when it executes the command, which may be much later.
+  const bool pairs = spec.step != 2 || count % 2 != 0 || transaction_;
+  if (!right || !pairs)
+    return "ERR wrong number of arguments for '" + std::string(spec.name) + "' command";
+  const auto keys = key_positions(spec, args.size());
+  for (std::size_t i = keys.first; i < keys.end; i += keys.step) {
+    if (args[i].size() > kMaxKeyBytes) return "ERR nearlane: the key is longer than 64 KiB";
+  }
+  if (!restricted() || is_for_subscribers(spec)) return {};
+  std::string name(spec.name);
+  if (has_subcommands(spec) && args.size() > 1) {
+    name += '|';
+    std::ranges::transform(args[1].substr(0, kEchoBytes), std::back_inserter(name), lower);
+  }
+  return "ERR Can't execute '" + name +
+         "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+         "context";
 }
 
 // --- replies in order

@@ -12,25 +12,31 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/cohere/watch.h"
 #include "core/protocol/command_parser.h"
 #include "core/protocol/writer.h"
 #include "core/tier/tiered_cache.h"
 #include "servers/loop/door_stats.h"
 #include "servers/loop/loop.h"
+#include "servers/resp/channels.h"
 #include "servers/resp/client_registry.h"
 #include "servers/resp/command_table.h"
 #include "servers/resp/order.h"
 #include "servers/resp/relay.h"
 #include "servers/resp/session.h"
+#include "servers/resp/transaction.h"
 
 namespace nearlane::resp {
 
@@ -41,6 +47,8 @@ struct SessionLimits {
   std::size_t max_held =
       std::size_t{256} * 1024 * 1024;  // bytes of replies; then the client is dropped
   std::uint32_t databases = 16;        // of SELECT
+  TransactionLimits transaction = {};
+  std::size_t max_subscriptions = 65'536;  // of one client; a name is as long as a key may be
 };
 
 /// What all sessions of a loop share.
@@ -49,6 +57,7 @@ struct SessionContext {
   loop::Loop& home;
   loop::DoorStats& stats;
   ClientRegistry& clients;
+  Channels& channels;
   const std::string& password;                               // empty: none asked for
   const std::function<std::string(std::string_view)>& info;  // INFO's text for a section
   RelayContext* relay = nullptr;  // null: what we do not know, nobody behind us knows
@@ -60,7 +69,8 @@ struct SessionContext {
 
 class CacheSession final : public Session,
                            public std::enable_shared_from_this<CacheSession>,
-                           private Relay::Client {
+                           private Relay::Client,
+                           private Channels::Subscriber {
  public:
   CacheSession(SessionContext& context, Host& host, ClientInfo client);
 
@@ -101,6 +111,12 @@ class CacheSession final : public Session,
   /// False: the command must wait.
   bool dispatch(Args args);
   bool answer_here(const CommandSpec* spec, Args args);
+  void refuse(const CommandSpec* spec, std::string_view why);
+  [[nodiscard]] std::string refusal(const CommandSpec& spec, Args args) const;
+  /// After whatever decides it: commands of this client may go another way than by L1.
+  void look_apart() noexcept {
+    apart_ = transaction_.has_value() || watch_ != nullptr || restricted();
+  }
 
   // What Redis answers (relayed.cc).
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
@@ -110,6 +126,44 @@ class CacheSession final : public Session,
   void pushed(std::string_view bytes) noexcept override;
   void forsaken() noexcept override;
   void tell_host();
+
+  // What Redis would keep for the connection, where there is none (transaction_commands.cc).
+  bool transaction(const CommandSpec& spec, Args args);
+  void run_transaction(const CommandSpec& spec);
+  bool watch(Args args);
+  void unwatch() noexcept;
+  void discard() noexcept;
+  bool exec();
+  void take_executed(std::uint64_t number, std::span<const Transaction::Step> steps,
+                     Result<protocol::Reply> answer);
+  void append_executed(Slot& mine, std::span<const Transaction::Step> steps,
+                       const protocol::Reply& answer);
+  void run_here(const CommandSpec& spec, Args args);
+
+  // The same (channel_commands.cc).
+  bool channel(const CommandSpec& spec, Args args);
+  void run_channel(const CommandSpec& spec, Args args);
+  void subscribe(std::string_view word, Channels::Kind kind, Args names);
+  void unsubscribe(std::string_view word, Channels::Kind kind, Args names);
+  void confirm(std::string_view word, std::optional<std::string_view> name);
+  void unsubscribe_all() noexcept;
+  void note_subscriptions();
+  void pubsub(Args args);
+  void hear(Channels::Kind kind, const std::string& name,
+            const std::shared_ptr<const Channels::Message>& message) noexcept override;
+  void deliver(Channels::Kind kind, const std::string& name, const Channels::Message& message);
+  void drop_slow();
+  using Names = std::set<std::string, std::less<>>;
+  [[nodiscard]] Names& subscribed(Channels::Kind kind) noexcept {
+    return subscribed_[static_cast<std::size_t>(kind)];
+  }
+  [[nodiscard]] std::size_t subscriptions() const noexcept {
+    return subscribed_[0].size() + subscribed_[1].size();
+  }
+  /// A subscriber of RESP2 may say little else.
+  [[nodiscard]] bool restricted() const noexcept {
+    return subscriptions() != 0 && version_ == protocol::Version::resp2;
+  }
 
   // Commands that may ask L2 (data_commands.cc).
   bool run(const CommandSpec& spec, Args args);
@@ -132,6 +186,9 @@ class CacheSession final : public Session,
   void step_aside(std::uint64_t number) noexcept;
   void fetch(const KeyRef& key, tier::ReadFrom from);
   void reply_hit(const Entry& entry);
+  /// What the store has answered to this command.
+  static void append_answer(std::string& out, const CommandSpec& spec, const protocol::Reply& reply,
+                            protocol::Version version);
 
   // Commands answered here (local_commands.cc).
   void run_local(const CommandSpec& spec, Args args);
@@ -171,7 +228,17 @@ class CacheSession final : public Session,
   protocol::CommandParser parser_;
   protocol::Version version_ = protocol::Version::resp2;
   Order order_;
-  std::unique_ptr<Relay> relay_;  // once it was needed
+  std::unique_ptr<Relay> relay_;            // once it was needed
+  std::optional<Transaction> transaction_;  // from MULTI to EXEC
+  std::shared_ptr<cohere::Watch> watch_;    // from WATCH to EXEC
+  std::size_t watched_ = 0;                 // keys
+  std::size_t watched_bytes_ = 0;
+  bool unwatched_ = false;             // not all of them: L2 could not be asked
+  bool executing_ = false;             // EXEC is under way
+  bool apart_ = false;                 // look_apart()
+  std::array<Names, 2> subscribed_;    // by kind
+  std::atomic<std::size_t> heard_{0};  // of messages that are on their way to this loop
+  std::atomic<bool> deaf_{false};      // they were too many
   std::deque<Slot> slots_;
   std::uint64_t first_slot_ = 0;
   std::size_t held_ = 0;  // bytes in slots

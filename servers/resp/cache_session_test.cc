@@ -59,6 +59,16 @@ class HeldBackend final : public l2::ForwardingBackend {
 
   void hold() { open_ = false; }
   [[nodiscard]] std::size_t held() const { return held_.size(); }
+  /// So many calls fail, as where nothing can be sent.
+  void fail(std::size_t count) {
+    for (; count > 0 && !held_.empty(); --count) {
+      auto call = std::move(held_.front());
+      held_.pop_front();
+      l2::Answer failed{.error = Error{Errc::unavailable}};
+      call->settle(failed);
+      call->complete(std::move(failed));
+    }
+  }
   void release(std::size_t count) {
     for (; count > 0 && !held_.empty(); --count) {
       auto call = std::move(held_.front());
@@ -97,6 +107,7 @@ class CacheSessionTest : public testing::Test, public Session::Host {
                                                                .home = loop_,
                                                                .stats = stats_,
                                                                .clients = clients_,
+                                                               .channels = channels_,
                                                                .password = password_,
                                                                .info = info_});
     session_ = std::make_shared<CacheSession>(*context_, *this, ClientInfo{});
@@ -125,6 +136,9 @@ class CacheSessionTest : public testing::Test, public Session::Host {
   }
   void answered() noexcept override { go_on(); }
 
+  struct Client;
+  std::unique_ptr<Client> second();
+
   static std::string get(std::string_view key) {
     return "*2\r\n$3\r\nGET\r\n$" + std::to_string(key.size()) + "\r\n" + std::string(key) + "\r\n";
   }
@@ -133,6 +147,7 @@ class CacheSessionTest : public testing::Test, public Session::Host {
   loop::Loop loop_{0};
   loop::DoorStats stats_{commands().size()};
   ClientRegistry clients_;
+  Channels channels_;
   std::function<std::string(std::string_view)> info_ = [](std::string_view section) {
     return "# " + std::string(section) + "\r\n";
   };
@@ -143,6 +158,38 @@ class CacheSessionTest : public testing::Test, public Session::Host {
   std::shared_ptr<CacheSession> session_;
   std::string input_;
 };
+
+/// Another client of the same loop.
+struct CacheSessionTest::Client final : Session::Host {
+  explicit Client(CacheSessionTest& home)
+      : test(home), session(std::make_shared<CacheSession>(*home.context_, *this, ClientInfo{})) {}
+  ~Client() override { session->detach(); }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  std::string serve(std::string_view bytes) {
+    input += bytes;
+    test.loop_.post([this] { answered(); });
+    return settle();
+  }
+  std::string settle() {
+    test.loop_.context().restart();
+    test.loop_.context().poll();
+    return take_bytes(session->output());
+  }
+  void answered() noexcept override {
+    session->refill();
+    input.erase(0, session->serve(input, Clock::now()));
+  }
+
+  CacheSessionTest& test;
+  std::shared_ptr<CacheSession> session;
+  std::string input;
+};
+
+std::unique_ptr<CacheSessionTest::Client> CacheSessionTest::second() {
+  return std::make_unique<Client>(*this);
+}
 
 struct Exchange {
   std::string_view in;
@@ -391,6 +438,361 @@ TEST_F(CacheSessionTest, RecordsTheLatencyOfEachHit) {
   const auto before = stats_.l1_latency.snapshot().count();
   serve(get("a") + get("a") + get("none"));
   EXPECT_EQ(stats_.l1_latency.snapshot().count() - before, 2U);
+}
+
+// ---- Transactions over the embedded store.
+
+TEST_F(CacheSessionTest, QueuesAndExecutesAsRedisDoes) {
+  for (const Exchange& e : std::vector<Exchange>{
+           {"EXEC\r\n", "-ERR EXEC without MULTI\r\n"},
+           {"DISCARD\r\n", "-ERR DISCARD without MULTI\r\n"},
+           {"UNWATCH\r\n", "+OK\r\n"},
+           {"MULTI x\r\n", "-ERR wrong number of arguments for 'multi' command\r\n"},
+           {"MULTI\r\n", "+OK\r\n"},
+           {"EXEC\r\n", "*0\r\n"},
+           {"MULTI\r\n", "+OK\r\n"},
+           {"MULTI\r\n", "-ERR MULTI calls can not be nested\r\n"},
+           {"WATCH a\r\n", "-ERR WATCH inside MULTI is not allowed\r\n"},
+           {"SET a 1\r\n", "+QUEUED\r\n"},
+           {"INCR a\r\n", "+QUEUED\r\n"},
+           {"GET none\r\n", "+QUEUED\r\n"},
+           {"PING\r\n", "+QUEUED\r\n"},
+           {"HSET a f v\r\n", "+QUEUED\r\n"},
+           {"PING a b\r\n", "+QUEUED\r\n"},
+           {"MSET x 1 y\r\n", "+QUEUED\r\n"},
+           {"UNWATCH\r\n", "+QUEUED\r\n"},
+           {"MGET a none\r\n", "+QUEUED\r\n"},
+           {"EXEC\r\n",
+            "*9\r\n+OK\r\n:2\r\n$-1\r\n+PONG\r\n"
+            "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+            "-ERR wrong number of arguments for 'ping' command\r\n"
+            "-ERR wrong number of arguments for 'mset' command\r\n"
+            "+OK\r\n*2\r\n$1\r\n2\r\n$-1\r\n"},
+           {"GET a\r\n", "$1\r\n2\r\n"},
+           {"MULTI\r\n", "+OK\r\n"},
+           {"SET a 9\r\n", "+QUEUED\r\n"},
+           {"DISCARD\r\n", "+OK\r\n"},
+           {"GET a\r\n", "$1\r\n2\r\n"},
+           {"MULTI\r\n", "+OK\r\n"},
+           {"SET a 9\r\n", "+QUEUED\r\n"},
+           {"GET\r\n", "-ERR wrong number of arguments for 'get' command\r\n"},
+           {"SET a 9\r\n", "+QUEUED\r\n"},
+           {"EXEC\r\n", "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+           {"GET a\r\n", "$1\r\n2\r\n"},
+           {"MULTI\r\n", "+OK\r\n"},
+           {"LPUSH l v\r\n",
+            "-ERR unknown command 'LPUSH' with the embedded L2; it needs --l2 redis://…\r\n"},
+           {"EXEC\r\n", "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+           {"MULTI\r\n", "+OK\r\n"},
+           {"NEARLANE.REVOKE a\r\n",
+            "-ERR nearlane: 'nearlane.revoke' is not served inside MULTI\r\n"},
+           {"EXEC\r\n", "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+           {"EXEC\r\n", "-ERR EXEC without MULTI\r\n"},
+           {"EXEC x\r\n",
+            "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' "
+            "command\r\n"},
+           {"MULTI\r\n", "+OK\r\n"},
+           {"EXEC x\r\n",
+            "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' "
+            "command\r\n"},
+           {"EXEC\r\n", "-ERR EXEC without MULTI\r\n"},
+       }) {
+    EXPECT_EQ(serve(e.in), e.out) << e.in;
+  }
+}
+
+TEST_F(CacheSessionTest, SelectInsideATransactionTakesWhatFollowsElsewhere) {
+  EXPECT_EQ(
+      serve("SET a 0\r\nMULTI\r\nSELECT 1\r\nSET a 1\r\nSELECT 99\r\nGET a\r\nEXEC\r\nGET a\r\n"),
+      "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+      "*4\r\n+OK\r\n+OK\r\n-ERR DB index is out of range\r\n$1\r\n1\r\n$1\r\n1\r\n");
+  EXPECT_EQ(serve("SELECT 0\r\nGET a\r\n"), "+OK\r\n$1\r\n0\r\n");
+}
+
+TEST_F(CacheSessionTest, SpeaksTheClientsVersionInsideATransaction) {
+  serve("HELLO 3\r\nHSET h f v\r\n");
+  EXPECT_EQ(serve("HRANDFIELD h 1 WITHVALUES\r\n"), "*1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+  EXPECT_EQ(serve("MULTI\r\nHGETALL h\r\nHRANDFIELD h 1 WITHVALUES\r\nGET none\r\nEXEC\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+            "*3\r\n%1\r\n$1\r\nf\r\n$1\r\nv\r\n*1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n_\r\n");
+  EXPECT_TRUE(serve("HELLO 2\r\n").starts_with("*14\r\n"));
+  EXPECT_EQ(serve("HRANDFIELD h 1 WITHVALUES\r\n"), "*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+  EXPECT_EQ(serve("MULTI\r\nHRANDFIELD h 1 WITHVALUES\r\nEXEC\r\n"),
+            "+OK\r\n+QUEUED\r\n*1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+}
+
+TEST_F(CacheSessionTest, AWatchHoldsUnlessSomebodyChangesTheKey) {
+  const auto other = second();
+  const std::string set = "MULTI\r\nSET k mine\r\nEXEC\r\n";
+  EXPECT_EQ(serve("WATCH k j\r\nGET k\r\n" + set), "+OK\r\n$-1\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+  EXPECT_EQ(serve("WATCH k\r\n"), "+OK\r\n");
+  EXPECT_EQ(other->serve("SET k theirs\r\n"), "+OK\r\n");
+  EXPECT_EQ(serve(set), "+OK\r\n+QUEUED\r\n*-1\r\n");
+  EXPECT_EQ(serve(set), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n") << "EXEC has ended the watch";
+  for (const char* end : {"UNWATCH\r\n", "MULTI\r\nDISCARD\r\n", "RESET\r\n"}) {
+    EXPECT_EQ(serve("WATCH k\r\n"), "+OK\r\n");
+    EXPECT_EQ(other->serve("SET k theirs\r\n"), "+OK\r\n");
+    serve(end);
+    EXPECT_EQ(serve(set), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n") << end;
+  }
+  serve("HELLO 3\r\nWATCH k\r\n");
+  EXPECT_EQ(serve("SET k own\r\n"), "+OK\r\n") << "one's own writes count as well";
+  EXPECT_EQ(serve(set), "+OK\r\n+QUEUED\r\n_\r\n");
+  serve("WATCH k\r\n");
+  serve("UNWATCH\r\nWATCH none\r\n");
+  EXPECT_EQ(other->serve("SET k theirs\r\n"), "+OK\r\n");
+  EXPECT_EQ(serve(set), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n")
+      << "what is watched is what was watched since";
+}
+
+TEST_F(CacheSessionTest, ReadsFromL2BetweenWatchAndExec) {
+  serve("SET k 1\r\nSET j 1\r\n");
+  EXPECT_EQ(serve("GET k\r\n"), "$1\r\n1\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("GET k\r\n"), "$1\r\n1\r\n") << "L1's";
+  EXPECT_EQ(serve("WATCH k\r\nGET k\r\nMGET k j\r\nEXPIRE k 100\r\n"), "");
+  EXPECT_EQ(l2_->held(), 1U) << "what follows WATCH is not asked before it is answered";
+  l2_->release(1);
+  EXPECT_EQ(settle(), "+OK\r\n");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_GE(l2_->held(), 1U);
+    l2_->release(l2_->held());
+    settle();
+  }
+  EXPECT_EQ(serve("UNWATCH\r\n"), "+OK\r\n");
+}
+
+TEST_F(CacheSessionTest, WhatFollowsExecWaitsForIt) {
+  serve("SET k 0\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("MULTI\r\nSELECT 3\r\nSET k 3\r\nEXEC\r\nPING\r\nGET k\r\nSELECT 0\r\nGET k\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+  EXPECT_EQ(l2_->held(), 1U);
+  EXPECT_TRUE(session_->blocked());
+  l2_->release(1);
+  std::string rest = settle();
+  while (l2_->held() > 0) {
+    l2_->release(1);
+    rest += settle();
+  }
+  EXPECT_EQ(rest, "*2\r\n+OK\r\n+OK\r\n+PONG\r\n$1\r\n3\r\n+OK\r\n$1\r\n0\r\n");
+}
+
+TEST_F(CacheSessionTest, ExecWaitsForWhatWasAskedBefore) {
+  l2_->hold();
+  EXPECT_EQ(serve("SET k 1\r\nMULTI\r\nINCR k\r\nEXEC\r\n"), "");
+  EXPECT_EQ(l2_->held(), 1U);
+  l2_->release(1);
+  EXPECT_EQ(settle(), "+OK\r\n+OK\r\n+QUEUED\r\n");
+  l2_->release(1);
+  EXPECT_EQ(settle(), "*1\r\n:2\r\n");
+}
+
+TEST_F(CacheSessionTest, OthersNeverReadFromL1WhatATransactionHasReplaced) {
+  const auto other = second();
+  serve("SET a 1\r\nSET b 1\r\n");
+  EXPECT_EQ(other->serve("GET a\r\nGET b\r\n"), "$1\r\n1\r\n$1\r\n1\r\n");
+  EXPECT_EQ(serve("MULTI\r\nSET a 2\r\nRENAME a b\r\nEXEC\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n+OK\r\n");
+  EXPECT_EQ(other->serve("GET a\r\nGET b\r\n"), "$-1\r\n$1\r\n2\r\n");
+  EXPECT_EQ(serve("MULTI\r\nFLUSHALL\r\nEXEC\r\n"), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+  EXPECT_EQ(other->serve("GET b\r\n"), "$-1\r\n");
+}
+
+TEST_F(CacheSessionTest, AFailedWatchStopsExec) {
+  l2_->hold();
+  EXPECT_EQ(serve("WATCH k\r\nMULTI\r\nSET k v\r\nEXEC\r\n"), "");
+  l2_->fail(1);
+  EXPECT_EQ(settle(),
+            "-ERR nearlane: L2 cannot be reached; nothing was sent\r\n"
+            "+OK\r\n+QUEUED\r\n*-1\r\n");
+  EXPECT_EQ(l2_->held(), 0U);
+}
+
+TEST_F(CacheSessionTest, SaysThatATransactionsOutcomeIsUnknown) {
+  l2_->hold();
+  EXPECT_EQ(serve("MULTI\r\nSET k v\r\nEXEC\r\n"), "+OK\r\n+QUEUED\r\n");
+  tier_->stop();
+  EXPECT_EQ(settle(),
+            "-ERR nearlane: the server is shutting down; the outcome of this write is unknown\r\n");
+}
+
+TEST_F(CacheSessionTest, QueuesNoMoreThanItsLimits) {
+  context_->limits.transaction = {.commands = 3, .bytes = 1000};
+  EXPECT_EQ(serve("MULTI\r\nGET a\r\nGET a\r\nGET a\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n");
+  EXPECT_EQ(serve("GET a\r\n"),
+            "-ERR nearlane: more than 3 commands or 1000 bytes in one MULTI\r\n");
+  EXPECT_EQ(serve("GET a\r\n"), "+QUEUED\r\n") << "as Redis says it of a spoiled one";
+  EXPECT_EQ(serve("EXEC\r\n"), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+  EXPECT_EQ(serve("MULTI\r\nSET a " + std::string(900, 'v') + "\r\n"),
+            "+OK\r\n-ERR nearlane: more than 3 commands or 1000 bytes in one MULTI\r\n");
+  EXPECT_EQ(serve("DISCARD\r\n"), "+OK\r\n");
+  EXPECT_EQ(serve("WATCH a b\r\nWATCH a b\r\n"),
+            "+OK\r\n-ERR nearlane: more than 3 keys or 1000 bytes of names watched\r\n");
+  EXPECT_EQ(serve("UNWATCH\r\nWATCH a b c\r\n"), "+OK\r\n+OK\r\n");
+}
+
+TEST_F(CacheSessionTest, AClientThatLeavesWatchesNoLonger) {
+  auto other = second();
+  EXPECT_EQ(other->serve("WATCH k\r\nMULTI\r\nSET k v\r\n"), "+OK\r\n+OK\r\n+QUEUED\r\n");
+  l2_->hold();
+  EXPECT_EQ(other->serve("EXEC\r\n"), "");
+  other->session->detach();
+  l2_->release(1);
+  settle();
+  EXPECT_EQ(l2_->held(), 0U);
+}
+
+// ---- Channels.
+
+TEST_F(CacheSessionTest, SubscribesAsRedisDoes) {
+  for (
+      const Exchange& e : std::vector<Exchange>{
+          {"PUBLISH c x\r\n", ":0\r\n"},
+          {"UNSUBSCRIBE\r\n", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"},
+          {"PUNSUBSCRIBE p\r\n", "*3\r\n$12\r\npunsubscribe\r\n$1\r\np\r\n:0\r\n"},
+          {"SUBSCRIBE\r\n", "-ERR wrong number of arguments for 'subscribe' command\r\n"},
+          {"SUBSCRIBE c d\r\n",
+           "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nd\r\n:2\r\n"},
+          {"SUBSCRIBE c\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:2\r\n"},
+          {"PSUBSCRIBE c*\r\n", "*3\r\n$10\r\npsubscribe\r\n$2\r\nc*\r\n:3\r\n"},
+          {"PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n"},
+          {"PING hi\r\n", "*2\r\n$4\r\npong\r\n$2\r\nhi\r\n"},
+          {"GET k\r\n",
+           "-ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+           "are allowed in this context\r\n"},
+          {"CLIENT ID\r\n",
+           "-ERR Can't execute 'client|id': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+           "RESET are allowed in this context\r\n"},
+          {"MULTI\r\n",
+           "-ERR Can't execute 'multi': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+           "RESET "
+           "are allowed in this context\r\n"},
+          {"EXEC\r\n",
+           "-EXECABORT Transaction discarded because of: Can't execute 'exec': only (P|S)SUBSCRIBE "
+           "/ "
+           "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n"},
+          {"UNSUBSCRIBE d\r\n", "*3\r\n$11\r\nunsubscribe\r\n$1\r\nd\r\n:2\r\n"},
+          {"UNSUBSCRIBE\r\n", "*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:1\r\n"},
+          {"PUNSUBSCRIBE\r\n", "*3\r\n$12\r\npunsubscribe\r\n$2\r\nc*\r\n:0\r\n"},
+          {"GET k\r\n", "$-1\r\n"},
+          {"SUBSCRIBE c\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"},
+          {"RESET\r\n", "+RESET\r\n"},
+          {"PUBLISH c x\r\n", ":0\r\n"},
+          {"PUBSUB NUMPAT x\r\n", "-ERR wrong number of arguments for 'pubsub|numpat' command\r\n"},
+          {"PUBSUB NOPE\r\n", "-ERR unknown subcommand 'NOPE'. Try PUBSUB HELP.\r\n"},
+      }) {
+    EXPECT_EQ(serve(e.in), e.out) << e.in;
+  }
+}
+
+TEST_F(CacheSessionTest, HearsWhatIsPublished) {
+  const auto other = second();
+  serve("SUBSCRIBE news\r\nPSUBSCRIBE n[a-f]ws\r\n");
+  EXPECT_EQ(other->serve("PUBLISH news one\r\n"), ":2\r\n");
+  EXPECT_EQ(settle(),
+            "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\none\r\n"
+            "*4\r\n$8\r\npmessage\r\n$8\r\nn[a-f]ws\r\n$4\r\nnews\r\n$3\r\none\r\n");
+  EXPECT_EQ(other->serve("PUBLISH nzws two\r\n"), ":0\r\n");
+  EXPECT_EQ(other->serve("PUBSUB CHANNELS\r\nPUBSUB CHANNELS x*\r\nPUBSUB NUMSUB news none\r\n"
+                         "PUBSUB NUMPAT\r\n"),
+            "*1\r\n$4\r\nnews\r\n*0\r\n*4\r\n$4\r\nnews\r\n:1\r\n$4\r\nnone\r\n:0\r\n:1\r\n");
+  EXPECT_NE(other->serve("CLIENT LIST\r\n").find("flags=P db=0 sub=1 psub=1"), std::string::npos);
+  // What is on its way to somebody who has left the channel meanwhile is not for him.
+  (void)context_->channels.publish("news", "late");
+  const std::string_view leave = "UNSUBSCRIBE\r\nPUNSUBSCRIBE\r\n";
+  EXPECT_EQ(session_->serve(leave, Clock::now()), leave.size());
+  EXPECT_EQ(settle(),
+            "*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:1\r\n"
+            "*3\r\n$12\r\npunsubscribe\r\n$8\r\nn[a-f]ws\r\n:0\r\n");
+  EXPECT_EQ(other->serve("PUBLISH news x\r\n"), ":0\r\n");
+}
+
+TEST_F(CacheSessionTest, SubscribersOfRESP3GoOnAsBefore) {
+  const auto other = second();
+  serve("HELLO 3\r\n");
+  EXPECT_EQ(serve("SUBSCRIBE news\r\n"), ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+  EXPECT_EQ(serve("PING\r\nSET k v\r\nGET k\r\n"), "+PONG\r\n+OK\r\n$1\r\nv\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("GET none\r\n"), "");
+  EXPECT_EQ(other->serve("PUBLISH news one\r\n"), ":1\r\n");
+  EXPECT_EQ(settle(), ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\none\r\n")
+      << "which answers nothing";
+  l2_->release(1);
+  EXPECT_EQ(settle(), "_\r\n");
+  EXPECT_EQ(serve("UNSUBSCRIBE x\r\nUNSUBSCRIBE\r\nUNSUBSCRIBE\r\n"),
+            ">3\r\n$11\r\nunsubscribe\r\n$1\r\nx\r\n:1\r\n"
+            ">3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n"
+            ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n");
+}
+
+TEST_F(CacheSessionTest, SubscribingAndPublishingWaitForEarlierCommands) {
+  const auto other = second();
+  other->serve("SUBSCRIBE c\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("SET k v\r\nPUBLISH c told\r\n"), "");
+  EXPECT_EQ(other->settle(), "") << "not before it is written";
+  l2_->release(1);
+  EXPECT_EQ(settle(), "+OK\r\n:1\r\n");
+  EXPECT_EQ(other->settle(), "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\ntold\r\n");
+  EXPECT_EQ(serve("GET none\r\nSUBSCRIBE c\r\n"), "");
+  EXPECT_EQ(context_->channels.subscribers("c"), 1U);
+  l2_->release(1);
+  EXPECT_EQ(settle(), "$-1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+}
+
+TEST_F(CacheSessionTest, PublishesAndSubscribesInsideATransaction) {
+  const auto other = second();
+  other->serve("SUBSCRIBE c\r\n");
+  EXPECT_EQ(serve("MULTI\r\nSET k v\r\nPUBLISH c told\r\nDISCARD\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n+OK\r\n");
+  EXPECT_EQ(other->settle(), "");
+  EXPECT_EQ(serve("MULTI\r\nSET k v\r\nPUBLISH c told\r\nGET k\r\nSUBSCRIBE d\r\nEXEC\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+            "*4\r\n+OK\r\n:1\r\n$1\r\nv\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nd\r\n:1\r\n");
+  EXPECT_EQ(other->settle(), "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\ntold\r\n");
+}
+
+TEST_F(CacheSessionTest, SubscribesToNoMoreThanItsLimit) {
+  context_->limits.max_subscriptions = 2;
+  EXPECT_EQ(serve("SUBSCRIBE a b c\r\n"),
+            "-ERR nearlane: more than 2 subscriptions of one connection\r\n");
+  serve("SUBSCRIBE a\r\nPSUBSCRIBE b\r\n");
+  EXPECT_EQ(serve("SUBSCRIBE c\r\n"),
+            "-ERR nearlane: more than 2 subscriptions of one connection\r\n");
+  serve("RESET\r\n");
+  EXPECT_EQ(serve("*2\r\n$9\r\nSUBSCRIBE\r\n$65537\r\n" + std::string(65537, 'c') + "\r\n"),
+            "-ERR nearlane: the name of a channel is longer than 64 KiB\r\n");
+}
+
+TEST_F(CacheSessionTest, DropsWhoDoesNotTakeItsMessages) {
+  const auto other = second();
+  context_->limits.max_held = 100'000;
+  other->serve("SUBSCRIBE c\r\n");
+  const std::string message(10'000, 'm');
+  // It is served, but takes nothing.
+  for (int i = 0; i < 9; ++i) {
+    (void)context_->channels.publish("c", message);
+    loop_.context().restart();
+    loop_.context().poll();
+  }
+  EXPECT_FALSE(other->session->closing());
+  (void)context_->channels.publish("c", message);
+  loop_.context().restart();
+  loop_.context().poll();
+  EXPECT_TRUE(other->session->closing());
+  EXPECT_EQ(context_->channels.subscribers("c"), 0U);
+}
+
+TEST_F(CacheSessionTest, DropsWhoseLoopIsNotServed) {
+  context_->limits.max_held = 100'000;
+  serve("SUBSCRIBE c\r\n");
+  const std::string message(10'000, 'm');
+  for (int i = 0; i < 20; ++i) (void)context_->channels.publish("c", message);
+  settle();
+  EXPECT_TRUE(session_->closing());
+  EXPECT_EQ(context_->channels.subscribers("c"), 0U);
 }
 
 struct OneSlotTable {

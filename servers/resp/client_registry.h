@@ -1,7 +1,7 @@
 // ClientRegistry: who is connected over RESP, for CLIENT LIST.
 //
-// Threads:   any; one lock, taken when a connection comes, goes, or changes its name, database or
-//            version.
+// Threads:   any; one lock, taken when a connection comes, goes, or changes its name, database,
+//            version or subscriptions.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,8 @@ struct ClientInfo {
   TimePoint since = {};
   std::uint32_t db = 0;
   int version = 2;
+  std::size_t channels = 0;  // that it has subscribed to
+  std::size_t patterns = 0;
   bool authenticated = false;
 };
 

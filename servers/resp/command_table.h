@@ -27,6 +27,9 @@ enum class Route : std::uint8_t {
   whole,      // to L2 as it is, without keys
   local,      // answered here
   server,     // Redis's to answer; here, where there is none behind us
+  embedded,  // Redis's to answer; where there is none behind us it goes to the embedded store as read_key and write_key do
+  transaction,  // the same, of MULTI and WATCH: what is queued is the connection's
+  channel,      // the same, of PUBLISH and SUBSCRIBE: this process alone hears it
 };
 
 struct CommandSpec {

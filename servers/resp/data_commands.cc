@@ -30,6 +30,10 @@ const std::size_t kMget = index_of(*find_command("mget"));
 }  // namespace
 
 bool CacheSession::run(const CommandSpec& spec, Args args) {
+  // What L1 has, and touches that L1 answers, are no part of what WATCH guards.
+  const bool by_l1 =
+      spec.route == Route::get || spec.route == Route::mget || spec.route == Route::touch;
+  if (watch_ && by_l1) return execute(spec, args);
   switch (spec.route) {
     case Route::get:
       return get(args);
@@ -54,7 +58,12 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
     case Route::read_key:
     case Route::write_key:
     case Route::whole:
+    case Route::embedded:
       return execute(spec, args);
+    case Route::transaction:
+      return transaction(spec, args);
+    case Route::channel:
+      return channel(spec, args);
     case Route::local:
     case Route::server:
       break;
@@ -259,6 +268,19 @@ bool CacheSession::store(const CommandSpec& spec, const KeyRef& key, std::string
   return true;
 }
 
+/// RESP2 has no lists of pairs where it has no lists in lists: Redis makes one flat list of them.
+void CacheSession::append_answer(std::string& out, const CommandSpec& spec, const Reply& reply,
+                                 protocol::Version version) {
+  const bool pairs = spec.name == "hrandfield" && !reply.elements.empty() &&
+                     reply.elements.front().type == protocol::Type::array;
+  if (!pairs || version == protocol::Version::resp3)
+    return protocol::append_reply(out, reply, version);
+  protocol::append_array_header(out, 2 * reply.elements.size());
+  for (const Reply& pair : reply.elements) {
+    for (const Reply& each : pair.elements) protocol::append_reply(out, each, version);
+  }
+}
+
 /// Brings a reply of L2 home to its slot.
 tier::TieredCache::ReplyHandler CacheSession::reply_handler(std::uint64_t number, Order::Kind kind,
                                                             bool writes, std::size_t id) {
@@ -268,6 +290,8 @@ tier::TieredCache::ReplyHandler CacheSession::reply_handler(std::uint64_t number
           Slot& mine = *self->slot(number);
           if (reply.has_error()) {
             self->answer_error(mine, reply.error(), writes);
+          } else if (id < commands().size()) {
+            append_answer(mine.text, commands()[id], *reply, mine.version);
           } else {
             protocol::append_reply(mine.text, *reply, mine.version);
           }

@@ -26,6 +26,7 @@ Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, DoorConfig config)
                          .home = loops.loop(i),
                          .stats = *stats_.back(),
                          .clients = clients_,
+                         .channels = channels_,
                          .password = config_.password,
                          .info = config_.info,
                          .relay = config_.relay_to ? relays_.back().get() : nullptr,

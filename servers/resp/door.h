@@ -52,6 +52,7 @@ class Door {
  private:
   DoorConfig config_;
   ClientRegistry clients_;
+  Channels channels_;
   CommandCatalog catalog_;
   std::shared_ptr<UpstreamLimits> upstreams_ = std::make_shared<UpstreamLimits>();
   std::vector<std::unique_ptr<RelayContext>> relays_;    // by loop; none: nothing is relayed

@@ -57,6 +57,10 @@ void CacheSession::run_local(const CommandSpec& spec, Args args) {
   if (name == "ping") {
     if (args.size() > 2) {
       fail("ERR wrong number of arguments for 'ping' command");
+    } else if (restricted()) {
+      protocol::append_array_header(tail(), 2);
+      protocol::append_bulk(tail(), "pong");
+      protocol::append_bulk(tail(), args.size() == 2 ? args[1] : "");
     } else if (args.size() == 2) {
       protocol::append_bulk(tail(), args[1]);
     } else {
@@ -179,6 +183,7 @@ void CacheSession::hello(Args args) {
   }
   version_ = version;
   client_.version = static_cast<int>(version);
+  look_apart();
   if (named) client_.name = name;
   context_.clients.update(client_);
 
@@ -215,6 +220,8 @@ void CacheSession::select(Args args) {
 
 void CacheSession::reset() {
   if (relay_) relay_->close();
+  discard();
+  unsubscribe_all();
   client_.db = context_.tier.l2_capabilities().default_db;
   client_.name.clear();
   client_.version = 2;

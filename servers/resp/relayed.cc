@@ -11,9 +11,18 @@
 
 namespace nearlane::resp {
 
+namespace {
+
+bool is_redis_to_answer(Route route) {
+  return route == Route::server || route == Route::embedded || route == Route::transaction ||
+         route == Route::channel;
+}
+
+}  // namespace
+
 bool CacheSession::is_relayed(const CommandSpec* spec) const noexcept {
   if (context_.relay == nullptr || !client_.authenticated) return false;
-  if (spec == nullptr || spec->route == Route::server) return true;
+  if (spec == nullptr || is_redis_to_answer(spec->route)) return true;
   return relay_ && relay_->takes(spec->name, spec->route == Route::local, version_);
 }
 

@@ -1,8 +1,10 @@
 // Programs that were written for Redis, against Nearlane, and against Redis itself, so that what fails is known to be ours.
+#include <memory>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hiredis/hiredis.h>
 
 #include "servers/nearlane/live_processes.h"
 
@@ -37,6 +39,55 @@ TEST(Compat, RedisPy) {
 TEST(Compat, RedisPyWithTheEmbeddedStore) {
   const Nearlane server("memory:");
   EXPECT_EQ(redis_py(server.resp, " basic"), "");
+}
+
+using ReplyPtr = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
+using ContextPtr = std::unique_ptr<redisContext, decltype(&redisFree)>;
+
+ContextPtr hiredis(int port) { return {redisConnect("127.0.0.1", port), &redisFree}; }
+
+ReplyPtr next_of(redisContext* context) {
+  void* reply = nullptr;
+  EXPECT_EQ(redisGetReply(context, &reply), REDIS_OK) << context->errstr;
+  return {static_cast<redisReply*>(reply), &freeReplyObject};
+}
+
+/// What a program in C does: it sends a whole transaction, and reads its replies.
+TEST(Compat, HiredisWithTheEmbeddedStores) {
+  const Directory directory;
+  for (const std::string& store : {std::string("memory:"), directory.url()}) {
+    const Nearlane server(store);
+    const ContextPtr client = hiredis(server.resp);
+    const ContextPtr other = hiredis(server.resp);
+    for (const char* command : {"WATCH n", "MULTI", "SET n 1", "INCR n", "EXEC"})
+      redisAppendCommand(client.get(), command);
+    for (const char* expected : {"OK", "OK", "QUEUED", "QUEUED"})
+      EXPECT_STREQ(next_of(client.get())->str, expected);
+    const ReplyPtr executed = next_of(client.get());
+    ASSERT_EQ(executed->type, REDIS_REPLY_ARRAY);
+    ASSERT_EQ(executed->elements, 2U);
+    EXPECT_STREQ(executed->element[0]->str, "OK");
+    EXPECT_EQ(executed->element[1]->integer, 2);
+
+    redisAppendCommand(client.get(), "WATCH n");
+    EXPECT_STREQ(next_of(client.get())->str, "OK");
+    redisAppendCommand(other.get(), "INCR n");
+    EXPECT_EQ(next_of(other.get())->integer, 3);
+    for (const char* command : {"MULTI", "SET n 9", "EXEC"})
+      redisAppendCommand(client.get(), command);
+    (void)next_of(client.get());
+    (void)next_of(client.get());
+    EXPECT_EQ(next_of(client.get())->type, REDIS_REPLY_NIL);
+
+    redisAppendCommand(other.get(), "SUBSCRIBE news");
+    EXPECT_EQ(next_of(other.get())->element[2]->integer, 1);
+    redisAppendCommand(client.get(), "PUBLISH news %b", "a\0b", std::size_t{3});
+    EXPECT_EQ(next_of(client.get())->integer, 1);
+    const ReplyPtr heard = next_of(other.get());
+    ASSERT_EQ(heard->elements, 3U);
+    EXPECT_STREQ(heard->element[0]->str, "message");
+    EXPECT_EQ(std::string(heard->element[2]->str, heard->element[2]->len), std::string("a\0b", 3));
+  }
 }
 
 class CompatOfNode : public testing::TestWithParam<const char*> {};

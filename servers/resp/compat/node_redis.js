@@ -1,7 +1,7 @@
 // What an application does with node-redis, against whatever answers at the port; says nothing unless it is wrong.
 //
 //     node_redis.js PORT        every command, as with a Redis behind
-//     node_redis.js PORT basic  strings, keys, expiry, hashes and SCAN, which the embedded stores have too
+//     node_redis.js PORT basic  strings, keys, expiry, hashes, SCAN, transactions and channels, which the embedded stores have too
 "use strict";
 const assert = require("node:assert/strict");
 const { createClient, defineScript, ErrorReply, RESP_TYPES, WatchError } = require("redis");
@@ -214,7 +214,7 @@ async function subscriptions(client, RESP) {
 async function whatNeedsRedis(client) {
   await assert.rejects(client.lPush("l", "a"), UNKNOWN);
   await assert.rejects(client.eval("return 1"), UNKNOWN);
-  await assert.rejects(client.multi().set("k", "v").exec(), UNKNOWN);
+  await assert.rejects(client.multi().set("k", "v").lPush("l", "a").exec());
   assert.equal(await client.ping(), "PONG");
 }
 
@@ -223,12 +223,12 @@ async function main() {
   for (const RESP of [2, 3]) {
     await within(await connect(RESP), async (client) => {
       await basic(client, RESP);
+      await transactions(client, RESP);
+      await subscriptions(client, RESP);
       if (embedded) return whatNeedsRedis(client);
       await otherTypes(client);
       await scripts(client);
-      await transactions(client, RESP);
       await blocking(client, RESP);
-      await subscriptions(client, RESP);
     });
   }
 }

@@ -1,7 +1,7 @@
 """What an application does with redis-py, against whatever answers at the port; says nothing unless it is wrong.
 
     redis_py.py PORT        every command, as with a Redis behind
-    redis_py.py PORT basic  strings, keys and expiry, which the embedded store has too
+    redis_py.py PORT basic  strings, keys, expiry, hashes, transactions and channels, which the embedded stores have too
 """
 import sys
 import threading
@@ -29,6 +29,15 @@ def basic(r):
         assert "not an integer" in str(error)
 
 
+def walks(r):
+    fields = {f"f{i}".encode(): str(i).encode() for i in range(50)}
+    assert r.hset("walked", mapping=fields) == 50 and dict(r.hscan_iter("walked", match="f*", count=10)) == fields
+    assert r.hrandfield("walked") in fields and len(r.hrandfield("walked", -100)) == 100
+    pairs = r.hrandfield("walked", 1000, True)
+    assert dict(zip(pairs[::2], pairs[1::2])) == fields
+    assert r.rename("walked", "renamed") and r.renamenx("renamed", "k2") and r.hlen("k2") == 50 and r.delete("k2") == 1
+
+
 def types(r):
     assert r.hset("h", mapping={"f": 1, "g": 2}) == 2 and r.hgetall("h") == {b"f": b"1", b"g": b"2"}
     assert r.rpush("l", *range(10)) == 10 and r.lrange("l", -2, -1) == [b"8", b"9"]
@@ -40,10 +49,24 @@ def types(r):
     assert r.type("z") == b"zset" and r.object("encoding", "a") is not None and r.dbsize() > 500
 
 
-def state(r, port):
-    assert r.eval("return {KEYS[1], ARGV[1], 3}", 1, "key", "arg") == [b"key", b"arg", 3]
-    script = r.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
-    assert [script(keys=["n"], args=[2]), int(r.get("n")), script(keys=["n"], args=[3]), int(r.get("n"))] == [2, 2, 5, 5]
+def transfer(p):
+    p.multi()
+    p.hset("account", "left", 1).hset("account", "right", 2)
+
+
+def transactions(r, port):
+    r.set("n", 5)
+    with r.pipeline(transaction=True) as p:
+        for i in range(500):
+            p.set(f"t{i}", i).incr(f"t{i}").get("none")
+        assert p.execute() == [x for i in range(500) for x in (True, i + 1, None)]
+        p.set("text", "x").incr("text").set("text", "y")
+        try:
+            p.execute()
+            assert False, "no error"
+        except redis.ResponseError as error:
+            assert "not an integer" in str(error)
+        assert r.get("text") == b"y"
     with r.pipeline() as p:  # optimistic locking: the first attempt is overtaken
         attempts = 0
         while True:
@@ -60,9 +83,20 @@ def state(r, port):
             except redis.WatchError:
                 continue
     assert attempts == 2 and int(r.get("n")) == 12
+    assert r.transaction(transfer, "account") == [1, 1]
+
+
+def scripts(r):
+    assert r.eval("return {KEYS[1], ARGV[1], 3}", 1, "key", "arg") == [b"key", b"arg", 3]
+    script = r.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
+    r.delete("n")
+    assert [script(keys=["n"], args=[2]), int(r.get("n")), script(keys=["n"], args=[3]), int(r.get("n"))] == [2, 2, 5, 5]
     with r.lock("lock", timeout=5, blocking_timeout=1):
         assert r.get("lock") is not None
     assert r.get("lock") is None
+
+
+def channels(r):
     with r.pubsub(ignore_subscribe_messages=True) as sub:
         sub.subscribe("channel")
         sub.psubscribe("pat*")
@@ -75,6 +109,9 @@ def state(r, port):
             if message:
                 heard.append(message["data"])
         assert heard == [b"one", b"two"]
+
+
+def blocking(r, port):
     taken = []
     waiter = threading.Thread(target=lambda: taken.append(redis.Redis(port=port).blpop("queue", timeout=20)))
     waiter.start()
@@ -87,9 +124,13 @@ def main():
     port = int(sys.argv[1])
     r = redis.Redis(port=port)
     basic(r)
+    walks(r)
+    transactions(r, port)
+    channels(r)
     if sys.argv[2:] != ["basic"]:
         types(r)
-        state(r, port)
+        scripts(r)
+        blocking(r, port)
 
 
 main()

@@ -1,0 +1,202 @@
+// The commands of CacheSession that concern channels, where no Redis is behind us, and what is heard on them.
+//
+// Source:  replies and texts of Redis 7.0 (pubsub.c).
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "servers/resp/cache_session.h"
+#include "servers/resp/set_options.h"
+
+namespace nearlane::resp {
+
+using loop::AnsweredBy;
+using loop::Outcome;
+
+namespace {
+
+/// Arguments that an error text repeats are cut to this many bytes, as in Redis.
+constexpr std::size_t kEchoBytes = 128;
+
+/// What a message costs beside its bytes while it is on its way to a loop.
+constexpr std::size_t kMessageOverhead = 256;
+
+std::size_t cost_of(const std::string& name, const Channels::Message& message) {
+  return name.size() + message.channel.size() + message.text.size() + kMessageOverhead;
+}
+
+}  // namespace
+
+/// False: it must wait until all is answered that was asked before: PUBLISH tells of what was written, and a message must
+/// not come before the answer to a command that was sent before SUBSCRIBE.
+bool CacheSession::channel(const CommandSpec& spec, Args args) {
+  if (!slots_.empty()) return false;
+  count(index_of(spec), AnsweredBy::local, Outcome::ok);
+  append_to_tail([&](std::string&) { run_channel(spec, args); });
+  return true;
+}
+
+void CacheSession::run_channel(const CommandSpec& spec, Args args) {
+  const auto kind = spec.name.starts_with("p") ? Channels::Kind::pattern : Channels::Kind::channel;
+  if (spec.name == "publish") {
+    protocol::append_integer(
+        tail(), static_cast<std::int64_t>(context_.channels.publish(args[1], args[2])));
+  } else if (spec.name == "pubsub") {
+    pubsub(args);
+  } else if (spec.name.ends_with("unsubscribe")) {
+    unsubscribe(spec.name, kind, args.subspan(1));
+  } else {
+    subscribe(spec.name, kind, args.subspan(1));
+  }
+}
+
+void CacheSession::subscribe(std::string_view word, Channels::Kind kind, Args names) {
+  if (names.size() > context_.limits.max_subscriptions - subscriptions()) {
+    fail(fmt::format("ERR nearlane: more than {} subscriptions of one connection",
+                     context_.limits.max_subscriptions));
+    return;
+  }
+  const auto too_long = [](std::string_view name) { return name.size() > kMaxKeyBytes; };
+  if (std::ranges::any_of(names, too_long)) {
+    fail("ERR nearlane: the name of a channel is longer than 64 KiB");
+    return;
+  }
+  for (const std::string_view name : names) {
+    if (subscribed(kind).emplace(name).second) context_.channels.subscribe(*this, kind, name);
+    confirm(word, name);
+  }
+  note_subscriptions();
+}
+
+void CacheSession::unsubscribe(std::string_view word, Channels::Kind kind, Args names) {
+  std::vector<std::string> all;
+  std::vector<std::string_view> views(names.begin(), names.end());
+  if (names.empty()) {
+    all.assign(subscribed(kind).begin(), subscribed(kind).end());
+    views.assign(all.begin(), all.end());
+  }
+  for (const std::string_view name : views) {
+    const auto found = subscribed(kind).find(name);
+    if (found != subscribed(kind).end()) {
+      context_.channels.unsubscribe(*this, kind, name);
+      subscribed(kind).erase(found);
+    }
+    confirm(word, name);
+  }
+  if (views.empty()) confirm(word, std::nullopt);
+  note_subscriptions();
+}
+
+void CacheSession::confirm(std::string_view word, std::optional<std::string_view> name) {
+  std::string& out = tail();
+  protocol::append_push_header(out, 3, version_);
+  protocol::append_bulk(out, word);
+  if (name) {
+    protocol::append_bulk(out, *name);
+  } else {
+    protocol::append_null(out, version_);
+  }
+  protocol::append_integer(out, static_cast<std::int64_t>(subscriptions()));
+}
+
+void CacheSession::unsubscribe_all() noexcept {
+  for (const auto kind : {Channels::Kind::channel, Channels::Kind::pattern}) {
+    for (const std::string& name : subscribed(kind))
+      context_.channels.unsubscribe(*this, kind, name);
+    subscribed(kind).clear();
+  }
+  client_.channels = client_.patterns = 0;
+  look_apart();
+}
+
+void CacheSession::note_subscriptions() {
+  client_.channels = subscribed(Channels::Kind::channel).size();
+  client_.patterns = subscribed(Channels::Kind::pattern).size();
+  context_.clients.update(client_);
+  look_apart();
+}
+
+void CacheSession::pubsub(Args args) {
+  const Channels& channels = context_.channels;
+  const std::string_view what = args[1];
+  std::string& out = tail();
+  if (equals_ignoring_case(what, "channels")) {
+    if (args.size() > 3) {
+      fail(fmt::format(
+          "ERR unknown subcommand or wrong number of arguments for '{}'. Try PUBSUB HELP.", what));
+      return;
+    }
+    const auto names = args.size() == 3 ? channels.names(args[2]) : channels.names();
+    protocol::append_array_header(out, names.size());
+    for (const std::string& name : names) protocol::append_bulk(out, name);
+  } else if (equals_ignoring_case(what, "numsub")) {
+    const Args names = args.subspan(2);
+    protocol::append_array_header(out, 2 * names.size());
+    for (const std::string_view name : names) {
+      protocol::append_bulk(out, name);
+      protocol::append_integer(out, static_cast<std::int64_t>(channels.subscribers(name)));
+    }
+  } else if (equals_ignoring_case(what, "numpat")) {
+    if (args.size() != 2) {
+      fail("ERR wrong number of arguments for 'pubsub|numpat' command");
+      return;
+    }
+    protocol::append_integer(out, static_cast<std::int64_t>(channels.patterns()));
+  } else {
+    fail(fmt::format("ERR unknown subcommand '{}'. Try PUBSUB HELP.", what.substr(0, kEchoBytes)));
+  }
+}
+
+/// On the publisher's thread.
+void CacheSession::hear(Channels::Kind kind, const std::string& name,
+                        const std::shared_ptr<const Channels::Message>& message) noexcept {
+  const std::size_t cost = cost_of(name, *message);
+  // Messages wait for this loop as they do for the peer: what is too much is not sent, and the client is dropped.
+  const bool fits = heard_.fetch_add(cost) + cost <= context_.limits.max_held;
+  if (!fits) {
+    heard_.fetch_sub(cost);
+    if (deaf_.exchange(true)) return;
+  }
+  boost::asio::post(context_.home.context(),
+                    [weak = weak_from_this(), kind, name, message = fits ? message : nullptr] {
+                      const auto self = weak.lock();
+                      if (!self) return;
+                      if (message) {
+                        self->deliver(kind, name, *message);
+                      } else {
+                        self->drop_slow();
+                      }
+                    });
+}
+
+void CacheSession::deliver(Channels::Kind kind, const std::string& name,
+                           const Channels::Message& message) {
+  heard_.fetch_sub(cost_of(name, message));
+  // It may have unsubscribed since.
+  if (host_ == nullptr || closing_ || !subscribed(kind).contains(name)) return;
+  const bool by_pattern = kind == Channels::Kind::pattern;
+  std::string frame;
+  protocol::append_push_header(frame, by_pattern ? 4 : 3, version_);
+  protocol::append_bulk(frame, by_pattern ? "pmessage" : "message");
+  if (by_pattern) protocol::append_bulk(frame, name);
+  protocol::append_bulk(frame, message.channel);
+  protocol::append_bulk(frame, message.text);
+  pushed(frame);
+  if (overrun()) drop_slow();
+}
+
+void CacheSession::drop_slow() {
+  if (host_ == nullptr || closing_) return;
+  spdlog::warn(
+      "resp: client id={} addr={} name={} is dropped: more than {} bytes of messages and replies "
+      "wait for it",
+      client_.id, client_.address, client_.name, context_.limits.max_held);
+  unsubscribe_all();
+  closing_ = true;
+  tell_host();
+}
+
+}  // namespace nearlane::resp
