@@ -20,6 +20,7 @@ int main() {
       "GET /cache/a%20b HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br;q=0.5\r\n\r\n",
       "redis://user:pass@127.0.0.1:6379/2",
       "name = \"x\"\n[phase]\nrate = 1\n",
+      R"({"type": "latency", "stream": "upstream", "toxicity": 0.5, "attributes": {"latency": 100, "jitter": null}})",
   };
   std::mt19937_64 random(42);
   auto run = [](const std::string& text) {

@@ -1,5 +1,5 @@
 // nearlane-bench: runs scenarios, makes tables of what they found, compares documents and programs, loads a server,
-// and replays traces against the L1 policies.
+// replays traces against the L1 policies, and breaks connections on demand.
 //
 // Exit code: 0 when all is well, 1 when a scenario failed, a load did not count or the gate found a regression, 2 for a
 // wrong command line, file or folder, 3 when the gate cannot tell.
@@ -20,6 +20,7 @@
 #include "harness/bench/gate_command.h"
 #include "harness/bench/load_command.h"
 #include "harness/bench/progress.h"
+#include "harness/bench/proxy_command.h"
 #include "harness/bench/replay_command.h"
 #include "harness/bench/scenario.h"
 #include "harness/report/claims.h"
@@ -188,6 +189,7 @@ int command_line(int argc, char** argv) {
   const auto load = add_load_command(app);
   const auto replay = add_replay_command(app);
   const auto gate = add_gate_command(app);
+  const auto proxy = add_proxy_command(app);
 
   try {
     app.parse(argc, argv);
@@ -199,7 +201,7 @@ int command_line(int argc, char** argv) {
   if (tables_command->parsed()) return tables(directories);
   if (compare_command->parsed()) return compare(first, second);
   // Of these one at most was asked for.
-  return std::max({load(), replay(), gate()});
+  return std::max({load(), replay(), gate(), proxy()});
 }
 
 }  // namespace
