@@ -67,6 +67,11 @@ struct Command {
   std::vector<std::string> args = {};  // transact, raw
   EntryPtr value = {};  // if set, its bytes are one more argument, at position 2 (SET key VALUE …)
   std::optional<std::size_t> lane = {};  // confirm, raw: this lane, whatever the key
+  /// fetch, transact, raw, compare: one more command of the same transaction, of a name in the key's slot: before a
+  /// fetch's own, so that L2 does not announce changes of that name, behind any other's. Empty: there is none.
+  std::vector<std::string> beside = {};
+  /// Nothing is done where that command is refused. Else the rest is done without it, and Answer::beside says so.
+  bool needs_beside = false;
   bool wide = false;  // raw with several keys or none: outside the lanes, in no key's order
   /// wide: may write keys that nobody has named (FLUSHALL). confirm: such a command was executed, and what its lane
   /// had read before it must not be served any more.
@@ -89,7 +94,9 @@ struct Answer {
   protocol::Reply reply = {};  // of GET, or of the command
   std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
   std::optional<bool> existed = {};
-  bool held = true;        // compare: false: nothing was written
+  bool held = true;  // compare: false: nothing was written
+  /// Of Command::beside; nothing: it was not sent, or was refused.
+  std::optional<protocol::Reply> beside = {};
   TimePoint sent_at = {};  // when the command was handed to the connection
   Duration l1_ttl =
       Duration::max();  // L1 keeps what it says no longer: others may change it unannounced
@@ -114,6 +121,8 @@ class Call {
   virtual void complete(Answer answer) noexcept = 0;
 
   const Command command;
+  /// The carrier's own: Command::beside was refused, and the rest goes without it.
+  bool alone = false;
 };
 
 /// Told of changes that others made. Called in the key's order, like settle().

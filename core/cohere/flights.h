@@ -39,6 +39,9 @@ class Flights {
    public:
     explicit Flight(const Key& key) : key_(key) {}
 
+    /// What it brings is enough for those, too, who ask for more than the value. Before it is registered.
+    bool whole = false;
+
    private:
     friend class Flights;
     const Key& key_;  // the call's own, which outlives the flight
@@ -51,13 +54,13 @@ class Flights {
   /// Joins a fetch in flight, or makes the caller the one who fetches. `again` looks once more
   /// whether L1 has it by now; it runs under the lock. True: nothing is left to do but wait, or
   /// `again` said so. False: `make` has returned a new Flight that is now registered, and the
-  /// caller must send its call.
+  /// caller must send its call. `whole`: only one that is whole is joined.
   template <class Again, class Make>
   bool join_or_begin(const KeyRef& key, TimePoint now, Duration max_age, Waiter& waiter,
-                     Again&& again, Make&& make) {
+                     Again&& again, Make&& make, bool whole = false) {
     Shard& shard = shard_of(key.hash);
     const std::lock_guard lock(shard.mutex);
-    if (Flight* flight = joinable(shard, key, now, max_age)) {
+    if (Flight* flight = joinable(shard, key, now, max_age, whole)) {
       flight->waiters_.push_back(std::move(waiter));
       return true;
     }
@@ -77,7 +80,8 @@ class Flights {
                      Make&& make) {
     Shard& shard = shard_of(key.hash);
     const std::lock_guard lock(shard.mutex);
-    if (joinable(shard, key, now, max_age) != nullptr || std::forward<Again>(again)()) return true;
+    if (joinable(shard, key, now, max_age, false) != nullptr || std::forward<Again>(again)())
+      return true;
     Flight& flight = std::forward<Make>(make)();
     flight.began_ = now;
     shard.flights.emplace(key.hash, &flight);
@@ -151,12 +155,15 @@ class Flights {
   }
 
   /// A fetch of the key under way that may be joined, or null.
-  static Flight* joinable(Shard& shard, const KeyRef& key, TimePoint now, Duration max_age) {
+  static Flight* joinable(Shard& shard, const KeyRef& key, TimePoint now, Duration max_age,
+                          bool whole) {
     auto [first, last] = shard.flights.equal_range(key.hash);
     for (auto it = first; it != last; ++it) {
       Flight& flight = *it->second;
-      if (flight.joinable_ && now - flight.began_ < max_age && flight.key_.ref() == key)
+      if (flight.joinable_ && (flight.whole || !whole) && now - flight.began_ < max_age &&
+          flight.key_.ref() == key) {
         return &flight;
+      }
     }
     return nullptr;
   }

@@ -131,6 +131,7 @@ class Lane final : public Conversation {
     caching,
     multi,
     queued,
+    beside,  // queued: Command::beside, or what it makes necessary
     exec,
     value,  // of GET, or of a raw command
     pttl,
@@ -150,8 +151,11 @@ class Lane final : public Conversation {
     std::array<Step, 8> steps{};
     std::uint8_t count = 0;
     std::uint8_t at = 0;
-    std::uint32_t db = 0;   // try_select
-    bool has_pttl = false;  // exec: behind the command's own reply
+    std::uint32_t db = 0;         // try_select
+    bool has_pttl = false;        // exec: behind the command's own reply
+    bool has_beside = false;      // exec: of Command::beside
+    std::uint8_t ahead = 0;       // exec: replies before EXISTS's and the command's own
+    bool beside_refused = false;  // exec: nothing was executed for that
     Phase phase = Phase::none;
     std::uint8_t attempts = 0;  // looks that this comparison has had
     bool announces = false;     // exec: with the latest number
@@ -206,6 +210,11 @@ class Lane final : public Conversation {
   [[nodiscard]] bool knows(std::uint32_t db) const noexcept;
   void finish(std::unique_ptr<Call> call, Answer answer);
   void write_asking(Pending& pending);
+  [[nodiscard]] bool sends_beside(const Call& call) const noexcept {
+    const Command& command = call.command;
+    return !command.beside.empty() && !call.alone && (command.needs_beside || !refuses_beside_);
+  }
+  [[nodiscard]] static bool goes_alone(const Pending& pending) noexcept;
 
   const LaneConfig config_;
   LaneView& view_;
@@ -222,6 +231,7 @@ class Lane final : public Conversation {
   std::uint64_t known_dbs_ = 1;  // bit n: database n was selected once on this connection
   bool trying_db_ = false;
   bool comparing_ = false;
+  bool refuses_beside_ = false;  // this connection's L2 has refused one of Command::beside for good
   Form form_ = Form::unvouched;
   std::string distrust_;
   bool greeted_ = false;            // L2 is a master; what is left is to know who announces changes

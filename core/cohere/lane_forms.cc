@@ -24,6 +24,11 @@ void append_args(std::string& out, const Command& command) {
   if (with_value && command.args.size() <= 2) protocol::append_bulk(out, command.value->value());
 }
 
+void append_words(std::string& out, const std::vector<std::string>& words) {
+  protocol::append_array_header(out, words.size());
+  for (const std::string& word : words) protocol::append_bulk(out, word);
+}
+
 bool changes(const Command& command) noexcept {
   if (command.op == Op::transact) return !command.publish;
   return command.undeclared || !command.changed.empty();
@@ -80,13 +85,15 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
   }
   // Who reads will read again, and L1 may answer then if the channel is kept warm.
   if (form_ == Form::announced) config_.announcements->view.note_hit();
-  if (registers(command) && (command.op == Op::fetch || command.op == Op::transact)) {
+  pending.has_beside = sends_beside(*call);
+  const bool plain_fetch = command.op == Op::fetch && !pending.has_beside;
+  if (registers(command) && (plain_fetch || command.op == Op::transact)) {
     protocol::append_command(output_, {"CLIENT", "CACHING", "YES"});
     expect(Step::caching);
   }
   switch (command.op) {
     case Op::fetch:
-      if (form_ == Form::announced || config_.asking) {
+      if (form_ == Form::announced || config_.asking || pending.has_beside) {
         write_transaction(pending, command);
       } else {
         protocol::append_command(output_, {"GET", command.key.name});
@@ -99,7 +106,7 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
       write_transaction(pending, command);
       break;
     case Op::raw:
-      if (announces(command)) {
+      if (announces(command) || pending.has_beside) {
         write_transaction(pending, command);
       } else {
         write_asking(pending);
@@ -151,20 +158,36 @@ void Lane::write_transaction(Pending& pending, const Command& command) {
   write_asking(pending);
   protocol::append_command(output_, {"MULTI"});
   expect(Step::multi);
+  const bool fetches = command.op == Op::fetch;
+  if (fetches && pending.has_beside) {
+    append_words(output_, command.beside);
+    expect(Step::beside);
+    pending.ahead = 1;
+    // Only from here on: a name that is not there, and never will be, would stay registered for ever.
+    if (registers(command)) {
+      protocol::append_command(output_, {"CLIENT", "CACHING", "YES"});
+      expect(Step::beside);
+      pending.ahead = 2;
+    }
+  }
   if (command.ask_existed) {
     protocol::append_command(output_, {"EXISTS", command.key.name});
     expect(Step::queued);
   }
-  if (command.op == Op::fetch) {
+  if (fetches) {
     protocol::append_command(output_, {"GET", command.key.name});
   } else {
     append_args(output_, command);
   }
   expect(Step::queued);
-  if (command.op == Op::fetch || command.op == Op::transact) {
+  if (fetches || command.op == Op::transact) {
     protocol::append_command(output_, {"PTTL", command.key.name});
     expect(Step::queued);
     pending.has_pttl = true;
+  }
+  if (!fetches && pending.has_beside) {
+    append_words(output_, command.beside);
+    expect(Step::beside);
   }
   if (command.publish) {
     protocol::append_command(output_,
@@ -203,7 +226,7 @@ void Lane::connected(TimePoint now) {
   output_.clear();
   current_db_ = 0;
   known_dbs_ = 1;
-  trying_db_ = comparing_ = greeted_ = resp2_ = false;
+  trying_db_ = comparing_ = greeted_ = resp2_ = refuses_beside_ = false;
   form_ = Form::unvouched;
   ++incarnation_;
   sequence_ = 0;

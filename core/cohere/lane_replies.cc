@@ -97,6 +97,10 @@ void Lane::take_reply(Reply reply, TimePoint now) {
     take_look(std::move(done), now);
   } else if (done.phase == Phase::act) {
     take_act(std::move(done), now);
+  } else if (goes_alone(done)) {
+    done.call->alone = true;
+    waiting_.push_front(std::move(done.call));
+    flush_waiting(now);
   } else if (done.call) {
     const bool barrier = step == Step::pong && done.call->command.undeclared;
     // L2 tells nothing, and this instance does not know itself which keys it has written.
@@ -130,14 +134,18 @@ void Lane::take_look(Pending look, TimePoint now) {
   act.phase = Phase::act;
   act.attempts = look.attempts;
   act.answer.existed = answer.existed;
+  act.has_beside = sends_beside(*look.call);
   write_transaction(act, look.call->command);
   act.call = std::move(look.call);
 }
 
 void Lane::take_act(Pending act, TimePoint now) {
+  const bool alone = goes_alone(act);
+  if (alone) act.call->alone = true;
+  const bool again = act.overtaken || alone;
   // What was not executed has not been announced, and a number that is missing would cost the others their copies.
-  if (act.overtaken && act.announces) --sequence_;
-  if (!act.overtaken || !act.call) return end_comparison(std::move(act), now);
+  if (again && act.announces) --sequence_;
+  if (!again || !act.call) return end_comparison(std::move(act), now);
   if (act.attempts == kMostLooks) {
     act.answer = Answer::failed(Errc::busy, "the key changes faster than it can be compared");
     return end_comparison(std::move(act), now);
@@ -146,6 +154,14 @@ void Lane::take_act(Pending act, TimePoint now) {
   look.attempts = act.attempts;
   write_look(look, act.call->command);
   look.call = std::move(act.call);
+}
+
+/// Nothing was executed, for the sake of what goes with the command and need not. While a slot is on its way, keys that
+/// are at one end each cannot be asked for together.
+bool Lane::goes_alone(const Pending& pending) noexcept {
+  if (!pending.has_beside || !pending.call || pending.call->command.needs_beside) return false;
+  const Reply& reply = pending.answer.reply;
+  return reply.is_error() && (pending.beside_refused || starts_with_code(reply.text, "TRYAGAIN"));
 }
 
 void Lane::end_comparison(Pending over, TimePoint now) {
@@ -188,6 +204,14 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
     case Step::queued:
       if (reply.is_error() && pending.queue_error.empty())
         pending.queue_error = std::move(reply.text);
+      return true;
+    case Step::beside:
+      if (!reply.is_error()) return true;
+      pending.beside_refused = true;
+      // A permission that is missing, or a command that is not known where it stands.
+      if (starts_with_code(reply.text, "NOPERM") || starts_with_code(reply.text, "ERR"))
+        refuses_beside_ = true;
+      if (pending.queue_error.empty()) pending.queue_error = std::move(reply.text);
       return true;
     case Step::exec:
       take_exec(pending, reply);
@@ -315,14 +339,19 @@ void Lane::take_exec(Pending& pending, Reply& reply) {
   Answer& answer = pending.answer;
   pending.overtaken = pending.phase == Phase::act && reply.is_null();
   const bool asked = pending.call && pending.call->command.ask_existed;
-  const std::size_t at = asked ? 1 : 0;
-  if (reply.type == Type::array && reply.elements.size() > at + (pending.has_pttl ? 1 : 0)) {
+  const std::size_t at = pending.ahead + (asked ? 1 : 0);
+  const std::size_t behind = at + (pending.has_pttl ? 2 : 1);
+  const bool beside_last = pending.has_beside && pending.ahead == 0;
+  if (reply.type == Type::array && reply.elements.size() >= behind + (beside_last ? 1 : 0)) {
     answer.reply = std::move(reply.elements[at]);
-    if (asked) answer.existed = reply.elements[0].integer != 0;
+    if (asked) answer.existed = reply.elements[pending.ahead].integer != 0;
     if (pending.has_pttl) {
       const Reply& pttl = reply.elements[at + 1];
       answer.pttl = pttl.type == Type::integer ? pttl.integer : -2;
     }
+    if (pending.has_beside) answer.beside = std::move(reply.elements[beside_last ? behind : 0]);
+    // The second of two is CLIENT CACHING: without it nobody announces changes.
+    if (pending.ahead == 2 && reply.elements[1].is_error()) answer.epoch = kNoEpoch;
   } else if (!pending.queue_error.empty()) {
     answer.reply = Reply::error(std::move(pending.queue_error));
   } else if (reply.is_error()) {

@@ -15,6 +15,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/entry/media_type.h"
+
 namespace nearlane {
 
 static_assert(sizeof(Entry) == 32, "docs/l1.md counts on it");
@@ -44,6 +46,18 @@ template <class Number>
 char* append_number(char* to, const Number& number) noexcept {
   std::memcpy(to, &number, sizeof number);
   return to + sizeof number;
+}
+
+/// A length, and the type; nothing where there is none.
+constexpr std::size_t size_of_type(std::string_view type) noexcept {
+  return type.empty() ? 0 : 1 + type.size();
+}
+char* append_type(char* to, std::string_view type) noexcept {
+  static_assert(kMostMediaType <= std::numeric_limits<std::uint8_t>::max());
+  if (type.empty()) return to;
+  assert(type.size() <= kMostMediaType);
+  *to++ = static_cast<char>(type.size());
+  return append(to, type);
 }
 
 /// What stands before an entry's variants.
@@ -99,33 +113,42 @@ EntryPtr Entry::build_negative(const KeyRef& key, TimePoint deadline, Epoch epoc
   return EntryPtr::adopt(entry);
 }
 
-EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadline, Epoch epoch) {
+EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadline, Epoch epoch,
+                      std::optional<std::string_view> type) {
   const BulkHead head(static_cast<std::uint32_t>(value.size()));
   const bool keep_digest = value.size() >= kDigestKept;
-  const std::size_t payload =
-      head.length + value.size() + kCrlf.size() + (keep_digest ? sizeof(std::uint64_t) : 0);
+  const std::string_view own = type.value_or("");
+  const std::size_t payload = head.length + value.size() + kCrlf.size() +
+                              (keep_digest ? sizeof(std::uint64_t) : 0) + size_of_type(own);
   Entry* entry = make(key, value.size(), payload, deadline, epoch);
   char* to = reinterpret_cast<char*>(entry + 1) + key.name.size();
   to = append(to, {head.text.data(), head.length});
   to = append(to, value);
   to = append(to, kCrlf);
-  entry->prefix_size_ = head.length;
-  if (keep_digest) append_number(to, digest_of(value));
+  entry->prefix_size_ = head.length & 0xFU;
+  if (keep_digest) to = append_number(to, digest_of(value));
+  entry->type_known_ = type.has_value() ? 1 : 0;
+  entry->own_type_ = own.empty() ? 0 : 1;
+  append_type(to, own);
   return EntryPtr::adopt(entry);
 }
 
 EntryPtr Entry::build_with(const Entry& plain, const Variants& variants) {
   assert(!plain.negative() && !plain.has_variants() && !variants.empty());
   const std::string_view reply = plain.resp_bulk();
-  const std::size_t payload = reply.size() + sizeof(std::uint64_t) + sizeof(VariantSizes) +
-                              variants.br.size() + variants.gzip.size();
+  const std::string_view own = plain.own_type();
+  const std::size_t payload = reply.size() + sizeof(std::uint64_t) + size_of_type(own) +
+                              sizeof(VariantSizes) + variants.br.size() + variants.gzip.size();
   Entry* entry =
       make(plain.key_with(0), plain.value_size_, payload, plain.deadline(), plain.epoch());
   entry->prefix_size_ = plain.prefix_size_;
   entry->variants_ = 1;
+  entry->type_known_ = plain.type_known_;
+  entry->own_type_ = plain.own_type_;
   entry->notes_.store(plain.unused() | kConsidered, std::memory_order_relaxed);
   char* to = append(reinterpret_cast<char*>(entry + 1) + plain.key_size_, reply);
   to = append_number(to, plain.digest());
+  to = append_type(to, own);
   to = append_number(to, VariantSizes{.br = static_cast<std::uint32_t>(variants.br.size()),
                                       .gzip = static_cast<std::uint32_t>(variants.gzip.size())});
   to = append(to, variants.br);
@@ -142,13 +165,17 @@ void Entry::unpin() const noexcept {
 
 std::string_view Entry::variant(Coding coding) const noexcept {
   if (!has_variants()) return {};
-  const std::string_view reply = resp_bulk();
-  const char* from = reply.data() + reply.size() + sizeof(std::uint64_t);
+  const char* from = behind_digest() + size_of_type(own_type());
   VariantSizes sizes{};
   std::memcpy(&sizes, from, sizeof sizes);
   from += sizeof sizes;
   return coding == Coding::br ? std::string_view(from, sizes.br)
                               : std::string_view(from + sizes.br, sizes.gzip);
+}
+
+std::string_view Entry::read_own_type() const noexcept {
+  const char* from = behind_digest();
+  return {from + 1, static_cast<std::uint8_t>(*from)};
 }
 
 std::uint64_t Entry::digest() const noexcept {
@@ -169,7 +196,7 @@ std::size_t Entry::charge() const noexcept {
 #else
   constexpr std::size_t kGrain = 16;  // every allocator we know rounds to 16 bytes at least
   std::size_t size = sizeof(Entry) + key_size_ + prefix_size_ + std::size_t{value_size_} +
-                     kCrlf.size() + sizeof(std::uint64_t);
+                     kCrlf.size() + sizeof(std::uint64_t) + size_of_type(own_type());
   if (has_variants())
     size += sizeof(VariantSizes) + variant(Coding::br).size() + variant(Coding::gzip).size();
   return (size + sizeof(std::size_t) + kGrain - 1) / kGrain * kGrain;

@@ -6,8 +6,9 @@
 // Behind it an entry may have br and gzip forms of the value, which are born with it: whoever makes them
 // later builds another entry, so that value, forms and digest change as one.
 //
-//   header | name | $<size>\r\n value \r\n | digest | size of br, of gzip | br | gzip
-//                                           '------' from kDigestKept on, and before variants
+//   header | name | $<size>\r\n value \r\n | digest | length, type | size of br, of gzip | br | gzip
+//                                           '------' '------------' where the value has a type of its own
+//                                           from kDigestKept on, and before variants
 //
 // Deadline and epoch are atomic header fields: a touch or a confirmation changes them in place and
 // copies nothing. Two more belong to the map that holds the entry: its cell, and the mark in which the
@@ -32,6 +33,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -92,11 +94,13 @@ inline constexpr std::size_t kDigestKept = 512;
 
 class Entry {
  public:
-  /// A new entry. Precondition: key.name at most kMaxKeyBytes, value under 4 GiB.
+  /// A new entry. `type`: the Internet media type that was put with this value; empty: none was but its key's
+  /// (tier::KeyRules); nothing: nobody has asked. Precondition: key.name at most kMaxKeyBytes, value under 4 GiB, type
+  /// at most kMostMediaType.
   [[nodiscard]] static EntryPtr build(const KeyRef& key, std::string_view value, TimePoint deadline,
-                                      Epoch epoch);
-  /// `plain` again, with these forms of its value; deadline, epoch and unused are as they are now. Precondition: it
-  /// has no variants yet, and one at least is given.
+                                      Epoch epoch, std::optional<std::string_view> type = {});
+  /// `plain` again, with these forms of its value; type, deadline, epoch and unused are as they are now. Precondition:
+  /// it has no variants yet, and one at least is given.
   [[nodiscard]] static EntryPtr build_with(const Entry& plain, const Variants& variants);
   /// A negative entry: L2 has no such key. It has no value, digest or reply.
   [[nodiscard]] static EntryPtr build_negative(const KeyRef& key, TimePoint deadline, Epoch epoch);
@@ -129,6 +133,12 @@ class Entry {
     return coding == Coding::identity ? value() : variant(coding);
   }
   [[nodiscard]] bool has_variants() const noexcept { return variants_ != 0; }
+  /// Whether it is known of what type the value is.
+  [[nodiscard]] bool type_known() const noexcept { return type_known_ != 0; }
+  /// The value's own type; empty: it has none, or that is not known.
+  [[nodiscard]] std::string_view own_type() const noexcept {
+    return own_type_ == 0 ? std::string_view() : read_own_type();
+  }
   /// XXH3 of the value: the same on every instance, hence a strong validator. Kept with values of
   /// kDigestKept bytes and more, and with variants; of smaller ones it is made when asked for.
   [[nodiscard]] std::uint64_t digest() const noexcept;
@@ -199,6 +209,12 @@ class Entry {
                      TimePoint deadline, Epoch epoch);
   void unpin() const noexcept;
   [[nodiscard]] std::string_view variant(Coding coding) const noexcept;
+  [[nodiscard]] std::string_view read_own_type() const noexcept;
+  /// What is behind reply and digest.
+  [[nodiscard]] const char* behind_digest() const noexcept {
+    const std::string_view reply = resp_bulk();
+    return reply.data() + reply.size() + (keeps_digest() ? sizeof(std::uint64_t) : 0);
+  }
   [[nodiscard]] bool keeps_digest() const noexcept {
     return value_size_ >= kDigestKept || has_variants();
   }
@@ -229,10 +245,12 @@ class Entry {
   mutable std::atomic<std::uint32_t> references_{1};
   mutable std::atomic<std::uint32_t> cell_{0};
   std::uint32_t value_size_;
-  std::uint32_t key_size_ : 17;         // up to 64 KiB
-  std::uint32_t prefix_size_ : 13 = 0;  // length of "$<size>\r\n"
+  std::uint32_t key_size_ : 17;        // up to 64 KiB
+  std::uint32_t prefix_size_ : 4 = 0;  // length of "$<size>\r\n", up to 13
   std::uint32_t negative_ : 1 = 0;
   std::uint32_t variants_ : 1 = 0;
+  std::uint32_t type_known_ : 1 = 0;
+  std::uint32_t own_type_ : 1 = 0;
   std::uint8_t db_;                             // below kDatabases
   mutable std::atomic<std::uint8_t> notes_{0};  // kUnused and kConsidered
   mutable std::atomic<std::uint16_t> mark_{0};

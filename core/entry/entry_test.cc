@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/epoch.h"
+#include "core/entry/media_type.h"
 
 namespace nearlane {
 namespace {
@@ -196,6 +197,42 @@ TEST(EntryPtr, PinsOfManyThreadsFreeOnce) {
   }
   entry = nullptr;
   for (auto& thread : threads) thread.join();
+}
+
+TEST(Entry, KeepsTheTypeThatWasPutWithItsValue) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{5}, kDigestKept, std::size_t{5000}}) {
+    const std::string value(size, 'v');
+    for (const std::string& type : {std::string("a/b"), std::string(kMostMediaType, 'x')}) {
+      const auto entry = Entry::build(KeyRef(0, "k"), value, kForever, 1, type);
+      EXPECT_TRUE(entry->type_known());
+      EXPECT_EQ(entry->own_type(), type);
+      EXPECT_EQ(entry->value(), value);
+      EXPECT_EQ(entry->digest(), Entry::digest_of(value));
+      const auto with = Entry::build_with(*entry, {.gzip = "as gzip", .br = "as br"});
+      EXPECT_TRUE(with->type_known());
+      EXPECT_EQ(with->own_type(), type);
+      EXPECT_EQ(with->form(Coding::br), "as br");
+      EXPECT_EQ(with->form(Coding::gzip), "as gzip");
+      EXPECT_EQ(with->digest(), Entry::digest_of(value));
+      EXPECT_EQ(with->resp_bulk(), entry->resp_bulk());
+    }
+  }
+}
+
+TEST(Entry, TellsNoTypeOfItsOwnFromOneThatNobodyAskedFor) {
+  const auto none = Entry::build(KeyRef(0, "k"), "v", kForever, 1, "");
+  EXPECT_TRUE(none->type_known());
+  EXPECT_EQ(none->own_type(), "");
+  const auto unknown = Entry::build(KeyRef(0, "k"), "v", kForever, 1);
+  EXPECT_FALSE(unknown->type_known());
+  EXPECT_EQ(unknown->own_type(), "");
+  EXPECT_FALSE(Entry::build_negative(KeyRef(0, "k"), kForever, 1)->type_known());
+  for (const auto& plain : {none, unknown}) {
+    const auto with = Entry::build_with(*plain, {.br = "as br"});
+    EXPECT_EQ(with->type_known(), plain->type_known());
+    EXPECT_EQ(with->own_type(), "");
+    EXPECT_EQ(with->form(Coding::br), "as br");
+  }
 }
 
 }  // namespace

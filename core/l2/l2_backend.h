@@ -61,6 +61,7 @@ struct Capabilities {
   std::string_view coherence = "none";
   Duration lease{};              // how long an instance may serve what others have changed
   bool every_command = false;    // false: the embedded subset
+  bool stores = true;            // false: what L1 lets go is gone
   bool evicts = false;           // it may, what it was not asked for: TOUCH asks
   std::uint32_t default_db = 0;  // which database a client is in before it selects another
   bool transactions = false;     // Op::watch and Op::exec

@@ -4,6 +4,7 @@
 
 #include "core/base/epoch.h"
 #include "core/cohere/install_rules.h"
+#include "core/tier/type_sidecar.h"
 
 namespace nearlane::tier {
 
@@ -21,6 +22,20 @@ std::optional<Error> error_of(const Answer& answer) {
   }
   if (answer.reply.is_error()) return Error{Errc::l2_error, answer.reply.text};
   return std::nullopt;
+}
+
+/// The same, of a write that says of what type its value is.
+std::optional<Error> write_error_of(const Answer& answer, const cohere::Command& command) {
+  auto error = error_of(answer);
+  const bool refused =
+      error && error->code == Errc::l2_error && error->detail.starts_with("NOPERM");
+  if (refused && command.needs_beside) {
+    error->detail +=
+        "; a Content-Type of the value's own is kept under a name of its own, for "
+        "which L2's user needs ~";
+    error->detail.append(kTypePrefix).append("*");
+  }
+  return error;
 }
 
 /// What a fetch's waiters are told.
@@ -49,6 +64,14 @@ bool may_mean_absent(const protocol::Reply& reply) noexcept {
   }
 }
 
+/// As Entry::build() has it, of what a fetch has brought.
+std::optional<std::string_view> own_type(const Answer& answer) noexcept {
+  if (!answer.beside) return std::nullopt;
+  // Somebody else's list or number there is no type.
+  if (answer.beside->type != protocol::Type::bulk_string) return std::string_view();
+  return own_type_in(answer.beside->text, answer.reply.text).value_or("");
+}
+
 /// How long L1 may keep what the answer says.
 Duration kept_for(const KeyRef& key, const Answer& answer, const KeyRules& rules) noexcept {
   return TieredCache::Impl::keep_for(key, answer.sent_at, std::min(rules.l1_ttl, answer.l1_ttl));
@@ -62,6 +85,13 @@ void restrict(Decision& decision, const KeyRules& rules, const Answer& answer) n
 
 }  // namespace
 
+cohere::Command Fetch::what(const KeyRules& rules, Key key, TimePoint deadline, bool with_type) {
+  cohere::Command command{
+      .op = cohere::Op::fetch, .key = std::move(key), .announced = rules.l1, .deadline = deadline};
+  if (with_type) command.beside = {"GET", type_sidecar(command.key.name)};
+  return command;
+}
+
 void Fetch::settle(const Answer& answer) noexcept {
   const KeyRef key = command.key.ref();
   const bool away = says_away(answer);
@@ -72,7 +102,8 @@ void Fetch::settle(const Answer& answer) noexcept {
     restrict(decision, rules_, answer);
     if (away) decision.action = Decision::Action::leave;  // it says nothing of the key
     if (answer.reply.type == protocol::Type::bulk_string) {
-      entry_ = Entry::build(key, answer.reply.text, decision.deadline, answer.epoch);
+      entry_ =
+          Entry::build(key, answer.reply.text, decision.deadline, answer.epoch, own_type(answer));
     } else if (decision.action == Decision::Action::install) {
       entry_ = Entry::build_negative(key, decision.deadline, answer.epoch);
     }
@@ -159,7 +190,7 @@ void Store::settle(const Answer& answer) noexcept {
 }
 
 void Store::finish(Answer answer) noexcept {
-  if (auto error = error_of(answer)) return done_(*error);
+  if (auto error = write_error_of(answer, command)) return done_(*error);
   if (new_here && answer.reply.is_ok()) tier_.hint_at(command.key.ref());
   done_(StoreOutcome{.stored = answer.reply.is_ok(), .existed = answer.existed});
   if (installed_) tier_.want_forms(*command.value, rules_, asks_forms);
@@ -174,7 +205,7 @@ void Compare::settle(const Answer& answer) noexcept {
 }
 
 void Compare::finish(Answer answer) noexcept {
-  if (auto error = error_of(answer)) return done_(*error);
+  if (auto error = write_error_of(answer, command)) return done_(*error);
   done_(CompareOutcome{.held = answer.held, .existed = answer.existed.value_or(false)});
 }
 

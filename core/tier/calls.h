@@ -52,13 +52,12 @@ class Guarded : public cohere::Call {
 /// GET from L2: installs, and answers all who joined.
 class Fetch final : public Guarded {
  public:
-  Fetch(TieredCache::Impl& tier, const KeyRules& rules, Key key, TimePoint deadline)
-      : Guarded(tier, {.op = cohere::Op::fetch,
-                       .key = std::move(key),
-                       .announced = rules.l1,
-                       .deadline = deadline}),
+  Fetch(TieredCache::Impl& tier, const KeyRules& rules, Key key, TimePoint deadline, bool with_type)
+      : Guarded(tier, what(rules, std::move(key), deadline, with_type)),
         flight(command.key),
-        rules_(rules) {}
+        rules_(rules) {
+    flight.whole = with_type;
+  }
 
   void settle(const cohere::Answer& answer) noexcept override;
 
@@ -70,6 +69,7 @@ class Fetch final : public Guarded {
   bool may_be_stale = true;             // whoever waits would rather have that than an error
 
  private:
+  static cohere::Command what(const KeyRules& rules, Key key, TimePoint deadline, bool with_type);
   void finish(cohere::Answer answer) noexcept override;
 
   const KeyRules& rules_;
@@ -161,10 +161,11 @@ class Touch final : public Guarded {
   Touch(TieredCache::Impl& tier, const KeyRules& rules, cohere::Command what)
       : Guarded(tier, std::move(what)), flight(command.key), rules_(rules) {}
 
-  /// Touches of one key to one time are one flight among slides.
-  static Key slide_key(const KeyRef& key, std::chrono::milliseconds ttl) {
+  /// Touches of one key to one time are one flight among slides, but for those that touch what is said of its type, too.
+  static Key slide_key(const KeyRef& key, std::chrono::milliseconds ttl, bool with_type) {
     Key joint(key);
     joint.hash ^= static_cast<std::uint64_t>(ttl.count()) * 0x9E37'79B9'7F4A'7C15U;
+    if (with_type) joint.hash = ~joint.hash;
     return joint;
   }
   Slides::Flight& slide(Key joint) {

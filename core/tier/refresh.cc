@@ -136,7 +136,7 @@ void TieredCache::Impl::read_unasked(Wanted wanted) {
       ref, now, config_.lease, [&] { return !is_new_here(ref); },
       [&]() -> Flights::Flight& {
         call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref),
-                                       saturating_add(now, config_.refresh_timeout));
+                                       saturating_add(now, config_.refresh_timeout), config_.types);
         call->unused = wanted.unused;
         call->unasked = wanted.why;
         call->on_behalf = false;

@@ -7,6 +7,7 @@
 
 #include "core/tier/calls.h"
 #include "core/tier/tiered_cache_impl.h"
+#include "core/tier/type_sidecar.h"
 
 namespace nearlane::tier {
 
@@ -19,8 +20,8 @@ namespace {
 constexpr std::size_t kLeasesAtOnce = 64;
 
 /// SET without its value.
-std::vector<std::string> set_command(const KeyRef& key, const StoreOptions& options) {
-  std::vector<std::string> args = {"SET", std::string(key.name)};
+std::vector<std::string> set_command(std::string_view name, const StoreOptions& options) {
+  std::vector<std::string> args = {"SET", std::string(name)};
   switch (options.expiry.kind) {
     case Expiry::Kind::never:
       break;
@@ -37,6 +38,20 @@ std::vector<std::string> set_command(const KeyRef& key, const StoreOptions& opti
   if (options.condition == Condition::if_absent) args.emplace_back("NX");
   if (options.condition == Condition::if_present) args.emplace_back("XX");
   return args;
+}
+
+/// What goes with a SET of `value`, so that the sidecar says of it what its writer said.
+void say_type(Command& command, const StoreOptions& options) {
+  if (!options.type) return;
+  const Entry& value = *command.value;
+  std::string name = type_sidecar(command.key.name);
+  command.needs_beside = !value.own_type().empty();
+  if (!command.needs_beside) {
+    command.beside = {"DEL", std::move(name)};
+    return;
+  }
+  command.beside = set_command(name, options);
+  command.beside.insert(command.beside.begin() + 2, sidecar_text(value.own_type(), value.digest()));
 }
 
 /// A negative entry is get()'s to answer.
@@ -63,6 +78,13 @@ void TieredCache::stop() noexcept {
 
 const Entry* TieredCache::find(const KeyRef& key, TimePoint now) noexcept {
   const Entry* entry = value_of(impl_->fresh(key, now));
+  Counts::add(entry != nullptr ? Count::l1_hits : Count::l1_misses);
+  return entry;
+}
+
+const Entry* TieredCache::find_typed(const KeyRef& key, TimePoint now) noexcept {
+  const Entry* entry = value_of(impl_->fresh(key, now));
+  if (entry != nullptr && !entry->type_known()) entry = nullptr;
   Counts::add(entry != nullptr ? Count::l1_hits : Count::l1_misses);
   return entry;
 }
@@ -103,12 +125,13 @@ bool TieredCache::may_compress(std::string_view name) const noexcept {
   return !impl_->prefixes_.of(name).secret;
 }
 
-std::string_view TieredCache::content_type(std::string_view name) const noexcept {
-  return impl_->prefixes_.content_type(name);
+std::string_view TieredCache::content_type(const Entry& entry) const noexcept {
+  const std::string_view own = entry.own_type();
+  return own.empty() ? impl_->prefixes_.content_type(entry.key_with(0).name) : own;
 }
 
-bool TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
-  return impl_->get(std::move(key), from, deadline, std::move(done), true);
+bool TieredCache::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool with_type) {
+  return impl_->get(std::move(key), from, deadline, std::move(done), with_type, true);
 }
 
 void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions options,
@@ -116,13 +139,15 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
   impl_->note_db(key.db);
   Counts::add(Count::writes);
   const KeyRules& rules = impl_->prefixes_.of(key.name);
-  Command command{.op = Op::transact,
-                  .key = Key(key),
-                  .args = set_command(key, options),
-                  .value = Entry::build(key, value, TimePoint{}, 0),
-                  .ask_existed = options.ask_existed,
-                  .announced = rules.l1,
-                  .deadline = deadline};
+  Command command{
+      .op = Op::transact,
+      .key = Key(key),
+      .args = set_command(key.name, options),
+      .value = Entry::build(key, value, TimePoint{}, 0, impl_->own_type(key, options, rules)),
+      .ask_existed = options.ask_existed,
+      .announced = rules.l1,
+      .deadline = deadline};
+  say_type(command, options);
   auto call = std::make_unique<Store>(*impl_, rules, std::move(command), std::move(done));
   call->asks_forms = options.asks_forms;
   call->new_here = rules.prefetch && rules.l1 && impl_->is_new_here(key);
@@ -132,13 +157,16 @@ void TieredCache::set(const KeyRef& key, std::string_view value, StoreOptions op
 
 void TieredCache::set_if(const KeyRef& key, std::string_view value, const StoreOptions& options,
                          cohere::Holds holds, TimePoint deadline, CompareHandler done) {
-  impl_->compare({.op = Op::compare,
-                  .key = Key(key),
-                  .args = set_command(key, options),
-                  .value = Entry::build(key, value, TimePoint{}, 0),
-                  .holds = std::move(holds),
-                  .deadline = deadline},
-                 std::move(done));
+  const KeyRules& rules = impl_->prefixes_.of(key.name);
+  Command command{
+      .op = Op::compare,
+      .key = Key(key),
+      .args = set_command(key.name, options),
+      .value = Entry::build(key, value, TimePoint{}, 0, impl_->own_type(key, options, rules)),
+      .holds = std::move(holds),
+      .deadline = deadline};
+  say_type(command, options);
+  impl_->compare(std::move(command), std::move(done));
 }
 
 void TieredCache::remove_if(const KeyRef& key, cohere::Holds holds, TimePoint deadline,
@@ -146,14 +174,17 @@ void TieredCache::remove_if(const KeyRef& key, cohere::Holds holds, TimePoint de
   impl_->compare({.op = Op::compare,
                   .key = Key(key),
                   .args = {"DEL", std::string(key.name)},
+                  .beside = {"DEL", type_sidecar(key.name)},
                   .holds = std::move(holds),
                   .deadline = deadline},
                  std::move(done));
 }
 
 void TieredCache::remove(const KeyRef& key, TimePoint deadline, BoolHandler done) {
-  RawCommand command{
-      .db = key.db, .args = {"DEL", std::string(key.name)}, .keys = {std::string(key.name)}};
+  RawCommand command{.db = key.db,
+                     .args = {"DEL", std::string(key.name)},
+                     .keys = {std::string(key.name)},
+                     .beside = {"DEL", type_sidecar(key.name)}};
   execute(std::move(command), deadline, [done = std::move(done)](Result<protocol::Reply> reply) {
     if (!reply) return done(reply.error());
     done(reply->integer != 0);
@@ -207,12 +238,12 @@ bool TieredCache::touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePo
         if (!reply) return done(reply.error());
         done(reply->integer != 0);
       },
-      ttl);
+      ttl, true);
 }
 
 bool TieredCache::touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
                         ReplyHandler done, std::optional<std::chrono::milliseconds> slide) {
-  return impl_->touch(key, std::move(command), deadline, std::move(done), slide);
+  return impl_->touch(key, std::move(command), deadline, std::move(done), slide, false);
 }
 
 void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler done) {
@@ -227,6 +258,7 @@ void TieredCache::execute(RawCommand command, TimePoint deadline, ReplyHandler d
   Command what{.op = Op::raw,
                .key = Key(command.db, command.keys.empty() ? std::string() : command.keys.front()),
                .args = std::move(command.args),
+               .beside = std::move(command.beside),
                .wide = wide,
                .undeclared = undeclared,
                .changed = command.writes ? command.keys : std::vector<std::string>(),

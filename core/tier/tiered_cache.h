@@ -85,6 +85,10 @@ struct StoreOptions {
   Condition condition = Condition::always;
   bool ask_existed = false;  // costs one more small command in the transaction
   bool asks_forms = false;   // whoever reads it may ask for a compressed form (Precompress::asked)
+  /// The value's Internet media type; empty: its key's. Nothing: nobody says, and what may have been said of another
+  /// value of the key stays, as it is that other one's (core/tier/type_sidecar.h). Lives until the call has returned. Given:
+  /// the condition is always.
+  std::optional<std::string_view> type = {};
 };
 
 /// What a write that depends on the value has come to.
@@ -122,9 +126,10 @@ struct Transaction {
 /// outside of it, and whole, so that it stays atomic.
 struct RawCommand {
   std::uint32_t db = 0;
-  std::vector<std::string> args;  // args[0] is the command
-  std::vector<std::string> keys;  // declared keys
-  bool writes = true;             // L1 forgets the keys, before and after
+  std::vector<std::string> args;         // args[0] is the command
+  std::vector<std::string> keys;         // declared keys
+  bool writes = true;                    // L1 forgets the keys, before and after
+  std::vector<std::string> beside = {};  // with one key: cohere::Command::beside
 };
 
 enum class Count : std::uint8_t {
@@ -237,6 +242,7 @@ struct TierConfig {
   RefreshLimits refresh = {};  // without `after` nothing is read unasked
   /// A copy that was fetched in the background so often without being used is let go when it changes again.
   std::uint8_t most_unused = 3;
+  bool types = false;  // what is read unasked brings its type along: somebody reads with types
   Duration refresh_timeout = std::chrono::milliseconds(500);  // of one read in the background
   PrecompressLimits precompression = {};
   /// Keys that L1 answers for and an L2 that may evict them is told of, a second; 0: none.
@@ -265,6 +271,8 @@ class TieredCache {
   [[nodiscard]] const Entry* find(const KeyRef& key, TimePoint now) noexcept;
   void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out,
                   TimePoint now) noexcept;
+  /// find() for who answers with the value's type: null, and a miss, where L1 does not know it.
+  [[nodiscard]] const Entry* find_typed(const KeyRef& key, TimePoint now) noexcept;
   /// After find() said null: the entry if the breaker keeps everybody from L2 and L1 may serve its value as stale, else
   /// null. For a caller none of whose writes of the key's lane is unanswered. Under an epoch::Guard. Cost: a load
   /// while L2 is asked.
@@ -278,17 +286,18 @@ class TieredCache {
   /// Whether the key's value may be compressed at all (KeyRules::secret).
   [[nodiscard]] bool may_compress(std::string_view name) const noexcept;
 
-  /// KeyRules::content_type of the key.
-  [[nodiscard]] std::string_view content_type(std::string_view name) const noexcept;
+  /// The value's own type, else KeyRules::content_type of its key. Views the entry or the cache.
+  [[nodiscard]] std::string_view content_type(const Entry& entry) const noexcept;
 
   /// After find() said null, or instead of it. Does not count a hit or miss of L1 again. What fails while the breaker
   /// is not closed is answered stale where L1 may do so, unless it had to go through_l2. True: it has joined the fetch
   /// of another caller, whose loop may not have sent it yet. So a write of this caller's that is to come after has to
-  /// wait for the answer; `done` has not run.
-  bool get(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
+  /// wait for the answer; `done` has not run. `with_type`: L2 is asked for the value's type, too, where L1 does not know
+  /// it; it is not known all the same where the entry is stale, or where L2 would not say (Call::alone).
+  bool get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool with_type = false);
   void set(const KeyRef& key, std::string_view value, StoreOptions options, TimePoint deadline,
            SetHandler done);
-  /// True: the key was there.
+  /// True: the key was there. What was said of its type goes as well.
   void remove(const KeyRef& key, TimePoint deadline, BoolHandler done);
   /// Writes only if `holds` says so of the value that L2 has, or of there being none: nobody's write comes in between,
   /// whichever instance it goes through. L1 takes nothing of it. Errors: also busy, where the key changes again and
@@ -309,13 +318,13 @@ class TieredCache {
   /// Under an epoch::Guard. L1 serves no longer for it: the copy's end stays L2's.
   [[nodiscard]] bool slide(const KeyRef& key, std::chrono::milliseconds ttl,
                            TimePoint now) noexcept;
-  /// Changes when the key expires and keeps L1's copy: sliding expiry. True: the key is there. Where touches are
+  /// Changes when the key expires, and what is said of its type, and keeps L1's copy: sliding expiry. True: the key is there. Where touches are
   /// coalesced it may join an equal one under way, so it is only for a caller who may call slide(). Returns what get()
   /// does.
   bool touch(const KeyRef& key, std::chrono::milliseconds ttl, TimePoint deadline,
              BoolHandler done);
-  /// The same for a client's own EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT or PERSIST with whatever
-  /// options; its reply.
+  /// The same, but for what is said of the type, for a client's own EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT or PERSIST with
+  /// whatever options; its reply.
   /// `slide`: the command is a plain EXPIRE or PEXPIRE of so long, and this caller may call slide().
   bool touch(const KeyRef& key, std::vector<std::string> command, TimePoint deadline,
              ReplyHandler done, std::optional<std::chrono::milliseconds> slide = {});

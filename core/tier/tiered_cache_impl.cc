@@ -4,6 +4,7 @@
 
 #include "core/base/epoch.h"
 #include "core/tier/calls.h"
+#include "core/tier/type_sidecar.h"
 
 namespace nearlane::tier {
 
@@ -22,7 +23,7 @@ Lookup lookup_of(EntryPtr entry) {
 }  // namespace
 
 bool TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandler done,
-                            bool may_confirm) {
+                            bool with_type, bool may_confirm) {
   note_db(key.db);
   if (from == ReadFrom::l1_first && may_confirm) {
     const epoch::Guard guard;
@@ -31,29 +32,31 @@ bool TieredCache::Impl::get(Key key, ReadFrom from, TimePoint deadline, GetHandl
     const cohere::LaneView& view = lane(ref);
     const TimePoint lease = view.lease_until();
     const Entry* entry = l1_->find(ref);
-    if (entry != nullptr && view.vouches_but_for_lease(*entry, now)) {
+    if (entry != nullptr && suffices(*entry, with_type) &&
+        view.vouches_but_for_lease(*entry, now)) {
       if (vouched(view, ref, entry, now, lease) != nullptr) {
         done(lookup_of(EntryPtr::pin(entry)));
         return false;
       }
-      renew(std::move(key), now, deadline, std::move(done));
+      renew(std::move(key), now, deadline, std::move(done), with_type);
       return false;
     }
   }
-  return fetch(std::move(key), from, deadline, std::move(done));
+  return fetch(std::move(key), from, deadline, std::move(done), with_type);
 }
 
 /// Only the lease has run out: one small command instead of fetching the body again, and one for all whose keys are
 /// in the lane, since its reply proves as much of each.
-void TieredCache::Impl::renew(Key key, TimePoint now, TimePoint deadline, GetHandler done) {
+void TieredCache::Impl::renew(Key key, TimePoint now, TimePoint deadline, GetHandler done,
+                              bool with_type) {
   const std::size_t of_lane = lane_map_.of(key.ref());
   const Key joint = Renewal::lane_key(of_lane);
-  Renewals::Waiter again = [this, key = std::move(key), deadline, done = std::move(done)](
-                               const std::optional<Error>& error, TimePoint until) mutable {
+  Renewals::Waiter again = [this, key = std::move(key), deadline, done = std::move(done),
+                            with_type](const std::optional<Error>& error, TimePoint until) mutable {
     // Whoever was first may have had less time than we have.
     const bool goes_on = !error || (error->code == Errc::timeout && until < deadline);
     if (!goes_on) return done(stale_or(*error, key.ref()));
-    get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), false);
+    get(std::move(key), ReadFrom::l1_first, deadline, std::move(done), with_type, false);
   };
   std::unique_ptr<Renewal> call;
   // What was sent longer ago renews the lease for less than half of its time, or is stuck.
@@ -68,11 +71,12 @@ void TieredCache::Impl::renew(Key key, TimePoint now, TimePoint deadline, GetHan
   send(std::move(call));
 }
 
-bool TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done) {
+bool TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done,
+                              bool with_type) {
   const TimePoint now = config_.now();
   if (from == ReadFrom::through_l2) {
     const KeyRules& rules = prefixes_.of(key.name);
-    auto call = std::make_unique<Fetch>(*this, rules, std::move(key), deadline);
+    auto call = std::make_unique<Fetch>(*this, rules, std::move(key), deadline, with_type);
     call->waiters.push_back(std::move(done));
     call->may_be_stale = false;
     flights_.begin(call->flight, now);
@@ -90,13 +94,16 @@ bool TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
         ref, now, config_.lease, done,
         [&] {
           // A fill may have settled between the miss and this lock.
-          if (const Entry* entry = fresh(ref, now)) found = EntryPtr::pin(entry);
+          const Entry* entry = fresh(ref, now);
+          if (entry != nullptr && suffices(*entry, with_type)) found = EntryPtr::pin(entry);
           return static_cast<bool>(found);
         },
         [&]() -> Flights::Flight& {
-          call = std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref), deadline);
+          call =
+              std::make_unique<Fetch>(*this, prefixes_.of(ref.name), Key(ref), deadline, with_type);
           return call->flight;
-        });
+        },
+        with_type);
   }
   if (found) {
     done(lookup_of(std::move(found)));
@@ -111,8 +118,21 @@ bool TieredCache::Impl::fetch(Key key, ReadFrom from, TimePoint deadline, GetHan
   return false;
 }
 
+std::optional<std::string_view> TieredCache::Impl::own_type(const KeyRef& key,
+                                                            const StoreOptions& options,
+                                                            const KeyRules& rules) const noexcept {
+  if (options.type) return *options.type == rules.content_type ? std::string_view() : options.type;
+  // Whoever says nothing voids what was said of the value before; but it may be that value again, of which L2 still
+  // knows what was said.
+  const epoch::Guard guard;
+  const Entry* before = l1_->peek(key);
+  if (l2_stores_ && before != nullptr && !before->own_type().empty()) return std::nullopt;
+  return std::string_view();
+}
+
 bool TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
-                              ReplyHandler done, std::optional<std::chrono::milliseconds> slide) {
+                              ReplyHandler done, std::optional<std::chrono::milliseconds> slide,
+                              bool with_type) {
   note_db(key.db);
   const KeyRules& rules = prefixes_.of(key.name);
   const TimePoint now = config_.now();
@@ -123,6 +143,10 @@ bool TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
                     .args = std::move(args),
                     .announced = rules.l1,
                     .deadline = deadline};
+    if (with_type) {
+      command.beside = command.args;
+      command.beside[1] = type_sidecar(key.name);
+    }
     call = std::make_unique<Touch>(*this, rules, std::move(command));
   };
   const Duration slack = slide ? slack_of(rules, *slide) : Duration::zero();
@@ -135,7 +159,7 @@ bool TieredCache::Impl::touch(const KeyRef& key, std::vector<std::string> args, 
     may_join = entry != nullptr && !entry->negative();
   }
   if (may_join) {
-    Key joint = Touch::slide_key(key, *slide);
+    Key joint = Touch::slide_key(key, *slide, with_type);
     const KeyRef ref(joint.db, key.name, joint.hash);
     const bool joined = slides_.join_or_begin(
         ref, now, std::min(config_.lease, slack), done, [] { return false; },

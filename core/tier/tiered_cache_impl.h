@@ -55,6 +55,7 @@ class TieredCache::Impl final : public cohere::Listener {
         lanes_(l2_->lanes()),
         lane_map_(l2_->lane_map()),
         slots_(l2_->slots()),
+        l2_stores_(l2_->capabilities().stores),
         queue_(config_.refresh),
         auditor_(audit_config(config_, *l2_)),
         recorder_(config_.record_events ? std::make_unique<audit::Recorder>() : nullptr),
@@ -178,11 +179,21 @@ class TieredCache::Impl final : public cohere::Listener {
       dbs_.fetch_or(bit, std::memory_order_seq_cst);
   }
 
-  bool get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool may_confirm);
-  void renew(Key key, TimePoint now, TimePoint deadline, GetHandler done);
-  bool fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done);
+  bool get(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool with_type,
+           bool may_confirm);
+  void renew(Key key, TimePoint now, TimePoint deadline, GetHandler done, bool with_type);
+  bool fetch(Key key, ReadFrom from, TimePoint deadline, GetHandler done, bool with_type);
+  /// Whether it says what is asked.
+  [[nodiscard]] static bool suffices(const Entry& entry, bool with_type) noexcept {
+    return !with_type || entry.negative() || entry.type_known();
+  }
+  /// The type, as Entry::build() has it, of a value that is to be stored.
+  [[nodiscard]] std::optional<std::string_view> own_type(const KeyRef& key,
+                                                         const StoreOptions& options,
+                                                         const KeyRules& rules) const noexcept;
+  /// `slide`: args are PEXPIRE, or mean the same.
   bool touch(const KeyRef& key, std::vector<std::string> args, TimePoint deadline,
-             ReplyHandler done, std::optional<std::chrono::milliseconds> slide);
+             ReplyHandler done, std::optional<std::chrono::milliseconds> slide, bool with_type);
   /// By how little a touch may move a key's end and need not go to L2; zero where each has to.
   [[nodiscard]] Duration slack_of(const KeyRules& rules,
                                   std::chrono::milliseconds ttl) const noexcept;
@@ -286,6 +297,7 @@ class TieredCache::Impl final : public cohere::Listener {
   const std::span<const cohere::LaneView> lanes_;
   const cohere::LaneMap lane_map_;
   const cohere::SlotLanes* const slots_;  // null: a key's lane never changes
+  const bool l2_stores_;
   Flights flights_;
   Slides slides_;
   Renewals renewals_;

@@ -13,6 +13,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/tier/type_sidecar.h"
 #include "harness/check/checked.h"
 #include "harness/check/history.h"
 #include "harness/check/http_client.h"
@@ -294,9 +295,53 @@ TEST_F(ClusterLive, ASlotOnItsWayIsServedFromBothEnds) {
   for (int i = 0; i < 10; ++i)
     EXPECT_EQ(ask(client, "GET {t}" + key(i)), "$2\r\nw" + std::to_string(i) + "\r\n");
   EXPECT_EQ(ask(client, "GET {t}new"), "$1\r\nv\r\n");
+  EXPECT_EQ(web.exchange("GET", "/cache/%7Bt%7Dnew").body, "v") << "of whatever type it is";
   EXPECT_TRUE(web.exchange("GET", "/cache/%7Bt%7Dnew").from_l1());
   ASSERT_TRUE(group.ask_owner("{t}new", {"SET", "{t}new", "x"}));
   EXPECT_TRUE(eventually([&] { return ask(client, "GET {t}new") == "$1\r\nx\r\n"; }, kPatience));
+}
+
+TEST_F(ClusterLive, ATypeIsInTheSlotOfItsKeyAndGoesWithIt) {
+  const Instance nearlane = start();
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
+  HttpClient web(nearlane.http());
+  const std::string css = "Content-Type: text/css\r\n";
+  const auto get_type = [&](const std::string& path) {
+    const std::string head = web.exchange("GET", path).head;
+    const std::size_t at = head.find("Content-Type: ") + 14;
+    return head.substr(at, head.find('\r', at) - at);
+  };
+  for (const auto& [path, name] : {std::pair<std::string, std::string>{"plain", "plain"},
+                                   {"%7Bt%7Da", "{t}a"},
+                                   {"a%7Db", "a}b"},
+                                   {"%7B%7Dx", "{}x"}}) {
+    ASSERT_EQ(put(web, "/cache/" + path, "v", css), "201") << name;
+    EXPECT_EQ(get_type("/cache/" + path), "text/css");
+    const std::string side = tier::type_sidecar(name);
+    EXPECT_EQ(group.slot_of(side).value(), group.slot_of(name).value()) << side;
+    EXPECT_EQ(group.ask_owner(name, {"EXISTS", name, side})->integer, 2);
+    ASSERT_TRUE(group.ask_owner(name, {"SET", name, "w"}));
+    EXPECT_TRUE(soon([&] { return get_type("/cache/" + path) == "application/octet-stream"; }));
+  }
+  ASSERT_EQ(put(web, "/cache/%7Bt%7Da", "v", css), "204");
+  ASSERT_EQ(put(web, "/cache/%7Bt%7Db", "v"), "201");
+  const unsigned slot = group.slot_of("{t}").value();
+  const std::size_t from = group.owner_of(slot).value();
+  const std::size_t to = (from + 1) % 3;
+  ASSERT_TRUE(group.begin_migration(slot, from, to));
+  // One of the three, be it a value or what is said of it.
+  ASSERT_EQ(group.migrate_keys(slot, from, to, 1).value(), 1U);
+  for (const char* path : {"/cache/%7Bt%7Da", "/cache/%7Bt%7Db"})
+    EXPECT_EQ(web.exchange("GET", path).body, "v") << "of whatever type, as long as that lasts";
+  EXPECT_EQ(put(web, "/cache/%7Bt%7Db", "w"), "204");
+  EXPECT_EQ(put(web, "/cache/%7Bt%7Dnew", "v", css), "503") << "nothing is written by halves";
+  EXPECT_EQ(web.exchange("GET", "/cache/%7Bt%7Dnew").status, "404");
+  while (group.migrate_keys(slot, from, to, 100).value() != 0) {
+  }
+  ASSERT_TRUE(group.end_migration(slot, from, to));
+  EXPECT_TRUE(soon([&] { return get_type("/cache/%7Bt%7Da") == "text/css"; }));
+  EXPECT_TRUE(soon([&] { return put(web, "/cache/%7Bt%7Dnew", "v", css) != "503"; }));
+  EXPECT_EQ(get_type("/cache/%7Bt%7Dnew"), "text/css");
 }
 
 TEST_F(ClusterLive, ASlotThatReturnsBringsNothingBackThatWasReadBefore) {

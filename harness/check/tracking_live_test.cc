@@ -139,6 +139,7 @@ TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
                          ">pw",
                          "~app:*",
                          "~nearlane:probe:*",
+                         "~nearlane:type:*",
                          "+get",
                          "+set",
                          "+del",
@@ -161,6 +162,10 @@ TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
   EXPECT_EQ(web.exchange("PUT", "/cache/app:k?ttl=100").status, "201");
   EXPECT_TRUE(web.exchange("GET", "/cache/app:k").from_l1());
   EXPECT_EQ(web.exchange("POST", "/cache/app:k/touch?ttl=50").status, "204");
+  web.send(
+      "PUT /cache/app:k HTTP/1.1\r\nHost: test\r\nContent-Type: text/css\r\nContent-Length: "
+      "1\r\n\r\nv");
+  EXPECT_EQ(web.response().status, "204");
   EXPECT_EQ(web.exchange("GET", "/cache/app:none").status, "404");
   EXPECT_EQ(web.exchange("DELETE", "/cache/app:k").status, "204");
   RedisClient resp(server.resp());

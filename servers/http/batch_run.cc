@@ -94,7 +94,8 @@ void BatchRun::start(std::size_t index, std::function<void()> done) {
       return;
     }
     case Kind::set: {
-      tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
+      // A batch says nothing of types.
+      tier::StoreOptions options{.ask_existed = true, .asks_forms = true, .type = ""};
       if (operation.ttl) options.expiry = tier::Expiry::in(*operation.ttl);
       return tier_.set(key, operation.value, options, deadline_,
                        [&outcome, done = std::move(done)](Result<tier::StoreOutcome> stored) {

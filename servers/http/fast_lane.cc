@@ -110,7 +110,7 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, FastReader& 
     if (!request || !caller.admitted(request->fields.authorization, request->fields.api_key)) break;
     const KeyRef key(db_, request->key);
     tier::Source source = tier::Source::l1;
-    const Entry* entry = tier_.find(key, now);
+    const Entry* entry = tier_.find_typed(key, now);
     if (entry == nullptr) {
       entry = tier_.find_stale(key, now);
       source = entry == nullptr ? tier::Source::miss : tier::Source::stale;
@@ -126,8 +126,7 @@ FastAnswers FastLane::answer(std::string_view input, TimePoint now, FastReader& 
       break;
     }
     tier_.want_forms(*entry);
-    answers.body =
-        append_hit(out, *request, *entry, source, *chosen, tier_.content_type(request->key));
+    answers.body = append_hit(out, *request, *entry, source, *chosen, tier_.content_type(*entry));
     answers.bytes += request->size;
     ++(request->head ? answers.heads : answers.gets);
   }

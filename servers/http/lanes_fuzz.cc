@@ -72,6 +72,8 @@ constexpr std::string_view kWords[] = {
     "/touch",
     "?ttl=1",
     "5\r\nhello\r\n0\r\n\r\n",
+    "GET /cache/html HTTP/1.1\r\nHost: x\r\n",
+    "Content-Type: text/plain\r\n",
 };
 
 std::string expand(std::string_view bytes) {
@@ -107,7 +109,8 @@ struct Lanes {
   Lanes() {
     const std::string values = put_request("a", "value") +
                                put_request("b:1", std::string(700, 'b')) +
-                               put_request("large", std::string(kGatherBytes + 1, 'l'));
+                               put_request("large", std::string(kGatherBytes + 1, 'l')) +
+                               put_request("html", "<p>", "Content-Type: text/html\r\n");
     check(server.converse(values).starts_with("HTTP/1.1 201"));
   }
 

@@ -21,15 +21,18 @@ using std::string;
 using std::string_view;
 
 constexpr string_view kKey = "s3cret";
+constexpr string_view kHtml = "Content-Type: text/html; charset=utf-8\r\n";
 
 class LanesTest : public testing::Test {
  protected:
   /// Both servers have the same keys, whatever was done to them before.
   void fill() {
-    const string values = put_request("a", string(100, 'a')) +
-                          put_request("b:1", string(3000, 'b')) + put_request("a%2Fb", "slash") +
-                          put_request("large", string(20'000, 'l')) + put_request("empty", "") +
-                          put_request("raw:1", "not in L1");
+    const string values =
+        put_request("a", string(100, 'a')) + put_request("b:1", string(3000, 'b')) +
+        put_request("a%2Fb", "slash") + put_request("large", string(20'000, 'l')) +
+        put_request("empty", "") + put_request("raw:1", "not in L1") +
+        put_request("html", string(3000, 'h'), kHtml) + put_request("b:html", "of its own", kHtml) +
+        put_request("raw:html", "not in L1", kHtml);
     ASSERT_EQ(fast.converse(values).substr(0, 10), slow.converse(values).substr(0, 10));
   }
 
@@ -73,7 +76,7 @@ string get(string_view key, string_view fields = "Host: t\r\n", string_view meth
 
 TEST_F(LanesTest, AgreeOnHits) {
   fill();
-  for (const string_view key : {"a", "b:1", "a%2Fb", "%61", "empty", "large"}) {
+  for (const string_view key : {"a", "b:1", "a%2Fb", "%61", "empty", "large", "html", "b:html"}) {
     for (const string_view method : {"GET", "HEAD"}) {
       const string request = get(key, "host:t\r\nUSER-agent: x y\t\r\nCookie:\r\n", method);
       EXPECT_TRUE(understood(request));
@@ -81,7 +84,9 @@ TEST_F(LanesTest, AgreeOnHits) {
       EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\nCache-Control: private, no-cache\r\n"))
           << answer;
       EXPECT_NE(answer.find("\r\nX-Cache: L1\r\n"), string::npos) << answer;
-      const string type = key == "b:1" ? "application/json" : "application/octet-stream";
+      const string type = key.ends_with("html") ? "text/html; charset=utf-8"
+                          : key == "b:1"        ? "application/json"
+                                                : "application/octet-stream";
       EXPECT_NE(answer.find("\r\nContent-Type: " + type + "\r\n"), string::npos) << answer;
       const std::size_t tag = answer.find("ETag: ") + 6;
       for (const string& list : {answer.substr(tag, 18), "\"x\", W/" + answer.substr(tag, 18),
@@ -116,6 +121,22 @@ TEST_F(LanesTest, AgreeOnMissesAndCountThemOnce) {
   EXPECT_NE(answer.find("X-Cache: L2"), string::npos);
   EXPECT_NE(answer.find("HTTP/1.1 404"), string::npos);
   EXPECT_NE(answer.find("HTTP/1.1 406"), string::npos);
+  EXPECT_EQ(counts(fast), counts(slow));
+}
+
+TEST_F(LanesTest, AgreeOnTypesThatL1DoesNotKnow) {
+  fill();
+  // As if somebody had read it over RESP.
+  for (TestServer* server : {&fast, &slow}) {
+    server->tier().written_elsewhere(0, {"html"}, false, kForever, [](auto) {});
+    server->tier().get(Key(0, "html"), tier::ReadFrom::l1_first, kForever,
+                       [](const Result<tier::Lookup>& looked) { ASSERT_TRUE(looked->entry); });
+  }
+  const string first = alike(get("html"));
+  EXPECT_NE(first.find("\r\nX-Cache: L2\r\n"), string::npos) << first;
+  EXPECT_NE(first.find("\r\nContent-Type: text/html; charset=utf-8\r\n"), string::npos) << first;
+  const string second = alike(get("html"));
+  EXPECT_NE(second.find("\r\nX-Cache: L1\r\n"), string::npos) << second;
   EXPECT_EQ(counts(fast), counts(slow));
 }
 
@@ -182,12 +203,15 @@ rc::Gen<string> requests() {
   const auto method = weightedElement<string>(
       {{20, "GET"}, {5, "HEAD"}, {1, "DELETE"}, {1, "get"}, {1, "OPTIONS"}, {1, "POST"}});
   const auto target = weightedElement<string>(
-      {{30, "/cache/a"},      {10, "/cache/b:1"},      {2, "/cache/large"},   {2, "/cache/empty"},
-       {2, "/cache/a%2Fb"},   {2, "/cache/a%2fb"},     {2, "/cache/%61"},     {2, "/cache/raw:1"},
-       {2, "/cache/nothing"}, {1, "/cache/a%2"},       {1, "/cache/a%"},      {1, "/cache/a%zz"},
-       {1, "/cache/"},        {1, "/cache/a/b"},       {1, "/cache/a/touch"}, {1, "/cache/touch"},
-       {1, "/cache/a?ttl=1"}, {1, "/cache/a?strict"},  {1, "/cache/a?"},      {1, "/cache/a#x"},
-       {1, "/cache/\"a\""},   {1, "http://t/cache/a"}, {1, "/healthz"},       {1, "*"},
+      {{30, "/cache/a"},        {10, "/cache/b:1"},     {2, "/cache/large"},
+       {2, "/cache/empty"},     {2, "/cache/a%2Fb"},    {2, "/cache/a%2fb"},
+       {2, "/cache/%61"},       {2, "/cache/raw:1"},    {2, "/cache/html"},
+       {2, "/cache/b:html"},    {1, "/cache/raw:html"}, {2, "/cache/nothing"},
+       {1, "/cache/a%2"},       {1, "/cache/a%"},       {1, "/cache/a%zz"},
+       {1, "/cache/"},          {1, "/cache/a/b"},      {1, "/cache/a/touch"},
+       {1, "/cache/touch"},     {1, "/cache/a?ttl=1"},  {1, "/cache/a?strict"},
+       {1, "/cache/a?"},        {1, "/cache/a#x"},      {1, "/cache/\"a\""},
+       {1, "http://t/cache/a"}, {1, "/healthz"},        {1, "*"},
        {1, "//cache/a"}});
   const auto version = weightedElement<string>(
       {{60, "HTTP/1.1"}, {1, "HTTP/1.0"}, {1, "HTTP/1.2"}, {1, "http/1.1"}, {1, "HTTP/1.1 "}});

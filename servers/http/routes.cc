@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/base/epoch.h"
+#include "core/entry/media_type.h"
 #include "core/entry/precompress.h"
 #include "servers/http/answer_of.h"
 #include "servers/http/batch_run.h"
@@ -63,15 +64,23 @@ cohere::Holds holds(const Preconditions& preconditions) {
       [preconditions](std::optional<std::string_view> value) { return preconditions.hold(value); };
 }
 
-/// What L2 knows itself of such conditions; nothing: it takes a look at the value.
-std::optional<tier::Condition> condition_of(const Preconditions& preconditions) {
-  if (!preconditions.any()) return tier::Condition::always;
-  if (preconditions.if_match && preconditions.if_none_match) return std::nullopt;
-  if (preconditions.if_match && is_star(*preconditions.if_match))
-    return tier::Condition::if_present;
-  if (preconditions.if_none_match && is_star(*preconditions.if_none_match))
-    return tier::Condition::if_absent;
-  return std::nullopt;
+/// How a PUT's value is to be stored; views the request.
+tier::StoreOptions store_options(const Request& request, const Plan& plan) {
+  tier::StoreOptions options{.ask_existed = true, .asks_forms = true};
+  if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
+  // Who says nothing means what is said of the key.
+  options.type = field(request, Field::content_type).value_or("");
+  return options;
+}
+
+/// What is wrong with what a PUT says of its value; empty: nothing.
+std::string check_types(const Request& request) {
+  if (request.count(Field::content_type) > 1) return "there may be one Content-Type";
+  const auto type = field(request, Field::content_type);
+  if (!type || is_media_type(*type)) return {};
+  return fmt::format(
+      "Content-Type is to be a media type, such as application/json, of at most {} bytes",
+      kMostMediaType);
 }
 
 /// What a GET asks for, where it is to be sent: of the value as it is, so to who accepts that, and only if the client's
@@ -220,7 +229,7 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
   }
   const epoch::Guard guard;
   const KeyRef key(db_, plan.target.key);
-  const Entry* entry = looked_up ? looked_up->entry.get() : tier_.find(key, now);
+  const Entry* entry = looked_up ? looked_up->entry.get() : tier_.find_typed(key, now);
   auto source = looked_up ? looked_up->source : tier::Source::l1;
   if (entry == nullptr && !looked_up) {
     entry = tier_.find_stale(key, now);
@@ -273,6 +282,8 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
     if (coded && *coded != "identity") {
       plan.response = problem(Status::unsupported_media_type,
                               "values are stored as they are sent; Content-Encoding is not kept");
+    } else if (const std::string wrong = check_types(request); !wrong.empty()) {
+      plan.response = problem(Status::bad_request, wrong);
     }
   }
 }
@@ -286,7 +297,7 @@ Offer Routes::offer(const Entry& entry) const {
 }
 
 void Routes::set_content_type(Response& response, const Entry& entry) const {
-  const std::string_view type = tier_.content_type(entry.key_with(0).name);
+  const std::string_view type = tier_.content_type(entry);
   response.head.set(Field::content_type, boost::core::string_view(type.data(), type.size()));
 }
 
@@ -379,7 +390,8 @@ void Routes::fail(Plan& plan, const Error& error, bool writes) const {
 
 net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
   auto looked = co_await answer_of<tier::Lookup>([this, &plan](tier::TieredCache::GetHandler done) {
-    tier_.get(Key(db_, plan.target.key), tier::ReadFrom::l1_first, deadline(), std::move(done));
+    tier_.get(Key(db_, plan.target.key), tier::ReadFrom::l1_first, deadline(), std::move(done),
+              true);
   });
   if (looked.has_error()) {
     fail(plan, looked.error(), false);
@@ -394,13 +406,11 @@ net::awaitable<void> Routes::read(const Request& request, Plan& plan) const {
 }
 
 net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
-  const auto condition = condition_of(plan.preconditions);
-  if (!condition) {
+  if (plan.preconditions.any()) {
     co_await put_if(request, plan);
     co_return;
   }
-  tier::StoreOptions options{.condition = *condition, .ask_existed = true, .asks_forms = true};
-  if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
+  const tier::StoreOptions options = store_options(request, plan);
   const auto stored = co_await answer_of<tier::StoreOutcome>(
       [this, &plan, &request, options](tier::TieredCache::SetHandler done) {
         tier_.set(KeyRef(db_, plan.target.key), request.body(), options, deadline(),
@@ -408,23 +418,14 @@ net::awaitable<void> Routes::put(const Request& request, Plan& plan) const {
       });
   if (stored.has_error()) {
     fail(plan, stored.error(), true);
-  } else if (!stored->stored) {
-    plan.response =
-        problem(Status::precondition_failed, options.condition == tier::Condition::if_absent
-                                                 ? "the key exists"
-                                                 : "the key does not exist");
-    plan.outcome = Outcome::ok;
   } else {
-    const bool replaced =
-        stored->existed.value_or(options.condition == tier::Condition::if_present);
-    plan.response = written(request, replaced);
+    plan.response = written(request, stored->existed.value_or(false));
     plan.outcome = Outcome::ok;
   }
 }
 
 net::awaitable<void> Routes::put_if(const Request& request, Plan& plan) const {
-  tier::StoreOptions options;
-  if (plan.target.ttl) options.expiry = tier::Expiry::in(*plan.target.ttl);
+  const tier::StoreOptions options = store_options(request, plan);
   const auto compared = co_await answer_of<tier::CompareOutcome>(
       [this, &plan, &request, options](tier::TieredCache::CompareHandler done) {
         tier_.set_if(KeyRef(db_, plan.target.key), request.body(), options,

@@ -104,9 +104,12 @@ class TestServer {
   Door door_;
 };
 
-[[nodiscard]] inline std::string put_request(std::string_view key, std::string_view value) {
+/// `fields`: more of the head, each with its end.
+[[nodiscard]] inline std::string put_request(std::string_view key, std::string_view value,
+                                             std::string_view fields = {}) {
   std::string request = "PUT /cache/";
-  request.append(key).append(" HTTP/1.1\r\nHost: t\r\nContent-Length: ");
+  request.append(key).append(" HTTP/1.1\r\nHost: t\r\n").append(fields);
+  request.append("Content-Length: ");
   request.append(std::to_string(value.size())).append("\r\n\r\n").append(value);
   return request;
 }

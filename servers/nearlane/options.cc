@@ -375,11 +375,12 @@ constexpr std::array kPrefixSettings = {
                   [](PrefixConfig& p, std::string_view t) { return set_switch(p.refresh, t); }},
     PrefixSetting{"prefetch", "true: who makes a key tells the others, which read it unasked",
                   [](PrefixConfig& p, std::string_view t) { return set_switch(p.prefetch, t); }},
-    PrefixSetting{"content_type",
-                  "Content-Type of their values over HTTP, such as application/json",
-                  [](PrefixConfig& p, std::string_view t) {
-                    return set_media_type(p.content_type.emplace(), t);
-                  }},
+    PrefixSetting{
+        "content_type",
+        "Content-Type over HTTP of values that none was put with, such as application/json",
+        [](PrefixConfig& p, std::string_view t) {
+          return set_media_type(p.content_type.emplace(), t);
+        }},
     PrefixSetting{
         "lanes",
         "bulk: connections to Redis of their own (--bulk-lanes), so that small values do not "

@@ -174,6 +174,7 @@ tier::TierConfig tier_config(const Config& config) {
                         .hot_touches_per_s = static_cast<double>(config.l2_touch_rate)};
   tier.on_large = [cluster = config.l2.starts_with("redis+cluster://")](
                       const tier::LargeValue& value) { log_large(value, cluster); };
+  tier.types = config.http.kind != loop::Address::Kind::off;
   tier.precompress = config.precompress.value_or(tier::Precompress::off);
   tier.warmup = {.on = config.warmup.value_or(false),
                  .limit = config.warmup_timeout,

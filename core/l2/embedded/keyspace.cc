@@ -57,6 +57,14 @@ Reply Keyspace::execute(std::uint32_t db, std::span<const std::string_view> args
   return spec->run(context);
 }
 
+bool Keyspace::fit(std::uint32_t db, std::span<const Sized> values, WallTime now) {
+  const std::int64_t at = now.time_since_epoch().count();
+  std::int64_t growth = 0;
+  for (const auto& [name, size] : values)
+    growth += Store::growth(store_.find(db, name, at), name, size);
+  return store_.make_room(growth, at);
+}
+
 void Keyspace::watch(cohere::Watch& watch, std::uint32_t db, std::span<const std::string> names,
                      WallTime now) {
   for (const std::string& name : names) {

@@ -18,6 +18,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "core/base/clock.h"
 #include "core/cohere/call.h"
@@ -44,6 +45,9 @@ class Keyspace {
   [[nodiscard]] protocol::Reply execute(std::uint32_t db, std::span<const std::string_view> args,
                                         WallTime now);
 
+  using Sized = std::pair<std::string_view, std::size_t>;  // a name, and the size of a value
+  /// Whether values of these sizes find room under these names, all of them, in place of what is there.
+  [[nodiscard]] bool fit(std::uint32_t db, std::span<const Sized> values, WallTime now);
   /// WATCH: from now on `watch` watches these keys.
   void watch(cohere::Watch& watch, std::uint32_t db, std::span<const std::string> names,
              WallTime now);

@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "core/l2/embedded/command.h"
+
 namespace nearlane::l2::embedded {
 
 using cohere::Answer;
@@ -26,6 +28,28 @@ Reply ask(Keyspace& keyspace, std::string_view what, const Key& key, WallTime no
   return keyspace.execute(key.db, std::array{what, std::string_view(key.name)}, now);
 }
 
+Reply execute_beside(Keyspace& keyspace, const Command& command, WallTime now) {
+  return keyspace.execute(
+      command.key.db, std::vector<std::string_view>(command.beside.begin(), command.beside.end()),
+      now);
+}
+
+/// The command, and what goes with it, or neither.
+void execute_both(Keyspace& keyspace, const Command& command, WallTime now, Answer& answer) {
+  if (command.needs_beside && command.value && command.beside.size() > 2) {
+    const std::array<Keyspace::Sized, 2> values = {
+        {{command.key.name, command.value->value().size()},
+         {command.beside[1], command.beside[2].size()}}};
+    if (!keyspace.fit(command.key.db, values, now)) {
+      answer.reply = out_of_memory();
+      return;
+    }
+  }
+  answer.reply = execute(keyspace, command, now);
+  if (!command.beside.empty() && !answer.reply.is_error())
+    answer.beside = execute_beside(keyspace, command, now);
+}
+
 std::int64_t pttl(Keyspace& keyspace, const Key& key, WallTime now) {
   const Reply reply = ask(keyspace, "PTTL", key, now);
   return reply.type == protocol::Type::integer ? reply.integer : -2;
@@ -39,7 +63,8 @@ void compare(Keyspace& keyspace, const Command& command, WallTime now, Answer& a
   answer.existed = there;
   answer.held =
       command.holds(there ? std::optional<std::string_view>(answer.reply.text) : std::nullopt);
-  answer.reply = answer.held ? execute(keyspace, command, now) : Reply();
+  answer.reply = {};
+  if (answer.held) execute_both(keyspace, command, now, answer);
 }
 
 }  // namespace
@@ -48,6 +73,7 @@ void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& a
              const std::function<void(Reply&)>& after) {
   switch (command.op) {
     case Op::fetch:
+      if (!command.beside.empty()) answer.beside = execute_beside(keyspace, command, now);
       answer.reply = ask(keyspace, "GET", command.key, now);
       answer.pttl = pttl(keyspace, command.key, now);
       break;
@@ -55,11 +81,11 @@ void perform(Keyspace& keyspace, const Command& command, WallTime now, Answer& a
       if (command.ask_existed) {
         answer.existed = ask(keyspace, "EXISTS", command.key, now).integer != 0;
       }
-      answer.reply = execute(keyspace, command, now);
+      execute_both(keyspace, command, now, answer);
       answer.pttl = pttl(keyspace, command.key, now);
       break;
     case Op::raw:
-      answer.reply = execute(keyspace, command, now);
+      execute_both(keyspace, command, now, answer);
       break;
     case Op::compare:
       compare(keyspace, command, now, answer);

@@ -26,7 +26,7 @@ class NoneBackend final : public L2Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "none"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {.coherence = "none"};
+    return {.coherence = "none", .stores = false};
   }
   [[nodiscard]] std::span<const cohere::LaneView> lanes() const noexcept override { return lane_; }
   [[nodiscard]] Health health() const override {

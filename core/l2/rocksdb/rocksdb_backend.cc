@@ -31,6 +31,7 @@ constexpr auto kRetryEvery = std::chrono::seconds(1);  // whether the disk takes
 std::size_t weight(const Command& command) {
   std::size_t bytes = command.value ? command.value->value().size() : 0;
   for (const std::string& arg : command.args) bytes += arg.size();
+  for (const std::string& arg : command.beside) bytes += arg.size();
   for (const cohere::Queued& queued : command.queued) {
     for (const std::string& arg : queued.args) bytes += arg.size();
   }

@@ -93,19 +93,154 @@ TEST(HttpRanges, AreOfTheValueAsItIs) {
   EXPECT_EQ(run("curl -s -m 10 -C 7 -o - " + at), "789");
 }
 
-TEST(HttpContentType, IsThatOfThePrefix) {
+TEST(HttpContentType, IsThatOfThePrefixWhereNoneIsPut) {
   const ConfigFile file("[[prefix]]\nmatch = \"json:\"\ncontent_type = \"application/json\"\n");
   const Nearlane server("memory:", {"--config", file.path()});
   for (const char* key : {"json:k", "k"}) {
     const std::string at = url(server, std::string("/cache/") + key);
-    ASSERT_EQ(run("curl -s -X PUT -d '{\"a\": 1}' -H 'Content-Type: text/plain' " + at), "");
-    const std::string type = *key == 'j' ? "application/json" : "application/octet-stream";
-    for (const char* how : {"", "-I ", "-r 0-3 "}) {
-      EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{content_type}' " + std::string(how) + at),
-                type)
-          << how;
-    }
+    const auto expect_type = [&at](const std::string& type) {
+      for (const char* how : {"", "-I ", "-r 0-3 "}) {
+        EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{content_type}' " + std::string(how) + at),
+                  type)
+            << how;
+      }
+    };
+    const std::string put = "printf '{\"a\": 1}' | curl -s -m 10 -T - ";
+    ASSERT_EQ(run(put + at), "");
+    expect_type(*key == 'j' ? "application/json" : "application/octet-stream");
+    ASSERT_EQ(run(put + "-H 'Content-Type: text/plain; charset=utf-8' " + at), "");
+    expect_type("text/plain; charset=utf-8");
   }
+}
+
+std::string check_types(std::initializer_list<const Nearlane*> servers) {
+  std::string line = "/usr/bin/python3 -B " LIVE_FOLDER "/content_types.py";
+  for (const Nearlane* server : servers)
+    line += " " + std::to_string(server->http) + " " + std::to_string(server->resp);
+  return run(line);
+}
+
+// No list of hot keys, so that a store is empty at the end.
+const std::vector<std::string> kPlain = {"--l2-timeout", "10s", "--warmup", "false"};
+
+TEST(HttpContentType, IsThatWhichWasPutOverTwoInstances) {
+  for (const char* coherence : {"lanes", "pubsub"}) {
+    const Redis redis;
+    const std::string url = "redis://127.0.0.1:" + std::to_string(redis.port);
+    std::vector<std::string> flags = kPlain;
+    flags.insert(flags.end(), {"--coherence", coherence});
+    const Nearlane one(url, flags);
+    const Nearlane other(url, flags);
+    EXPECT_EQ(check_types({&one, &other}), "") << coherence;
+  }
+}
+
+TEST(HttpContentType, IsThatWhichWasPutInTheEmbeddedStores) {
+  const Nearlane memory("memory:", {"--threads", "2"});
+  EXPECT_EQ(check_types({&memory}), "");
+  const Directory directory;
+  {
+    const Nearlane disk(directory.url(), {"--threads", "2", "--warmup", "false"});
+    EXPECT_EQ(check_types({&disk}), "");
+    ASSERT_EQ(run("curl -s -m 10 -X PUT -d v -H 'Content-Type: text/css' " + url(disk, "/cache/k")),
+              "");
+  }
+  const Nearlane again(directory.url());  // killed, and begun anew
+  EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{content_type}' " + url(again, "/cache/k")),
+            "text/css");
+}
+
+TEST(HttpContentType, IsThatWhichWasPutWhereL1HoldsNothing) {
+  const ConfigFile file("[[prefix]]\nmatch = \"k\"\nl1 = false\n");
+  const Redis redis;
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port),
+                        {"--config", file.path()});
+  const std::string at = url(server, "/cache/k");
+  ASSERT_EQ(run("curl -s -m 10 -X PUT -d v -H 'Content-Type: text/css' " + at), "");
+  EXPECT_EQ(run("curl -s -m 10 -o /dev/null -w '%{content_type}' " + at), "text/css");
+}
+
+/// Both are written at once or not at all, and what is not there is not tracked.
+TEST(HttpContentType, IsWrittenInTheTransactionOfItsValue) {
+  const Redis redis;
+  const std::string cli = "redis-cli -p " + std::to_string(redis.port) + " ";
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port), kPlain);
+  Child monitor({"redis-cli", "-p", std::to_string(redis.port), "monitor"});
+  ASSERT_NE(monitor.line_with("OK"), "");
+  ASSERT_EQ(run("curl -s -m 10 -X PUT -d v -H 'Content-Type: text/css' " +
+                url(server, "/cache/k?ttl=60")),
+            "");
+  const auto client_of = [](const std::string& line) {
+    return line.substr(line.find('['), line.find(']') - line.find('['));
+  };
+  const std::string begun = monitor.line_with("\"MULTI\"");
+  for (const char* what :
+       {"\"SET\" \"k\" \"v\" \"PX\" \"60000\"", "\"SET\" \"nearlane:type:{k}\" ", "\"EXEC\""}) {
+    const std::string line = monitor.line_with(what);
+    EXPECT_EQ(client_of(line), client_of(begun)) << line;
+  }
+  const std::string count = cli + "info stats | grep '^tracking_total_keys' | tr -d '\\r'";
+  const std::string before = run(count);
+  const int keys = std::stoi(before.substr(before.find(':') + 1));
+  for (const char* key : {"none", "nothing"})
+    ASSERT_EQ(run("curl -s -m 10 -o /dev/null -w '%{http_code}' " +
+                  url(server, std::string("/cache/") + key)),
+              "404");
+  const std::string wanted = "tracking_total_keys:" + std::to_string(keys + 2) + "\n";
+  EXPECT_EQ(run(count), wanted) << "the keys, and not their sidecars";
+}
+
+/// Names of keys that make it hard; Redis itself says where they are.
+TEST(HttpContentType, IsInTheSlotOfItsKey) {
+  const Redis redis;
+  const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port), kPlain);
+  const std::string nodes =
+      testing::TempDir() + "nearlane_types_nodes." + std::to_string(::getpid());
+  const Redis cluster(0, {"--cluster-enabled", "yes", "--cluster-config-file", nodes});
+  const std::string slot = "redis-cli -p " + std::to_string(cluster.port) + " cluster keyslot ";
+  const std::string cli = "redis-cli -p " + std::to_string(redis.port) + " ";
+  for (const auto& [key, name] : {std::pair<std::string, std::string>{"a", "a"},
+                                  {"%7Ba%7Db", "{a}b"},
+                                  {"a%7Db", "a}b"},
+                                  {"%7B%7Dx", "{}x"},
+                                  {"%7B%7D%7Bx%7D", "{}{x}"},
+                                  {"%7Da%7B", "}a{"},
+                                  {"%7B", "{"},
+                                  {"%7D%7D", "}}"}}) {
+    ASSERT_EQ(run(cli + "flushall"), "OK\n");
+    ASSERT_EQ(run("curl -s -m 10 -X PUT -d v -H 'Content-Type: text/css' " +
+                  url(server, "/cache/" + key)),
+              "");
+    std::string side = run(cli + "keys 'nearlane:type:*'");
+    ASSERT_TRUE(side.ends_with("\n")) << side;
+    side.pop_back();
+    EXPECT_EQ(run(slot + "'" + side + "'"), run(slot + "'" + name + "'")) << side;
+  }
+  std::filesystem::remove(nodes);
+}
+
+TEST(HttpContentType, NeedsAPermissionAndIsMissedByNobodyElse) {
+  const Redis redis;
+  const std::string cli = "redis-cli -p " + std::to_string(redis.port) + " ";
+  ASSERT_EQ(run(cli + "acl setuser app on '>pw' '~app:*' '~nearlane:probe:*' +@all"), "OK\n");
+  const std::string url_of_l2 = "app:pw@127.0.0.1:" + std::to_string(redis.port);
+  const Nearlane server("redis://" + url_of_l2, kPlain);
+  const std::string at = url(server, "/cache/app:k");
+  const std::string code = "curl -s -m 10 -o /dev/null -w '%{http_code} %{content_type}' ";
+  ASSERT_EQ(run(cli + "set app:k v"), "OK\n");
+  EXPECT_EQ(run(code + at), "200 application/octet-stream");
+  EXPECT_EQ(run(code + "-T /dev/null " + at), "204 ");
+  EXPECT_EQ(run(code + "-T /dev/null -H 'If-Match: *' " + at), "204 ");
+  EXPECT_EQ(run(code + "-X POST " + url(server, "/cache/app:k/touch?ttl=60")), "204 ");
+  const std::string said = run("curl -s -m 10 -X PUT -d w -H 'Content-Type: text/css' " + at);
+  EXPECT_THAT(said, HasSubstr("NOPERM"));
+  EXPECT_THAT(said, HasSubstr("~nearlane:type:*"));
+  EXPECT_THAT(said, HasSubstr("\"outcome\":\"not written\""));
+  EXPECT_EQ(run(cli + "get app:k"), "\n") << "it is as it was";
+  EXPECT_THAT(run("curl -s -m 10 -X PUT -d w -H 'If-Match: *' -H 'Content-Type: text/css' " + at),
+              HasSubstr("~nearlane:type:*"));
+  EXPECT_EQ(run(code + "-X DELETE " + at), "204 ");
+  EXPECT_EQ(run(code + at), "404 application/problem+json");
 }
 
 /// A connection that has been let in, however long those before it are in going.
