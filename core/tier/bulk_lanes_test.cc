@@ -148,6 +148,10 @@ TEST_F(BulkLanes, AreAdvisedWhereALargeValueStoodBeforeSmallOnes) {
   ASSERT_EQ(told.size(), 2U);
   EXPECT_EQ(told[1].prefix, "other:");
   EXPECT_FALSE(told[1].has_table);
+  const std::string part = large.substr(large.size() / 2);
+  ASSERT_TRUE(cache.execute({"HSET", "parts:1", "a", part, "b", part}, {"parts:1"}));
+  ASSERT_EQ(told.size(), 3U) << "its parts are in line together";
+  EXPECT_EQ(told[2].prefix, "parts:");
 }
 
 TEST_F(BulkLanes, AreNotAdvisedWhereNothingStoodBehind) {

@@ -55,10 +55,14 @@ void TieredCache::Impl::send(std::unique_ptr<Guarded> call) noexcept {
 }
 
 void TieredCache::Impl::note_size(const Command& command, const Answer& answer) noexcept {
-  std::size_t bytes = answer.reply.text.size();
-  if (command.value) bytes = std::max(bytes, command.value->value().size());
-  for (const std::string& arg : command.args) bytes = std::max(bytes, arg.size());
-  if (bytes < LargeValues::kLeast || answer.error || !l2_->capabilities().in_line) return;
+  // What came late or not at all has held up the lane, too; of that only what went is known.
+  std::size_t came = answer.error ? 0 : answer.reply.text.size();
+  for (const protocol::Reply& element : answer.reply.elements) came += element.text.size();
+  std::size_t went = command.value ? command.value->value().size() : 0;
+  // Behind the command's name and the key's.
+  for (std::size_t i = 2; i < command.args.size(); ++i) went += command.args[i].size();
+  const std::size_t bytes = std::max(came, went);
+  if (bytes < LargeValues::kLeast || !l2_->capabilities().in_line) return;
   if (command.wide || command.op == cohere::Op::compare) return;  // outside the lanes
   const KeyRef key = command.key.ref();
   if (lane_map_.is_bulk(lane_map_.of(key))) return;

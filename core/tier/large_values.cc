@@ -5,12 +5,10 @@
 namespace nearlane::tier {
 
 std::string_view name_space(std::string_view name) noexcept {
-  constexpr std::size_t kMost = 32;
+  constexpr std::size_t kMost = 16;
   const std::size_t colon = name.substr(0, kMost + 1).find(':');
   if (colon == 0 || colon == std::string_view::npos) return {};
-  const auto may_be_shown = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
-  };
+  const auto may_be_shown = [](char c) { return (c >= 'a' && c <= 'z') || c == '-' || c == '_'; };
   return std::ranges::all_of(name.substr(0, colon), may_be_shown) ? name.substr(0, colon + 1)
                                                                   : std::string_view();
 }

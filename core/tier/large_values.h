@@ -51,8 +51,8 @@ class LargeValues {
   std::map<std::string, TimePoint, std::less<>> said_;
 };
 
-/// The key's namespace: its bytes up to the first ':', and that, if they are letters, '-', '_', '.' and no more than 32; else empty. An
-/// id, which may be a secret, has digits.
+/// The key's namespace: its bytes up to the first ':', and that, if they are small letters, '-', '_' and no more than 16; else empty. An
+/// id, which may be a secret, is longer, or has digits or capitals.
 [[nodiscard]] std::string_view name_space(std::string_view name) noexcept;
 
 }  // namespace nearlane::tier

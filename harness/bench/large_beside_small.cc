@@ -312,8 +312,10 @@ class LargeBesideSmall {
         "value of 2 MB is "
         "there in about a millisecond. Redis and that link have the server's core, since the load "
         "polls on "
-        "the other one. Every answer, small and large, is compared byte by byte.",
-        plan_.pool, plan_.bulk_lanes, plan_.link / 1e6));
+        "the other one. Every answer, small and large, is compared byte by byte. Small reads alone "
+        "have the instance whose "
+        "lanes are all shared; where large ones have their own, small reads have {} of them.",
+        plan_.pool, plan_.bulk_lanes, plan_.link / 1e6, plan_.pool - plan_.bulk_lanes));
   }
 
   const Plan& plan_;

@@ -148,12 +148,10 @@ class SlowLink::Loop {
 
   void accept() {
     acceptor_.async_accept([this](Code failed, tcp::socket client) {
-      if (failed == net::error::operation_aborted) return;
-      if (!failed) {
-        connections_.push_back(std::make_shared<Connection>(*this, std::move(client)));
-        connections_.back()->connect(server_);
-      }
-      accept();
+      if (failed) return;
+      connections_.push_back(std::make_shared<Connection>(*this, std::move(client)));
+      connections_.back()->connect(server_);
+      if (acceptor_.is_open()) accept();
     });
   }
 

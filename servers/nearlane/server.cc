@@ -5,6 +5,8 @@
 #include <fstream>
 #include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -172,8 +174,14 @@ tier::TierConfig tier_config(const Config& config) {
                                            .most_waiting = config.precompress_queue,
                                            .most_bytes = config.precompress_bytes},
                         .hot_touches_per_s = static_cast<double>(config.l2_touch_rate)};
-  tier.on_large = [cluster = config.l2.starts_with("redis+cluster://")](
-                      const tier::LargeValue& value) { log_large(value, cluster); };
+  std::set<std::string> decided;  // tables that say lanes = "shared"
+  for (const PrefixConfig& prefix : config.prefixes) {
+    if (!prefix.lanes_at.empty()) decided.insert(prefix.match);
+  }
+  tier.on_large = [cluster = config.l2.starts_with("redis+cluster://"),
+                   decided = std::move(decided)](const tier::LargeValue& value) {
+    if (!value.has_table || !decided.contains(value.prefix)) log_large(value, cluster);
+  };
   tier.types = config.http.kind != loop::Address::Kind::off;
   tier.precompress = config.precompress.value_or(tier::Precompress::off);
   tier.warmup = {.on = config.warmup.value_or(false),

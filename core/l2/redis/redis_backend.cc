@@ -32,8 +32,9 @@ constexpr unsigned kWidePerLoop = 2;
 /// replies.
 constexpr unsigned kComparingPerLoop = 2;
 
-/// Beside those, where some keys have lanes of their own, for comparisons of these keys.
-constexpr unsigned kComparingBulk = 1;
+/// Beside those, where some keys have lanes of their own, for comparisons of these keys. A large value is read and written
+/// in one comparison, and whatever else the connection is asked for waits.
+constexpr unsigned kComparingBulkPerLoop = 2;
 
 /// For the connection to be made, and two commands.
 constexpr Duration kSettingsTimeout = std::chrono::seconds(5);
@@ -50,9 +51,9 @@ class RedisBackend final : public L2Backend {
         loops_(loops.begin(), loops.end()),
         views_(std::max(config.pool, 1U)),
         bulk_{.lanes = config.bulk_lanes, .has = config.is_bulk},
-        comparing_bulk_{.lanes = kComparingBulk, .has = config.is_bulk},
+        comparing_bulk_{.lanes = kComparingBulkPerLoop * loops_.size(), .has = config.is_bulk},
         lane_map_(views_.size(), nullptr, has_bulk() ? &bulk_ : nullptr),
-        comparing_map_(kComparingPerLoop * loops_.size() + (has_bulk() ? kComparingBulk : 0),
+        comparing_map_(kComparingPerLoop * loops_.size() + (has_bulk() ? comparing_bulk_.lanes : 0),
                        nullptr, has_bulk() ? &comparing_bulk_ : nullptr) {
     // No key changes its lane, so epochs may meet. That they do not makes it a miss if one ever should.
     for (std::size_t i = 0; i < views_.size(); ++i)
