@@ -19,7 +19,15 @@ void Watches::add(Watch& watch, std::uint32_t db, std::string_view name, bool is
   const std::lock_guard guard(table_->lock);
   if (watch.changed_) return;
   watch.table_ = table_;
-  if (!table_->by_key[{db, std::string(name)}].insert(&watch).second) return;
+  if (!table_->by_key[{db, std::string(name)}].insert(&watch).second) {
+    // It came or went meanwhile, or the pass in which it was noted was undone.
+    const auto noted = std::ranges::find_if(watch.keys_, [&](const Watch::Watched& watched) {
+      return watched.key.first == db && watched.key.second == name;
+    });
+    if (noted->was_there == is_there) return;
+    watch.changed_ = true;
+    return table_->leave(watch);
+  }
   watch.keys_.push_back({.key = {db, std::string(name)}, .was_there = is_there});
   table_->watched.store(table_->by_key.size(), std::memory_order_relaxed);
 }

@@ -44,6 +44,19 @@ TEST_F(WatchTest, HoldsWhileNobodyChangesAnythingOfIt) {
   EXPECT_TRUE(holds(nothing));
 }
 
+TEST_F(WatchTest, WhatCameOrWentBetweenTwoWatchesIsAChange) {
+  Watch one;
+  watch(one, "k");
+  there.insert({0, "k"});
+  watch(one, "k");
+  there.clear();
+  EXPECT_FALSE(holds(one)) << "it is away as it was first, and was there between";
+  Watch same;
+  watch(same, "k");
+  watch(same, "k");
+  EXPECT_TRUE(holds(same));
+}
+
 TEST_F(WatchTest, AWriteChangesAllWhoWatchTheKey) {
   Watch one;
   Watch two;

@@ -44,9 +44,6 @@ bool lies_in(std::string_view part, std::string_view whole) {
          at_most(part.data() + part.size(), whole.data() + whole.size());
 }
 
-/// Arguments that an error text repeats are cut to this many bytes, as in Redis.
-constexpr std::size_t kEchoBytes = 128;
-
 bool is_for_subscribers(const CommandSpec& spec) {
   const std::string_view name = spec.name;
   return name.ends_with("subscribe") || name == "ping" || name == "quit" || name == "reset";

@@ -138,6 +138,7 @@ class CacheSession final : public Session,
                      Result<protocol::Reply> answer);
   void append_executed(Slot& mine, std::span<const Transaction::Step> steps,
                        const protocol::Reply& answer);
+  void publish_executed(std::span<const Transaction::Step> steps);
   void run_here(const CommandSpec& spec, Args args);
 
   // The same (channel_commands.cc).
@@ -233,10 +234,11 @@ class CacheSession final : public Session,
   std::shared_ptr<cohere::Watch> watch_;    // from WATCH to EXEC
   std::size_t watched_ = 0;                 // keys
   std::size_t watched_bytes_ = 0;
-  bool unwatched_ = false;             // not all of them: L2 could not be asked
-  bool executing_ = false;             // EXEC is under way
-  bool apart_ = false;                 // look_apart()
-  std::array<Names, 2> subscribed_;    // by kind
+  bool unwatched_ = false;           // not all of them: they are too many, or L2 could not be asked
+  bool executing_ = false;           // EXEC is under way
+  bool apart_ = false;               // look_apart()
+  std::array<Names, 2> subscribed_;  // by kind
+  std::size_t subscribed_bytes_ = 0;   // of their names
   std::atomic<std::size_t> heard_{0};  // of messages that are on their way to this loop
   std::atomic<bool> deaf_{false};      // they were too many
   std::deque<Slot> slots_;

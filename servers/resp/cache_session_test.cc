@@ -630,7 +630,43 @@ TEST_F(CacheSessionTest, QueuesNoMoreThanItsLimits) {
   EXPECT_EQ(serve("DISCARD\r\n"), "+OK\r\n");
   EXPECT_EQ(serve("WATCH a b\r\nWATCH a b\r\n"),
             "+OK\r\n-ERR nearlane: more than 3 keys or 1000 bytes of names watched\r\n");
-  EXPECT_EQ(serve("UNWATCH\r\nWATCH a b c\r\n"), "+OK\r\n+OK\r\n");
+  EXPECT_EQ(serve("MULTI\r\nSET c 1\r\nEXEC\r\n"), "+OK\r\n+QUEUED\r\n*-1\r\n")
+      << "not all is watched that was to be";
+  EXPECT_EQ(serve("WATCH a b c\r\nMULTI\r\nGET c\r\nEXEC\r\n"),
+            "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n");
+}
+
+TEST_F(CacheSessionTest, AnswersOfItsOwnInATransactionAreBounded) {
+  context_->limits.max_held = 3000;
+  std::string commands = "MULTI\r\n";
+  for (int i = 0; i < 4; ++i) commands += "PING " + std::string(1000, 'p') + "\r\n";
+  serve(commands + "SELECT 3\r\n");
+  const std::string answers = serve("EXEC\r\n");
+  EXPECT_LT(answers.size(), 3500U);
+  EXPECT_NE(answers.find("longer than 3000 bytes; this was executed"), std::string::npos);
+  EXPECT_EQ(serve("SET k 3\r\nSELECT 0\r\nGET k\r\n"), "+OK\r\n+OK\r\n$-1\r\n")
+      << "what stands for an answer has been executed";
+}
+
+TEST_F(CacheSessionTest, WhatIsWrongBehindExecIsSaidBehindIt) {
+  l2_->hold();
+  serve("MULTI\r\nPING\r\nGET k\r\nEXEC\r\n*1\r\n!\r\n");
+  l2_->release(1);
+  const std::string answers = settle();
+  EXPECT_TRUE(answers.starts_with("*2\r\n+PONG\r\n$-1\r\n-ERR Protocol error")) << answers;
+}
+
+TEST_F(CacheSessionTest, WhoHasGoneHasPublishedWhatItsTransactionSays) {
+  auto other = second();
+  serve("SUBSCRIBE c\r\n");
+  other->serve("MULTI\r\nSET k v\r\nPUBLISH c told\r\n");
+  l2_->hold();
+  EXPECT_EQ(other->serve("EXEC\r\n"), "");
+  other->session->detach();
+  l2_->release(1);
+  std::string heard = settle();
+  heard += settle();
+  EXPECT_EQ(heard, "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\ntold\r\n");
 }
 
 TEST_F(CacheSessionTest, AClientThatLeavesWatchesNoLonger) {
@@ -764,6 +800,22 @@ TEST_F(CacheSessionTest, SubscribesToNoMoreThanItsLimit) {
   serve("RESET\r\n");
   EXPECT_EQ(serve("*2\r\n$9\r\nSUBSCRIBE\r\n$65537\r\n" + std::string(65537, 'c') + "\r\n"),
             "-ERR nearlane: the name of a channel is longer than 64 KiB\r\n");
+  EXPECT_EQ(
+      serve("*3\r\n$7\r\nPUBLISH\r\n$65537\r\n" + std::string(65537, 'c') + "\r\n$1\r\nm\r\n"),
+      "-ERR nearlane: the name of a channel is longer than 64 KiB\r\n");
+}
+
+TEST_F(CacheSessionTest, SubscribesToNoMoreBytesOfNamesThanItsLimit) {
+  context_->limits.transaction.bytes = 1000;
+  const std::string name(600, 'n');
+  serve("SUBSCRIBE " + name + "\r\n");
+  EXPECT_EQ(context_->channels.subscribers(name), 1U);
+  const std::string refused =
+      "-ERR nearlane: more than 1000 bytes of names of one connection's subscriptions\r\n";
+  EXPECT_EQ(serve("PSUBSCRIBE " + name + "\r\n"), refused);
+  serve("UNSUBSCRIBE\r\n");
+  EXPECT_NE(serve("PSUBSCRIBE " + name + "\r\n"), refused) << "there is room again";
+  EXPECT_EQ(serve("SUBSCRIBE " + name + "\r\n"), refused);
 }
 
 TEST_F(CacheSessionTest, DropsWhoDoesNotTakeItsMessages) {

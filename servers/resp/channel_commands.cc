@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include "servers/resp/cache_session.h"
+#include "servers/resp/errors.h"
 #include "servers/resp/set_options.h"
 
 namespace nearlane::resp {
@@ -18,8 +19,8 @@ using loop::Outcome;
 
 namespace {
 
-/// Arguments that an error text repeats are cut to this many bytes, as in Redis.
-constexpr std::size_t kEchoBytes = 128;
+constexpr std::string_view kNameTooLong =
+    "ERR nearlane: the name of a channel is longer than 64 KiB";
 
 /// What a message costs beside its bytes while it is on its way to a loop.
 constexpr std::size_t kMessageOverhead = 256;
@@ -41,7 +42,9 @@ bool CacheSession::channel(const CommandSpec& spec, Args args) {
 
 void CacheSession::run_channel(const CommandSpec& spec, Args args) {
   const auto kind = spec.name.starts_with("p") ? Channels::Kind::pattern : Channels::Kind::channel;
-  if (spec.name == "publish") {
+  if (spec.name == "publish" && args[1].size() > kMaxKeyBytes) {
+    fail(kNameTooLong);
+  } else if (spec.name == "publish") {
     protocol::append_integer(
         tail(), static_cast<std::int64_t>(context_.channels.publish(args[1], args[2])));
   } else if (spec.name == "pubsub") {
@@ -61,11 +64,20 @@ void CacheSession::subscribe(std::string_view word, Channels::Kind kind, Args na
   }
   const auto too_long = [](std::string_view name) { return name.size() > kMaxKeyBytes; };
   if (std::ranges::any_of(names, too_long)) {
-    fail("ERR nearlane: the name of a channel is longer than 64 KiB");
+    fail(kNameTooLong);
+    return;
+  }
+  const std::size_t most = context_.limits.transaction.bytes;
+  if (queued_bytes(names) > most - std::min(most, subscribed_bytes_)) {
+    fail(fmt::format("ERR nearlane: more than {} bytes of names of one connection's subscriptions",
+                     most));
     return;
   }
   for (const std::string_view name : names) {
-    if (subscribed(kind).emplace(name).second) context_.channels.subscribe(*this, kind, name);
+    if (subscribed(kind).emplace(name).second) {
+      context_.channels.subscribe(*this, kind, name);
+      subscribed_bytes_ += queued_bytes({&name, 1});
+    }
     confirm(word, name);
   }
   note_subscriptions();
@@ -83,6 +95,7 @@ void CacheSession::unsubscribe(std::string_view word, Channels::Kind kind, Args 
     if (found != subscribed(kind).end()) {
       context_.channels.unsubscribe(*this, kind, name);
       subscribed(kind).erase(found);
+      subscribed_bytes_ -= queued_bytes({&name, 1});
     }
     confirm(word, name);
   }
@@ -107,6 +120,7 @@ void CacheSession::unsubscribe_all() noexcept {
     for (const std::string& name : subscribed(kind))
       context_.channels.unsubscribe(*this, kind, name);
     subscribed(kind).clear();
+    subscribed_bytes_ = 0;
   }
   client_.channels = client_.patterns = 0;
   look_apart();

@@ -7,11 +7,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 
 #include "core/base/result.h"
 
 namespace nearlane::resp {
+
+/// Arguments that an error text repeats are cut to this many bytes, as in Redis.
+inline constexpr std::size_t kEchoBytes = 128;
 
 /// The text after '-'. `writes`: the command may have changed something.
 [[nodiscard]] std::string error_text(const Error& error, bool writes,

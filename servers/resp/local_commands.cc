@@ -10,6 +10,7 @@
 #include "core/protocol/integer.h"
 #include "servers/loop/secret.h"
 #include "servers/resp/cache_session.h"
+#include "servers/resp/errors.h"
 #include "servers/resp/set_options.h"
 
 namespace nearlane::resp {
@@ -22,9 +23,6 @@ namespace {
 /// What we tell clients that ask which Redis we are: they choose features by it.
 constexpr std::string_view kRedisVersion = "7.0.15";
 constexpr std::string_view kDefaultUser = "default";
-
-/// Arguments that an error text repeats are cut to this many bytes, as in Redis.
-constexpr std::size_t kEchoBytes = 128;
 
 bool valid_client_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });

@@ -93,6 +93,7 @@ bool CacheSession::watch(Args args) {
       fail(fmt::format("ERR nearlane: more than {} keys or {} bytes of names watched",
                        limits.commands, limits.bytes));
     });
+    unwatched_ = true;
     return true;
   }
   if (!order_.may_send(Order::Kind::whole, 0)) return false;
@@ -110,7 +111,6 @@ bool CacheSession::watch(Args args) {
               Slot& reply = *self->slot(number);
               if (done.has_error()) {
                 self->answer_error(reply, done.error(), false);
-                // Whoever has sent EXEC already, without having read this, must not be told that nothing has changed.
                 if (self->watch_ == mine) self->unwatched_ = true;
               } else {
                 protocol::append_simple(reply.text, "OK");
@@ -164,6 +164,8 @@ void CacheSession::take_executed(std::uint64_t number, std::span<const Transacti
     protocol::append_reply(mine.text, *answer, version_);
   } else if (host_ != nullptr) {
     append_executed(mine, steps, *answer);
+  } else {
+    publish_executed(steps);
   }
   const bool failed = answer.has_error() || answer->is_error();
   count(kExec, AnsweredBy::l2, failed ? Outcome::error : Outcome::ok);
@@ -174,6 +176,7 @@ void CacheSession::take_executed(std::uint64_t number, std::span<const Transacti
 void CacheSession::append_executed(Slot& mine, std::span<const Transaction::Step> steps,
                                    const Reply& answer) {
   protocol::append_array_header(mine.text, steps.size());
+  const std::string behind = std::exchange(mine.after, {});  // what is wrong with what follows EXEC
   auto next = answer.elements.begin();
   std::vector<std::string_view> args;
   for (const Transaction::Step& step : steps) {
@@ -183,7 +186,22 @@ void CacheSession::append_executed(Slot& mine, std::span<const Transaction::Step
     }
     args.assign(step.args.begin(), step.args.end());
     run_here(*step.spec, args);  // behind this slot, which is the last one
-    mine.text += std::exchange(mine.after, {});
+    const std::string own = std::exchange(mine.after, {});
+    if (own.size() + mine.text.size() <= context_.limits.max_held) {
+      mine.text += own;
+    } else {
+      protocol::append_error(mine.text, fmt::format("ERR nearlane: the answers of this EXEC are "
+                                                    "longer than {} bytes; this was executed",
+                                                    context_.limits.max_held));
+    }
+  }
+  mine.after = behind;
+}
+
+/// The client has gone, and what it wrote is there: so is what it had to say of it.
+void CacheSession::publish_executed(std::span<const Transaction::Step> steps) {
+  for (const Transaction::Step& step : steps) {
+    if (step.spec->name == "publish") context_.channels.publish(step.args[1], step.args[2]);
   }
 }
 

@@ -77,7 +77,12 @@ Reply Keyspace::execute_all(std::span<const cohere::Queued> commands, cohere::Wa
   const auto is_there = [&](std::uint32_t db, std::string_view name) {
     return store_.find(db, name, now.time_since_epoch().count()) != nullptr;
   };
-  if (watch != nullptr && !watches_.holds(*watch, is_there)) return Reply::null();
+  if (watch != nullptr) {
+    if (!watches_.holds(*watch, is_there)) return Reply::null();
+    Reply looked;  // a key that cannot be read is not one that is not there
+    if (after) after(looked);
+    if (looked.is_error()) return looked;
+  }
   std::vector<Reply> replies;
   replies.reserve(commands.size());
   std::size_t bytes = 0;

@@ -512,6 +512,17 @@ class TransactionTest : public KeyspaceTest {
 };
 INSTANTIATE_TEST_SUITE_P(Stores, TransactionTest, testing::ValuesIn(test_store_names()), test_name);
 
+TEST_P(TransactionTest, IsNotExecutedWhereAWatchedKeyCannotBeRead) {
+  cohere::Watch who;
+  watch(who, {"k"});
+  const Queue commands = {{0, {"SET", "j", "v"}}};
+  const Reply reply = keyspace.execute_all(
+      commands, &who, now, [](Reply& looked) { looked = Reply::error("ERR cannot be read"); });
+  stored->end_command();
+  EXPECT_EQ(reply.text, "ERR cannot be read");
+  EXPECT_TRUE(run({"GET", "j"}).is_null());
+}
+
 TEST_P(TransactionTest, EachCommandSeesTheEarlierOnesAndAnErrorUndoesNothing) {
   const Reply reply = exec(nullptr, {{0, {"SET", "k", "1"}},
                                      {0, {"INCR", "k"}},

@@ -68,6 +68,7 @@ struct DiskStore::State {
   std::optional<std::string> failure;
   Entry scratch{"", {}};  // what is changed after a failure
   bool changed = false;
+  std::int64_t grown = 0;  // bytes of values, since the commit
 
   void fail(const rocksdb::Status& status) { fail(status.ToString()); }
   void fail(const std::string& what) {
@@ -87,6 +88,7 @@ struct DiskStore::State {
     slots.clear();
     cleared.clear();
     changed = false;
+    grown = 0;
   }
 };
 
@@ -201,7 +203,11 @@ DiskStore::Entry* DiskStore::find(std::uint32_t db, std::string_view name, std::
   return nullptr;
 }
 
-bool DiskStore::make_room(std::int64_t /*growth*/, std::int64_t /*now*/) { return true; }
+bool DiskStore::make_room(std::int64_t growth, std::int64_t /*now*/) {
+  if (growth > kMostUncommitted - state_->grown) return false;
+  state_->grown += std::max<std::int64_t>(growth, 0);
+  return true;
+}
 
 DiskStore::Entry& DiskStore::set(std::uint32_t db, std::string_view name, std::string bytes,
                                  Kind kind) {

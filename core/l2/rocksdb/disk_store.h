@@ -36,11 +36,14 @@ struct DiskConfig {
 
 class DiskStore final : public embedded::Store {
  public:
+  /// Bytes by which values may grow before a commit, all of which are in memory until then: over two of the longest values.
+  static constexpr std::int64_t kMostUncommitted = std::int64_t{3} << 29U;
+
   [[nodiscard]] static Result<std::unique_ptr<DiskStore>> open(DiskConfig config);
   ~DiskStore() override;
 
   [[nodiscard]] Entry* find(std::uint32_t db, std::string_view name, std::int64_t now) override;
-  /// Always: the disk says when it is full.
+  /// False: what was changed since the last commit would need more than kMostUncommitted. When it is full the disk says itself.
   [[nodiscard]] bool make_room(std::int64_t growth, std::int64_t now) override;
   Entry& set(std::uint32_t db, std::string_view name, std::string bytes,
              embedded::Kind kind) override;

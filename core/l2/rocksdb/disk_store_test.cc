@@ -112,6 +112,18 @@ TEST_F(DiskStoreTest, KeepsWhatWasCommittedAndNothingElse) {
   EXPECT_EQ(run({"KEYS", "*"}), Reply::array({}));
 }
 
+TEST_F(DiskStoreTest, HoldsNoMoreInMemoryThanIsSaidUntilItIsCommitted) {
+  open();
+  constexpr std::int64_t kHalf = DiskStore::kMostUncommitted / 2;
+  EXPECT_TRUE(store->make_room(kHalf, unix_ms()));
+  EXPECT_TRUE(store->make_room(-kHalf, unix_ms())) << "what shrinks makes no room before a commit";
+  EXPECT_TRUE(store->make_room(kHalf, unix_ms()));
+  EXPECT_FALSE(store->make_room(1, unix_ms()));
+  EXPECT_EQ(run({"SETRANGE", "k", "10", "v"}).text.substr(0, 3), "OOM");
+  EXPECT_EQ(store->commit(), std::nullopt);
+  EXPECT_EQ(run({"SETRANGE", "k", "10", "v"}).integer, 11);
+}
+
 TEST_F(DiskStoreTest, ABatchWritesWhatCameAfterAFlushInIt) {
   open();
   write({"SET", "old", "x", "PX", "10"});
