@@ -88,7 +88,11 @@ void restrict(Decision& decision, const KeyRules& rules, const Answer& answer) n
 cohere::Command Fetch::what(const KeyRules& rules, Key key, TimePoint deadline, bool with_type) {
   cohere::Command command{
       .op = cohere::Op::fetch, .key = std::move(key), .announced = rules.l1, .deadline = deadline};
-  if (with_type) command.beside = {"GET", type_sidecar(command.key.name)};
+  if (with_type) {
+    // Anybody may have put anything there, and small values wait behind it: a byte more than it may have is enough to tell.
+    command.beside = {"GETRANGE", type_sidecar(command.key.name), "0",
+                      std::to_string(kMostSidecarText)};
+  }
   return command;
 }
 

@@ -6,7 +6,6 @@
 
 #include "core/cohere/slots.h"
 #include "core/entry/entry.h"
-#include "core/entry/media_type.h"
 
 namespace nearlane::tier {
 namespace {

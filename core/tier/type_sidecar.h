@@ -18,15 +18,21 @@
 // Source:    docs/decisions/0025-content-type.md; redis.io/docs/reference/cluster-spec (hash tags).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/entry/media_type.h"
+
 namespace nearlane::tier {
 
 /// Of all their names.
 inline constexpr std::string_view kTypePrefix = "nearlane:type:";
+
+/// Bytes of its text: 16 digits, a space, and a type.
+inline constexpr std::size_t kMostSidecarText = 17 + kMostMediaType;
 
 /// Precondition: the key is not empty.
 [[nodiscard]] std::string type_sidecar(std::string_view key);

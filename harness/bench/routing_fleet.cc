@@ -183,7 +183,10 @@ class Fleet {
       const epoch::Guard guard;
       if (asked.node->tier->slide(key, plan_.ttl, world_.now)) return;
     }
-    asked.node->tier->touch(key, plan_.ttl, world_.now + kPatience, [](const Result<bool>&) {});
+    // As a session store says it over RESP.
+    asked.node->tier->touch(
+        key, {"PEXPIRE", std::string(key.name), std::to_string(plan_.ttl.count())},
+        world_.now + kPatience, [](const Result<protocol::Reply>&) {}, plan_.ttl);
   }
 
   void store(const Asked& asked) {
