@@ -141,6 +141,7 @@ TEST(TrackingLive, AUserNeedsTheCommandsOfTheListAndNoOthers) {
                          "~nearlane:probe:*",
                          "~nearlane:type:*",
                          "+get",
+                         "+getrange",
                          "+set",
                          "+del",
                          "+exists",
