@@ -258,8 +258,9 @@ class CheckedNetwork : public Checked {
     FaultProxy& bad = fleet->proxies[0];
     fault(bad);
     run_for(lasting);
-    bad.heal();
+    // In this order, so that what waited is lost and does not come at last.
     bad.cut();
+    bad.heal();
     expect_coherent();
   }
 };

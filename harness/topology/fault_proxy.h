@@ -75,7 +75,8 @@ class FaultProxy {
   void refuse(bool on);
   /// New connections go to another server.
   void retarget(Endpoint server);
-  /// Everything as at the start, without any toxic, but for the connections that were ended and for retarget().
+  /// Everything as at the start, without any toxic, but for the connections that were ended and for retarget(). What
+  /// waited goes on at once; to have it lost, cut() first.
   void heal();
 
   struct Counts {

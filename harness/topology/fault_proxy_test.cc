@@ -99,7 +99,7 @@ TEST_F(Proxied, DelaysEachWay) {
   proxy->delay(Way::to_client, 60ms);
   EXPECT_GE(round_trip(), 100ms);
   proxy->heal();
-  ASSERT_TRUE(answers());  // behind what was still on its way
+  ASSERT_TRUE(answers());
   // Other processes may take the machine away from a round trip or two.
   EXPECT_TRUE(eventually([&] { return round_trip() < 40ms; }));
 }
