@@ -47,7 +47,8 @@ class FaultProxy {
 
   /// Puts a toxic on every connection, those that are open and those that come: behind the toxics that are there.
   Result<void> add(Toxic toxic);
-  /// What the toxic of that name, type and way does from now on. Connections are drawn for again.
+  /// What the toxic of that name, type and way does from now on. Connections are drawn for again; one that lost bytes to
+  /// it and is no longer drawn ends.
   Result<void> update(Toxic toxic);
   /// What waited in it goes on at once; a connection that lost bytes to it ends.
   Result<void> remove(std::string_view name);

@@ -205,11 +205,16 @@ void ToxicChain::add(const Toxic& toxic, TimePoint now) {
 void ToxicChain::update(const Toxic& toxic, TimePoint now) {
   Stage* at = find(toxic.name);
   if (at == nullptr) return;
+  const Mark end = end_without(*at);
   at->kind = toxic.kind;
   at->active = drawn(toxic);
   at->since = now;
   at->free = now;
   at->slices.clear();
+  if (end == Mark::none || at->active) return;
+  const auto index = static_cast<std::size_t>(at - stages_.data());
+  const Rules rules{.at = *at, .random = random_, .queued = queued_, .now = now};
+  put(index + 1, rules.end(end), now);
 }
 
 void ToxicChain::remove(std::string_view name, TimePoint now) {
@@ -219,9 +224,7 @@ void ToxicChain::remove(std::string_view name, TimePoint now) {
   const auto index = static_cast<std::size_t>(at - stages_.data());
   stages_.erase(std::next(stages_.begin(), static_cast<std::ptrdiff_t>(index)));
   for (auto& piece : gone.queue) put(index, std::move(piece), now);
-  if (!gone.active || gone.ended) return;
-  if (std::holds_alternative<Timeout>(gone.kind)) put(index, {.mark = Mark::close}, now);
-  if (gone.reset_at) put(index, {.mark = Mark::reset}, now);
+  if (const Mark end = end_without(gone); end != Mark::none) put(index, {.mark = end}, now);
 }
 
 void ToxicChain::take(std::string_view bytes, TimePoint now) {
@@ -301,6 +304,12 @@ void ToxicChain::clear() {
 ToxicChain::Stage* ToxicChain::find(std::string_view name) {
   const auto found = std::ranges::find(stages_, name, &Stage::name);
   return found == stages_.end() ? nullptr : &*found;
+}
+
+Mark ToxicChain::end_without(const Stage& stage) {
+  if (!stage.active || stage.ended) return Mark::none;
+  if (std::holds_alternative<Timeout>(stage.kind)) return Mark::close;
+  return stage.reset_at ? Mark::reset : Mark::none;
 }
 
 bool ToxicChain::drops_pushes() const {

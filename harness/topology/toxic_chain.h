@@ -60,7 +60,8 @@ class ToxicChain {
 
   /// At the chain's end. Whether it is put on this connection is drawn for.
   void add(const Toxic& toxic, TimePoint now);
-  /// The toxic of that name and type is like this from now on; drawn for again. What waits in it keeps its times.
+  /// The toxic of that name and type is like this from now on; drawn for again. What waits in it keeps its times. A
+  /// connection that is drawn out of one that has lost bytes, or would, ends.
   void update(const Toxic& toxic, TimePoint now);
   /// What waits in it goes on at once. A connection that has lost bytes to it, or would, ends.
   void remove(std::string_view name, TimePoint now);
@@ -96,6 +97,8 @@ class ToxicChain {
   struct Rules;  // what each kind does
 
   Stage* find(std::string_view name);
+  /// How a connection ends from which this toxic goes, because it has lost bytes to it, or would have.
+  [[nodiscard]] static Mark end_without(const Stage& stage);
   [[nodiscard]] bool drawn(const Toxic& toxic) { return random_.real() < toxic.toxicity; }
   [[nodiscard]] bool drops_pushes() const;
   [[nodiscard]] bool cut_here();

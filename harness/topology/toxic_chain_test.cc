@@ -275,6 +275,48 @@ TEST_F(Chain, ResetPeerThatLostBytesResetsWhenItIsTakenAway) {
   EXPECT_EQ(out(), "<reset>");
 }
 
+TEST_F(Chain, AnUpdateThatTakesALossyToxicAwayEndsWhatLostBytesToIt) {
+  for (const ToxicKind& kind :
+       std::vector<ToxicKind>{Timeout{}, Timeout{.timeout = 1h}, ResetPeer{.timeout = 1h}}) {
+    ToxicChain connection(Way::to_client, random, counts);
+    const auto come = [&] {
+      std::string all;
+      (void)connection.advance(now);
+      for (; connection.has_output(); connection.written(connection.output().size())) {
+        all += connection.output().view();
+        if (connection.output().mark == Mark::close) all += "<close>";
+        if (connection.output().mark == Mark::reset) all += "<reset>";
+        if (connection.output().mark == Mark::end) all += "<end>";
+      }
+      return all;
+    };
+    const std::string end = std::holds_alternative<Timeout>(kind) ? "<close>" : "<reset>";
+    connection.add({.name = "t", .kind = kind}, now);
+    connection.take("abc", now);
+    EXPECT_EQ(come(), "");
+    connection.update({.name = "t", .kind = kind}, now);
+    EXPECT_EQ(come(), "") << "it is still there";
+    connection.update({.name = "t", .toxicity = 0, .kind = kind}, now);
+    connection.take("def", now);
+    EXPECT_EQ(come(), end) << "and nothing behind the hole";
+    EXPECT_EQ(connection.queued(), 0U);
+    connection.update({.name = "t", .kind = kind}, now);
+    connection.remove("t", now);
+    EXPECT_EQ(come(), "") << "once";
+  }
+}
+
+TEST_F(Chain, AnUpdateLeavesConnectionsThatLostNothing) {
+  add(ResetPeer{.timeout = 1h});
+  update(ResetPeer{.timeout = 1h}, 0);
+  take("a");
+  EXPECT_EQ(out(), "a") << "no byte had come";
+  update(Timeout{}, 0);
+  update(ResetPeer{}, 0);
+  take("b");
+  EXPECT_EQ(out(), "b") << "it was not put on it";
+}
+
 TEST(SliceSizes, AddUpAndStayInTheirBounds) {
   Random random(1);
   for (const std::uint32_t size : {1U, 2U, 9U, 10U, 11U, 100U, 4096U, 65'536U}) {
