@@ -369,7 +369,7 @@ class FaultProxy::Loop {
       const Piece& piece = at.chain.output();
       if (piece.mark != Mark::none) {
         tell(way, piece.mark);
-        return false;
+        return !ended_;
       }
       Code failed;
       const auto size = at.to.write_some(net::buffer(piece.view()), failed);
@@ -402,7 +402,7 @@ class FaultProxy::Loop {
       Stream& at = stream(way);
       Code ignored;
       (void)at.to.shutdown(tcp::socket::shutdown_send, ignored);
-      at.chain.clear();
+      at.chain.written(0);  // a toxic may have put an end to both ways behind it
       at.finished = true;
       const Stream& back = stream(other(way));
       if (back.finished || back.deaf || at.deaf) close();

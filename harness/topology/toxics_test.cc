@@ -279,6 +279,17 @@ TEST_F(Toxics, TimeoutOfNothingClosesWhenItIsTakenAway) {
   EXPECT_EQ(heard.end, kEnd);
 }
 
+TEST_F(Toxics, ACloseThatWaitsBehindAnEndIsStillDone) {
+  connect();
+  ASSERT_TRUE(proxy->add({.name = "closes", .kind = Timeout{.timeout = 80ms}}));
+  ASSERT_TRUE(proxy->add({.name = "later", .kind = Latency{.latency = 1s}}));
+  server->finish();
+  EXPECT_EQ(client->read(1).end, kEnd);
+  ASSERT_TRUE(server->hears_within(10s))
+      << "the client has not finished, but both sides are closed";
+  EXPECT_EQ(server->read(1).end, kEnd);
+}
+
 TEST_F(Toxics, ResetPeerIsSeenAsAReset) {
   for (const Way way : kWays) {
     for (const Duration after : {Duration(0ms), Duration(50ms)}) {
