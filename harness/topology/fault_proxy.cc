@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <future>
 #include <list>
 #include <string>
@@ -155,13 +157,18 @@ class FaultProxy::Loop {
   void set(std::string_view name, Way way, bool on, ToxicKind kind) {
     Toxic toxic{.name = fmt::format("{}_{}", name, stream_of(way)), .way = way, .kind = kind};
     const bool there = find(toxic.name) != toxics_.end();
+    Result<void> done;
     if (!on) {
-      if (there) (void)remove(toxic.name);
+      if (there) done = remove(toxic.name);
     } else if (there) {
-      (void)update(std::move(toxic));
+      done = update(toxic);
     } else {
-      (void)add(std::move(toxic));
+      done = add(toxic);
     }
+    if (done) return;
+    // A scenario that went on would find nothing wrong, as nothing was.
+    fmt::print(stderr, "fault proxy: {}: {}\n", toxic.name, done.error().detail);
+    std::abort();
   }
 
   void heal() {

@@ -55,8 +55,9 @@ class FaultProxy {
   /// In the order in which they came.
   [[nodiscard]] std::vector<Toxic> toxics() const;
 
-  // The calls below that take a time are toxics too, called delay_upstream, delay_downstream, delay_pushes_downstream
-  // and drop_pushes_downstream.
+  // Three of the calls below are toxics too, called delay_upstream, delay_downstream, delay_pushes_downstream and
+  // drop_pushes_downstream. One that add() or update() would refuse, such as a delay of more than a day, is the
+  // caller's mistake: it is said on stderr, and the process aborts.
 
   /// What comes from now on arrives so much later, in order.
   void delay(Way way, Duration by);

@@ -501,6 +501,21 @@ TEST_F(Toxics, TheOldCallsAreToxicsWithNames) {
   EXPECT_THAT(names(), ElementsAre("delay_pushes_downstream"));
 }
 
+/// These start a process of their own, as the proxy has a thread.
+class ToxicsDeathTest : public Toxics {
+ protected:
+  ToxicsDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+TEST_F(ToxicsDeathTest, AScenarioWhoseFaultCannotBeIsToldSo) {
+  EXPECT_DEATH(proxy->delay(Way::to_client, 25h), "delay_downstream: latency: a time must be");
+  EXPECT_DEATH(proxy->delay_pushes(25h), "delay_pushes_downstream: delay_pushes: a time must be");
+  proxy->delay(Way::to_client, 1ms);
+  EXPECT_DEATH(proxy->delay(Way::to_client, 25h), "delay_downstream: latency: a time must be");
+  ASSERT_TRUE(proxy->add({.name = "drop_pushes_downstream", .kind = Latency{}}));
+  EXPECT_DEATH(proxy->drop_pushes(true), "drop_pushes_downstream: there is no downstream");
+}
+
 TEST_F(Toxics, ListensWhereItIsToldTo) {
   const Endpoint upstream{.host = "127.0.0.1", .port = acceptor.local_endpoint().port()};
   const Endpoint taken = proxy->endpoint();
