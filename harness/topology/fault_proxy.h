@@ -10,8 +10,9 @@
 //
 // Errors:   unavailable when no port can be had, or not the one that was asked for; invalid_argument for a toxic that
 //           cannot be, whose name is taken or not known, or that is one too many.
-// Threads:  one of its own moves the bytes. The calls are for any thread and are in force when they
-//           return, for what is on its way through the proxy too; what it has handed to the kernel is beyond it.
+// Threads:  one of its own moves the bytes. The calls are for any thread and are in force when they return: hold(),
+//           cut() and strand() for what is on its way through the proxy too, toxics for what enters it from then on.
+//           What the proxy has handed to the kernel is beyond it.
 // Lifetime: ends every connection when it goes.
 // Cost:     a copy of each chunk of at most 64 KiB; headers of replies are looked at as well. A direction that does
 //           not drain is read no further than kMaxQueued, whatever its toxics.
