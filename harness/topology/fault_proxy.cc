@@ -20,7 +20,6 @@
 #include <fmt/format.h>
 
 #include "harness/topology/toxic_chain.h"
-#include "harness/workload/random.h"
 
 namespace nearlane::harness {
 namespace {
@@ -475,7 +474,7 @@ class FaultProxy::Loop {
   net::steady_timer pause_;
   Endpoint server_;
   Endpoint endpoint_;
-  Random random_{kSeed};
+  Randomness random_{kSeed};
   std::vector<Toxic> toxics_;
   std::list<std::shared_ptr<Link>> links_;
   bool closing_ = false;

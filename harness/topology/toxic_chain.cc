@@ -213,7 +213,7 @@ void ToxicChain::update(const Toxic& toxic, TimePoint now) {
   at->slices.clear();
   if (end == Mark::none || at->active) return;
   const auto index = static_cast<std::size_t>(at - stages_.data());
-  const Rules rules{.at = *at, .random = random_, .queued = queued_, .now = now};
+  const Rules rules{.at = *at, .random = random_.pieces, .queued = queued_, .now = now};
   put(index + 1, rules.end(end), now);
 }
 
@@ -262,7 +262,7 @@ void ToxicChain::take(Mark mark, TimePoint now) {
 
 TimePoint ToxicChain::advance(TimePoint now) {
   const auto rules = [&](std::size_t index) {
-    return Rules{.at = stages_[index], .random = random_, .queued = queued_, .now = now};
+    return Rules{.at = stages_[index], .random = random_.pieces, .queued = queued_, .now = now};
   };
   for (bool moved = true; moved;) {
     moved = false;
@@ -337,7 +337,7 @@ void ToxicChain::put(std::size_t index, Piece piece, TimePoint now) {
     outlet_.push_back(std::move(piece));
     return;
   }
-  Rules{.at = stages_[index], .random = random_, .queued = queued_, .now = now}.put(
+  Rules{.at = stages_[index], .random = random_.pieces, .queued = queued_, .now = now}.put(
       std::move(piece));
 }
 

@@ -50,12 +50,20 @@ struct PushCounts {
   std::uint64_t dropped = 0;
 };
 
+/// Apart, so that which connections a toxic is put on does not hang on how many pieces came before.
+struct Randomness {
+  explicit Randomness(std::uint64_t seed) noexcept : toxicity(mix64(seed)), pieces(seed) {}
+
+  Random toxicity;
+  Random pieces;  // their times and sizes
+};
+
 class ToxicChain {
  public:
   static constexpr std::size_t kMaxQueued = std::size_t{8} << 20U;  // bytes
   static constexpr std::size_t kMaxPieces = 16384;                  // of one stage
 
-  ToxicChain(Way way, Random& random, PushCounts& counts)
+  ToxicChain(Way way, Randomness& random, PushCounts& counts)
       : random_(random), counts_(counts), scanner_(way) {}
 
   /// At the chain's end. Whether it is put on this connection is drawn for.
@@ -99,13 +107,13 @@ class ToxicChain {
   Stage* find(std::string_view name);
   /// How a connection ends from which this toxic goes, because it has lost bytes to it, or would have.
   [[nodiscard]] static Mark end_without(const Stage& stage);
-  [[nodiscard]] bool drawn(const Toxic& toxic) { return random_.real() < toxic.toxicity; }
+  [[nodiscard]] bool drawn(const Toxic& toxic) { return random_.toxicity.real() < toxic.toxicity; }
   [[nodiscard]] bool drops_pushes() const;
   [[nodiscard]] bool cut_here();
   [[nodiscard]] std::size_t waiting_before(std::size_t index) const noexcept;
   void put(std::size_t index, Piece piece, TimePoint now);
 
-  Random& random_;
+  Randomness& random_;
   PushCounts& counts_;
   FrameScanner scanner_;
   bool dropping_ = false;  // the frame that is being read

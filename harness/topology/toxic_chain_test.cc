@@ -58,7 +58,7 @@ class Chain : public testing::Test {
     now = due;
   }
 
-  Random random{7};
+  Randomness random{7};
   PushCounts counts;
   ToxicChain chain{Way::to_client, random, counts};
   TimePoint now{1h};
@@ -519,6 +519,26 @@ TEST_F(Chain, ToxicityIsTheShareOfConnections) {
   }
   // Six standard deviations either side.
   EXPECT_NEAR(put, 3000, 6 * std::sqrt(10'000 * 0.3 * 0.7));
+}
+
+TEST_F(Chain, WhichConnectionsAreDrawnDoesNotHangOnWhatTheyCarry) {
+  const auto drawn = [&](int bytes) {
+    Randomness fresh(3);
+    std::string all;
+    for (int i = 0; i < 100; ++i) {
+      ToxicChain connection(Way::to_client, fresh, counts);
+      connection.add({.name = "t", .toxicity = 0.5, .kind = DropPushes{}}, now);
+      connection.add({.name = "jitters", .kind = Latency{.latency = 2ms, .jitter = 2ms}}, now);
+      connection.add({.name = "sliced", .kind = Slicer{.average = 9, .variation = 8}}, now);
+      const auto dropped = counts.dropped;
+      connection.take(kPush, now);
+      all += counts.dropped > dropped ? '1' : '0';
+      for (int j = 0; j < bytes * i; ++j) connection.take(":1\r\n", now);
+      (void)connection.advance(now + 1s);
+    }
+    return all;
+  };
+  EXPECT_EQ(drawn(0), drawn(1));
 }
 
 TEST_F(Chain, ToxicityOfNothingIsNobodyAndOfOneEverybody) {
