@@ -29,8 +29,6 @@ using Code = boost::system::error_code;
 using Request = http::request<http::string_body>;
 using Response = http::response<http::string_body>;
 
-constexpr auto kAcceptPause = std::chrono::milliseconds(10);
-
 std::string_view view(boost::core::string_view text) { return {text.data(), text.size()}; }
 
 ApiAnswer refuse(unsigned status, std::string error) {
@@ -190,7 +188,7 @@ class ApiServer::Loop {
       accepting_ = false;
       if (closing_) return;
       if (failed) {
-        pause_.expires_after(kAcceptPause);
+        pause_.expires_after(FaultProxy::kAcceptPause);
         pause_.async_wait([this](Code) { accept(); });
         return;
       }

@@ -10,7 +10,6 @@ namespace {
 
 constexpr unsigned kCreated = 201;
 constexpr unsigned kNoContent = 204;
-constexpr unsigned kBadRequest = 400;
 constexpr unsigned kNotFound = 404;
 constexpr unsigned kNoSuchMethod = 405;
 constexpr unsigned kConflict = 409;
@@ -74,14 +73,15 @@ std::optional<std::vector<std::string>> segments(std::string_view target) {
 Outcome<Endpoint> read_upstream(const std::string& text) {
   auto upstream = read_address(text, "upstream");
   if (upstream && upstream->port == 0) {
-    return Refusal{kBadRequest, fmt::format("bad request body: upstream: '{}' has no port", text)};
+    return Refusal{Refusal::kBadRequest,
+                   fmt::format("bad request body: upstream: '{}' has no port", text)};
   }
   return upstream;
 }
 
 /// What a FaultProxy would not do, although it was asked for something that can be.
 Refusal failed(const Error& error) {
-  return {error.code == Errc::invalid_argument ? kBadRequest : kFailed, error.detail};
+  return {error.code == Errc::invalid_argument ? Refusal::kBadRequest : kFailed, error.detail};
 }
 
 }  // namespace
@@ -197,7 +197,7 @@ ApiAnswer ProxyApi::answer_toxics(Named& proxy, std::string_view method, std::st
     return refused(kConflict, "toxic already exists");
   }
   if (proxy.toxics.size() >= FaultProxy::kMaxToxics) {
-    return refused(kBadRequest,
+    return refused(Refusal::kBadRequest,
                    fmt::format("a proxy has {} toxics at most", FaultProxy::kMaxToxics));
   }
   if (proxy.running) {
@@ -236,12 +236,7 @@ ApiAnswer ProxyApi::answer_toxic(Named& proxy, std::string_view method, const st
 ApiAnswer ProxyApi::create(std::string_view body) {
   const auto fields = read_proxy(body, {});
   if (!fields) return refused(fields.error());
-  for (const auto& [field, value] :
-       {std::pair("name", &fields->name), std::pair("upstream", &fields->upstream)}) {
-    if (value->empty()) {
-      return refused(kBadRequest, fmt::format("missing required field: {}", field));
-    }
-  }
+  if (const auto missing = missing_field(*fields); missing) return refused(*missing);
   if (proxies_.contains(fields->name)) return refused(kConflict, "proxy already exists");
   const auto made = put(*fields);
   return made ? told((*made)->json(), kCreated) : refused(made.error());
@@ -255,7 +250,7 @@ Outcome<ProxyApi::Named*> ProxyApi::put(const ProxyFields& fields) {
     if (!*other) return &found->second;
     found->second.stop();
   } else if (proxies_.size() >= kMaxProxies) {
-    return Refusal{kBadRequest, fmt::format("there are {} proxies at most", kMaxProxies)};
+    return Refusal{Refusal::kBadRequest, fmt::format("there are {} proxies at most", kMaxProxies)};
   }
   Named proxy{.fields = fields, .toxics = {}, .running = nullptr};
   proxy.fields.enabled = false;

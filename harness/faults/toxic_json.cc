@@ -15,11 +15,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr unsigned kBadRequest = 400;
 constexpr std::uint64_t kKilobyte = 1000;  // what Toxiproxy makes of its KB/s
 
 Refusal bad_body(std::string_view why) {
-  return {kBadRequest, fmt::format("bad request body: {}", why)};
+  return {Refusal::kBadRequest, fmt::format("bad request body: {}", why)};
 }
 
 /// Fields of one JSON object. The first that is of the wrong type is remembered, and later ones are not looked at.
@@ -205,6 +204,15 @@ void throw_exception_from_error(const Refusal& refusal, const boost::source_loca
   throw std::logic_error(refusal.error);
 }
 
+std::optional<Refusal> missing_field(const ProxyFields& proxy) {
+  for (const auto& [field, value] :
+       {std::pair("name", &proxy.name), std::pair("upstream", &proxy.upstream)}) {
+    if (!value->empty()) continue;
+    return Refusal{Refusal::kBadRequest, fmt::format("missing required field: {}", field)};
+  }
+  return std::nullopt;
+}
+
 Outcome<ProxyFields> read_proxy(std::string_view body, ProxyFields fields) {
   const auto json = parse_object(body);
   if (!json) return json.error();
@@ -219,11 +227,9 @@ Outcome<std::vector<ProxyFields>> read_proxies(std::string_view body) {
   for (const auto& element : *json) {
     auto proxy = proxy_of(element, {});
     if (!proxy) return proxy.error();
-    for (const auto& [field, value] :
-         {std::pair("name", &proxy->name), std::pair("upstream", &proxy->upstream)}) {
-      if (!value->empty()) continue;
-      return Refusal{kBadRequest,
-                     fmt::format("missing required field: {} at proxy {}", field, all.size() + 1)};
+    if (auto missing = missing_field(*proxy); missing) {
+      missing->error += fmt::format(" at proxy {}", all.size() + 1);
+      return *missing;
     }
     all.push_back(std::move(*proxy));
   }
@@ -243,10 +249,11 @@ Outcome<Toxic> read_toxic(std::string_view body) {
   if (given.refused()) return *given.refused();
   stream = lower(std::move(stream));
   if (stream != "upstream" && stream != "downstream") {
-    return Refusal{kBadRequest, "stream was invalid, can be either upstream or downstream"};
+    return Refusal{Refusal::kBadRequest,
+                   "stream was invalid, can be either upstream or downstream"};
   }
   auto kind = kind_named(type);
-  if (!kind) return Refusal{kBadRequest, "invalid toxic type"};
+  if (!kind) return Refusal{Refusal::kBadRequest, "invalid toxic type"};
   toxic.kind = *kind;
   toxic.way = stream == "upstream" ? Way::to_server : Way::to_client;
   if (toxic.name.empty()) toxic.name = fmt::format("{}_{}", type, stream);

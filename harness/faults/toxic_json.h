@@ -26,6 +26,8 @@ namespace nearlane::harness {
 
 /// Why something was not done: an HTTP status, and Toxiproxy's words where it has some.
 struct Refusal {
+  static constexpr unsigned kBadRequest = 400;
+
   Refusal() = default;
   /// Said, because an aggregate would take a number that an Outcome holds for its status.
   Refusal(unsigned number, std::string text) : status(number), error(std::move(text)) {}
@@ -52,6 +54,8 @@ struct ProxyFields {
   bool enabled = true;
 };
 
+/// Why there can be no such proxy: it has no name, or no upstream.
+[[nodiscard]] std::optional<Refusal> missing_field(const ProxyFields& proxy);
 /// The fields that are there replace those of `fields`.
 [[nodiscard]] Outcome<ProxyFields> read_proxy(std::string_view body, ProxyFields fields);
 /// A list of proxies. None of them is without a name or an upstream.

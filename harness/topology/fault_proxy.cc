@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -32,8 +31,6 @@ constexpr std::size_t kChunk = std::size_t{64} << 10U;
 /// Chunks that are taken from a peer before its socket is closed: what is left unread there would turn the end that it
 /// is to see into a reset.
 constexpr int kLastChunks = 16;
-/// Before another connection is accepted where the process has no more descriptors.
-constexpr auto kAcceptPause = std::chrono::milliseconds(10);
 /// Draws are the same in each run, in the order of the connections.
 constexpr std::uint64_t kSeed = 1;
 

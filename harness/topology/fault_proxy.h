@@ -36,6 +36,8 @@ class FaultProxy {
   static constexpr std::size_t kMaxQueued = std::size_t{8}
                                             << 20U;  // bytes, a way of one connection
   static constexpr std::size_t kMaxToxics = 64;
+  /// Before another connection is accepted where the process has no more descriptors.
+  static constexpr Duration kAcceptPause = std::chrono::milliseconds(10);
 
   [[nodiscard]] static Result<FaultProxy> start(Endpoint server);
   /// At an address of its own: port 0 is any port. The server may be a name, looked up for each connection.
