@@ -123,10 +123,12 @@ std::optional<std::string_view> TieredCache::Impl::own_type(const KeyRef& key,
                                                             const KeyRules& rules) const noexcept {
   if (options.type) return *options.type == rules.content_type ? std::string_view() : options.type;
   // Whoever says nothing voids what was said of the value before; but it may be that value again, of which L2 still
-  // knows what was said.
+  // knows what was said. That nobody has asked does not mean that nothing was.
   const epoch::Guard guard;
   const Entry* before = l1_->peek(key);
-  if (l2_stores_ && before != nullptr && !before->own_type().empty()) return std::nullopt;
+  const bool may_have_one = before != nullptr && !before->negative() &&
+                            (!before->type_known() || !before->own_type().empty());
+  if (l2_stores_ && may_have_one) return std::nullopt;
   return std::string_view();
 }
 

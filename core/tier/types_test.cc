@@ -127,6 +127,16 @@ TEST_F(Types, AreVoidOnceTheValueIsAnotherOne) {
   EXPECT_EQ(read("k"), "text/html");
 }
 
+TEST_F(Types, AreNotSaidToBeNoneOfAValueThatNobodyHasAskedOf) {
+  put("k", "v", "text/html");
+  forget("k");
+  ASSERT_TRUE(cache.get("k"));
+  ASSERT_TRUE(cache.set("k", "v")->stored);
+  EXPECT_EQ(cache.find("k"), "v");
+  EXPECT_EQ(in_l1("k"), std::nullopt) << "it is the value that it was put with";
+  EXPECT_EQ(read("k"), "text/html");
+}
+
 TEST_F(Types, OfWhatOthersWroteIsNotGuessed) {
   const std::string digest = "0000000000000000";
   for (const std::string& text :
