@@ -95,7 +95,8 @@ struct Answer {
   std::int64_t pttl = -1;  // fetch, transact: what PTTL said: milliseconds, -1 no expiry, -2 no key
   std::optional<bool> existed = {};
   bool held = true;  // compare: false: nothing was written
-  /// Of Command::beside; nothing: it was not sent, or was refused.
+  /// Of Command::beside; nothing: it was not sent, or was refused. Of a fetch over a connection that is refused it for
+  /// good, null: as if nothing were there, which is all that this connection will ever say.
   std::optional<protocol::Reply> beside = {};
   TimePoint sent_at = {};  // when the command was handed to the connection
   Duration l1_ttl =

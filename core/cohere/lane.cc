@@ -32,8 +32,10 @@ Lane::~Lane() = default;
 
 void Lane::finish(std::unique_ptr<Call> call, Answer answer) {
   if (config_.redirect) {
-    if (answer.reply.is_error() && is_redirection(answer.reply.text))
+    if (answer.reply.is_error() && is_redirection(answer.reply.text)) {
+      call->alone = false;  // where it goes, what goes with it may be allowed
       return config_.redirect(std::move(call), answer.reply.text);
+    }
     // Whoever makes the key while its slot is on its way makes it elsewhere, and nobody here is told.
     if (call->command.op == Op::fetch && answer.reply.is_null()) answer.epoch = kNoEpoch;
   }
@@ -157,6 +159,8 @@ void Lane::closed(Error why, TimePoint now) {
       finish(std::move(call), Answer::failed(ending ? code : Errc::unavailable, trouble_));
     }
   }
+  // The next connection may be to another node, or another user's.
+  for (auto& call : again) call->alone = false;
   // complete() may have submitted more: those came later.
   waiting_.insert(waiting_.begin(), std::make_move_iterator(again.begin()),
                   std::make_move_iterator(again.end()));

@@ -155,7 +155,9 @@ class Lane final : public Conversation {
     bool has_pttl = false;        // exec: behind the command's own reply
     bool has_beside = false;      // exec: of Command::beside
     std::uint8_t ahead = 0;       // exec: replies before EXISTS's and the command's own
-    bool beside_refused = false;  // exec: nothing was executed for that
+    bool own_refused = false;     // exec: nothing was executed for the command itself
+    bool beside_refused = false;  // exec: nor for that
+    bool barred = false;  // a fetch that went without Command::beside, which is refused for good
     Phase phase = Phase::none;
     std::uint8_t attempts = 0;  // looks that this comparison has had
     bool announces = false;     // exec: with the latest number
@@ -214,7 +216,7 @@ class Lane final : public Conversation {
     const Command& command = call.command;
     return !command.beside.empty() && !call.alone && (command.needs_beside || !refuses_beside_);
   }
-  [[nodiscard]] static bool goes_alone(const Pending& pending) noexcept;
+  [[nodiscard]] bool goes_alone(const Pending& pending) const noexcept;
 
   const LaneConfig config_;
   LaneView& view_;

@@ -104,7 +104,7 @@ TEST_F(LaneBeside, GoesWithoutWhatThisUserMayNot) {
   EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k"}));
   lane.received("+OK\r\n$1\r\nv\r\n:-1\r\n", now);
   EXPECT_EQ(answer("a").reply, Reply::bulk("v"));
-  EXPECT_FALSE(answer("a").beside);
+  EXPECT_EQ(answer("a").beside, Reply::null()) << "there is nothing that it will ever be told";
   // It is not tried each time, but where it has to be.
   read("b");
   EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "GET k", "PTTL k"}));
@@ -114,8 +114,10 @@ TEST_F(LaneBeside, GoesWithoutWhatThisUserMayNot) {
   write("d", {"SET", "side", "s"}, true);
   EXPECT_EQ(sent().size(), 7U);
   lane.received("+OK\r\n$1\r\nv\r\n:-1\r\n", now);
+  EXPECT_EQ(answer("b").beside, Reply::null());
   lane.received("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n:1\r\n+OK\r\n:5\r\n", now);
   EXPECT_EQ(answer("c").reply, Reply::ok());
+  EXPECT_FALSE(answer("c").beside) << "what was not written is not said to have been";
   lane.received("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n" + kRefused + kAborted, now);
   EXPECT_EQ(answer("d").reply.text + "\r\n", kRefused.substr(1));
   EXPECT_EQ(sent(), Words{});
@@ -150,11 +152,13 @@ TEST_F(LaneBeside, KeepsItsPlaceBehindADatabaseThatIsTried) {
 class ClusterLaneBeside : public LaneBeside {
  protected:
   ClusterLaneBeside()
-      : LaneBeside({.redirect = [this](std::unique_ptr<Call>, std::string_view reply) {
+      : LaneBeside({.redirect = [this](std::unique_ptr<Call> call, std::string_view reply) {
           redirected.emplace_back(reply);
+          calls.push_back(std::move(call));
         }}) {}
 
   Words redirected;
+  std::vector<std::unique_ptr<Call>> calls;
 };
 
 /// While a slot is on its way, what is at one end each cannot be had together.
@@ -177,6 +181,73 @@ TEST_F(ClusterLaneBeside, GoesWithoutWhileTheSlotIsOnItsWay) {
   lane.received(
       "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-TRYAGAIN Multiple keys\r\n", now);
   EXPECT_EQ(redirected, Words{"TRYAGAIN Multiple keys"}) << "that one waits";
+}
+
+/// A slot that has gone has gone with both.
+TEST_F(ClusterLaneBeside, IsHandedBackAsItIsWhereTheSlotHasGone) {
+  const Epoch before = view.epoch();
+  write("a", {"DEL", "side"});
+  (void)sent();
+  const std::string moved = "-MOVED 7629 127.0.0.1:7001\r\n";
+  lane.received("+OK\r\n+OK\r\n" + moved + moved + moved + moved + kAborted, now);
+  EXPECT_EQ(sent(), Words{}) << "it is not asked again who has said that it is not his";
+  EXPECT_EQ(view.epoch(), before + 1);
+  ASSERT_EQ(redirected, Words{"MOVED 7629 127.0.0.1:7001"});
+  EXPECT_FALSE(calls[0]->alone);
+}
+
+TEST_F(ClusterLaneBeside, IsWholeAgainElsewhere) {
+  write("a", {"DEL", "side"});
+  (void)sent();
+  const std::string ask = "-ASK 7629 127.0.0.1:7001\r\n";
+  lane.received("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n" + ask + kAborted, now);
+  EXPECT_EQ(sent().size(), 6U);
+  lane.received("+OK\r\n+OK\r\n" + ask + ask + ask + kAborted, now);
+  ASSERT_EQ(redirected, Words{"ASK 7629 127.0.0.1:7001"});
+  lane.submit(std::move(calls[0]), now);
+  EXPECT_EQ(sent(), (Words{"CLIENT CACHING YES", "MULTI", "EXISTS k", "SET k v PX 5", "PTTL k",
+                           "DEL side", "EXEC"}));
+}
+
+TEST_F(LaneBeside, IsWholeAgainOverTheNextConnection) {
+  read("a");
+  (void)sent();
+  lane.received("+OK\r\n" + kRefused + "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n" + kAborted, now);
+  EXPECT_EQ(sent().size(), 3U);
+  lane.closed({Errc::connection_lost, "cut"}, now);
+  lane.connect();
+  lane.connected(now);
+  lane.received(kHandshake, now);
+  EXPECT_THAT(sent(), testing::Contains("GET side"));
+}
+
+TEST_F(LaneBeside, IsAnsweredWhatTheCommandItselfWasToldByOneWhoIsNoMasterAnyMore) {
+  write("a", {"DEL", "side"});
+  (void)sent();
+  const std::string readonly = "-READONLY You can't write against a read only replica.\r\n";
+  lane.received("+OK\r\n+OK\r\n+QUEUED\r\n" + readonly + "+QUEUED\r\n" + readonly + kAborted, now);
+  EXPECT_EQ(sent(), Words{});
+  EXPECT_TRUE(lane.broken());
+  EXPECT_FALSE(answer("a").error);
+  EXPECT_TRUE(answer("a").reply.text.starts_with("READONLY"));
+}
+
+TEST_F(LaneBeside, IsNotSentAgainToOneWhoHasCeasedToBeMasterInBetween) {
+  write("a", {"DEL", "side"});
+  (void)sent();
+  lane.received(
+      "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-READONLY You can't.\r\n" + kAborted, now);
+  EXPECT_EQ(sent(), Words{});
+  EXPECT_FALSE(answer("a").error);
+  EXPECT_TRUE(answer("a").reply.text.starts_with("READONLY"));
+}
+
+TEST_F(LaneBeside, SaysOfTheCommandItselfWhyItWasRefused) {
+  read("a");
+  lane.received(
+      "+OK\r\n" + kRefused + "+QUEUED\r\n-LOADING Redis is loading\r\n-LOADING\r\n" + kAborted,
+      now);
+  EXPECT_EQ(answer("a").reply.text, "LOADING Redis is loading");
 }
 
 TEST_F(LaneBeside, WhoWaitsNoMoreIsNotAskedFor) {

@@ -86,7 +86,9 @@ void Lane::write(std::unique_ptr<Call> call, TimePoint now) {
   // Who reads will read again, and L1 may answer then if the channel is kept warm.
   if (form_ == Form::announced) config_.announcements->view.note_hit();
   pending.has_beside = sends_beside(*call);
-  const bool plain_fetch = command.op == Op::fetch && !pending.has_beside;
+  const bool fetches = command.op == Op::fetch;
+  const bool plain_fetch = fetches && !pending.has_beside;
+  pending.barred = plain_fetch && refuses_beside_ && !command.beside.empty();
   if (registers(command) && (plain_fetch || command.op == Op::transact)) {
     protocol::append_command(output_, {"CLIENT", "CACHING", "YES"});
     expect(Step::caching);

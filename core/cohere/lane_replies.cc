@@ -108,6 +108,8 @@ void Lane::take_reply(Reply reply, TimePoint now) {
       view_.bump_for_good();
       vouch();
     }
+    // This connection will never say more, and whoever asks again need not wait for it.
+    if (done.barred) done.answer.beside = Reply::null();
     finish(std::move(done.call), std::move(done.answer));
   }
   if (!lost_authority_.empty() && !broken_)
@@ -157,9 +159,11 @@ void Lane::take_act(Pending act, TimePoint now) {
 }
 
 /// Nothing was executed, for the sake of what goes with the command and need not. While a slot is on its way, keys that
-/// are at one end each cannot be asked for together.
-bool Lane::goes_alone(const Pending& pending) noexcept {
+/// are at one end each cannot be asked for together. Where the command itself was refused it would be refused again, and
+/// so it would over a connection that is about to be given up.
+bool Lane::goes_alone(const Pending& pending) const noexcept {
   if (!pending.has_beside || !pending.call || pending.call->command.needs_beside) return false;
+  if (pending.own_refused || !lost_authority_.empty()) return false;
   const Reply& reply = pending.answer.reply;
   return reply.is_error() && (pending.beside_refused || starts_with_code(reply.text, "TRYAGAIN"));
 }
@@ -202,7 +206,8 @@ bool Lane::take_step(Pending& pending, Step step, Reply& reply, TimePoint now) {
       return false;
     case Step::watch:
     case Step::queued:
-      if (reply.is_error() && pending.queue_error.empty())
+      // It says more than what was said of Command::beside, which may stand before it.
+      if (reply.is_error() && !std::exchange(pending.own_refused, true))
         pending.queue_error = std::move(reply.text);
       return true;
     case Step::beside:

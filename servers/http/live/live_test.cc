@@ -229,6 +229,8 @@ TEST(HttpContentType, NeedsAPermissionAndIsMissedByNobodyElse) {
   const std::string code = "curl -s -m 10 -o /dev/null -w '%{http_code} %{content_type}' ";
   ASSERT_EQ(run(cli + "set app:k v"), "OK\n");
   EXPECT_EQ(run(code + at), "200 application/octet-stream");
+  EXPECT_THAT(run("curl -s -m 10 -i " + at), HasSubstr("X-Cache: L1\r\n"))
+      << "what may not be asked for is not waited for each time";
   EXPECT_EQ(run(code + "-T /dev/null " + at), "204 ");
   EXPECT_EQ(run(code + "-T /dev/null -H 'If-Match: *' " + at), "204 ");
   EXPECT_EQ(run(code + "-X POST " + url(server, "/cache/app:k/touch?ttl=60")), "204 ");
