@@ -36,8 +36,11 @@ class Rest {
     return false;
   }
   void take_spaces() noexcept {
-    while (take(' ')) {
+    while (take(' ') || take('\t')) {
     }
+  }
+  [[nodiscard]] bool begins_with(char c) const noexcept {
+    return !text_.empty() && text_.front() == c;
   }
 
  private:
@@ -54,6 +57,8 @@ bool is_media_type(std::string_view text) noexcept {
     rest.take_spaces();
     if (!rest.take(';')) return false;
     rest.take_spaces();
+    // A semicolon need not have a parameter behind it.
+    if (rest.empty() || rest.begins_with(';')) continue;
     if (!rest.take_token() || !rest.take('=')) return false;
     if (!rest.take_token() && !rest.take_quoted()) return false;
   }

@@ -1,6 +1,7 @@
 // MediaType: whether a text is an Internet media type that may be sent back as it came.
 //
-// Stricter than the standard in one thing: printable ASCII only, whatever a quoted parameter might hold.
+// Stricter than the standard in one thing: printable ASCII only, whatever a quoted parameter might hold, and tabs beside a
+// semicolon.
 //
 // Units:     bytes.
 // Threads:   a plain function.
@@ -16,7 +17,7 @@ namespace nearlane {
 /// An entry keeps the length in one byte. Unit: bytes.
 inline constexpr std::size_t kMostMediaType = 255;
 
-/// "type/subtype", and parameters such as "; charset=utf-8" behind it; no spaces around it.
+/// "type/subtype", and parameters such as "; charset=utf-8" behind it, or semicolons without any; no spaces before it.
 [[nodiscard]] bool is_media_type(std::string_view text) noexcept;
 
 }  // namespace nearlane

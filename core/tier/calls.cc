@@ -24,9 +24,23 @@ std::optional<Error> error_of(const Answer& answer) {
   return std::nullopt;
 }
 
-/// The same, of a write that says of what type its value is.
-std::optional<Error> write_error_of(const Answer& answer, const cohere::Command& command) {
+/// The value was written and its type was not: within a transaction one command may fail, and the others are executed
+/// all the same.
+bool lacks_type(const Answer& answer, const cohere::Command& command, bool stores) noexcept {
+  if (!command.needs_beside || answer.error || !answer.reply.is_ok()) return false;
+  return answer.beside ? !answer.beside->is_ok() : stores;
+}
+
+/// An error of a write that says of what type its value is.
+std::optional<Error> write_error_of(const Answer& answer, const cohere::Command& command,
+                                    bool stores) {
   auto error = error_of(answer);
+  if (lacks_type(answer, command, stores)) {
+    const bool told = answer.beside && answer.beside->is_error();
+    error = Error{Errc::l2_error, "written, its type was not"};
+    if (told) error->detail.append(": ").append(answer.beside->text);
+    return error;
+  }
   const bool refused =
       error && error->code == Errc::l2_error && error->detail.starts_with("NOPERM");
   if (refused && command.needs_beside) {
@@ -67,6 +81,9 @@ bool may_mean_absent(const protocol::Reply& reply) noexcept {
 /// As Entry::build() has it, of what a fetch has brought.
 std::optional<std::string_view> own_type(const Answer& answer) noexcept {
   if (!answer.beside) return std::nullopt;
+  // Why L2 did not say it passes, but for its being something else.
+  if (answer.beside->is_error() && !answer.beside->text.starts_with("WRONGTYPE"))
+    return std::nullopt;
   // Somebody else's list or number there is no type.
   if (answer.beside->type != protocol::Type::bulk_string) return std::string_view();
   return own_type_in(answer.beside->text, answer.reply.text).value_or("");
@@ -176,6 +193,7 @@ void Store::settle(const Answer& answer) noexcept {
                           : cohere::after_store(answer.reply, answer.pttl, answer.sent_at,
                                                 kept_for(command.key.ref(), answer, rules_));
   if (!answer.error) restrict(decision, rules_, answer);
+  if (lacks_type(answer, command, tier_.l2_stores_)) decision.action = Decision::Action::erase;
   if (decision.action == Decision::Action::install) {
     command.value->set_deadline(decision.deadline);
     command.value->set_epoch(answer.epoch);
@@ -194,7 +212,7 @@ void Store::settle(const Answer& answer) noexcept {
 }
 
 void Store::finish(Answer answer) noexcept {
-  if (auto error = write_error_of(answer, command)) return done_(*error);
+  if (auto error = write_error_of(answer, command, tier_.l2_stores_)) return done_(*error);
   if (new_here && answer.reply.is_ok()) tier_.hint_at(command.key.ref());
   done_(StoreOutcome{.stored = answer.reply.is_ok(), .existed = answer.existed});
   if (installed_) tier_.want_forms(*command.value, rules_, asks_forms);
@@ -209,7 +227,7 @@ void Compare::settle(const Answer& answer) noexcept {
 }
 
 void Compare::finish(Answer answer) noexcept {
-  if (auto error = write_error_of(answer, command)) return done_(*error);
+  if (auto error = write_error_of(answer, command, tier_.l2_stores_)) return done_(*error);
   done_(CompareOutcome{.held = answer.held, .existed = answer.existed.value_or(false)});
 }
 

@@ -54,6 +54,24 @@ void say_type(Command& command, const StoreOptions& options) {
   command.beside.insert(command.beside.begin() + 2, sidecar_text(value.own_type(), value.digest()));
 }
 
+/// L1 holds no sidecar under its own name: it is written with a value, so nobody would take away what somebody had read
+/// of it. All else is as the configuration says.
+TierConfig without_sidecars(TierConfig config) {
+  Prefix all{.match = std::string(kTypePrefix), .rules = {.max_stale = config.max_stale}};
+  std::size_t longest = 0;
+  bool is_there = false;
+  for (Prefix& prefix : config.prefixes) {
+    if (prefix.match.starts_with(kTypePrefix)) prefix.rules.l1 = false;
+    is_there = is_there || prefix.match == kTypePrefix;
+    if (!kTypePrefix.starts_with(prefix.match) || prefix.match.size() < longest) continue;
+    longest = prefix.match.size();
+    all.rules = prefix.rules;
+  }
+  all.rules.l1 = false;
+  if (!is_there) config.prefixes.push_back(std::move(all));
+  return config;
+}
+
 /// A negative entry is get()'s to answer.
 const Entry* value_of(const Entry* entry) noexcept {
   return entry == nullptr || entry->negative() ? nullptr : entry;
@@ -63,7 +81,8 @@ const Entry* value_of(const Entry* entry) noexcept {
 
 TieredCache::TieredCache(TierConfig config, std::unique_ptr<l1::L1Map> l1,
                          std::unique_ptr<l2::L2Backend> l2)
-    : impl_(std::make_unique<Impl>(std::move(config), std::move(l1), std::move(l2))) {}
+    : impl_(std::make_unique<Impl>(without_sidecars(std::move(config)), std::move(l1),
+                                   std::move(l2))) {}
 TieredCache::~TieredCache() = default;
 
 void TieredCache::start(std::size_t own_list) {

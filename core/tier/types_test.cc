@@ -30,6 +30,13 @@ class Watched final : public l2::ForwardingBackend {
   Watched() : ForwardingBackend(l2::make_memory_backend(std::uint64_t{64} << 20U)) {}
 
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (says) {
+      cohere::Answer answer = *says;
+      answer.epoch = lanes()[0].epoch();
+      answer.sent_at = Clock::now();
+      call->settle(answer);
+      return call->complete(std::move(answer));
+    }
     if (call->command.op != l2::Op::fetch) return behind_->submit(std::move(call));
     ++(call->command.beside.empty() ? plain : typed);
     if (holds) return held.push_back(std::move(call));
@@ -42,6 +49,7 @@ class Watched final : public l2::ForwardingBackend {
   int plain = 0;  // reads of the value alone
   int typed = 0;  // of its type, too
   bool holds = false;
+  std::optional<cohere::Answer> says = {};  // instead of the store
   std::vector<std::unique_ptr<l2::Call>> held;
 };
 
@@ -148,8 +156,66 @@ TEST_F(Types, OfWhatOthersWroteIsNotGuessed) {
   ASSERT_TRUE(cache.execute({"DEL", "nearlane:type:{k}"}, {"nearlane:type:{k}"}));
   ASSERT_TRUE(cache.execute({"HSET", "nearlane:type:{k}", "f", "v"}, {"nearlane:type:{k}"}));
   EXPECT_EQ(read_anew("k"), kDefault);
+  EXPECT_EQ(in_l1("k"), kDefault) << "a hash says nothing, and will not say more";
   put("k", "v", "text/html");
   EXPECT_EQ(read_anew("k"), "text/html") << "a type overwrites whatever is there";
+}
+
+TEST_F(Types, ThatCouldNotBeReadAreAskedForAgain) {
+  store->says = cohere::Answer{.reply = protocol::Reply::bulk("v"),
+                               .beside = protocol::Reply::error("OOM command not allowed")};
+  EXPECT_EQ(read("k"), kDefault);
+  EXPECT_EQ(cache.find("k"), "v");
+  EXPECT_EQ(in_l1("k"), std::nullopt);
+}
+
+TEST_F(Types, ThatCouldNotBeWrittenAreMissed) {
+  const std::string why = "written, its type was not: OOM command not allowed";
+  for (const bool told : {true, false}) {
+    put("k", "old", "text/css");
+    store->says = cohere::Answer{.reply = protocol::Reply::ok(), .existed = true};
+    if (told) store->says->beside = protocol::Reply::error("OOM command not allowed");
+    const auto stored = cache.set("k", "v", {.type = "text/html"});
+    ASSERT_FALSE(stored);
+    EXPECT_EQ(stored.error().code, Errc::l2_error);
+    EXPECT_EQ(stored.error().detail, told ? why : "written, its type was not");
+    EXPECT_EQ(cache.find("k"), std::nullopt) << "of another type than L2 would say";
+    cache.tier.set_if(
+        KeyRef(0, "k"), "v", {.type = "text/html"}, [](auto) { return true; }, kForever,
+        [&](const Result<CompareOutcome>& outcome) {
+          ASSERT_FALSE(outcome);
+          EXPECT_EQ(outcome.error().detail, told ? why : "written, its type was not");
+        });
+    store->says.reset();
+  }
+}
+
+/// What is written with a value is never announced under its own name.
+TEST_F(Types, AreReadUnderTheirOwnNameFromL2Alone) {
+  const std::string side = "nearlane:type:{k}";
+  const auto said = [&] { return std::string(cache.get(side)->entry->value()); };
+  put("k", "v", "text/html");
+  EXPECT_TRUE(said().ends_with(" text/html"));
+  EXPECT_TRUE(said().ends_with(" text/html"));
+  put("k", "v", "text/css");
+  EXPECT_TRUE(said().ends_with(" text/css"));
+  ASSERT_TRUE(cache.remove("k").value());
+  EXPECT_FALSE(cache.get(side)->entry);
+  ASSERT_TRUE(cache.set(side, "x")->stored);
+  put("k", "v", "text/html");
+  EXPECT_TRUE(said().ends_with(" text/html")) << "whoever wrote it";
+}
+
+TEST(TypesUnderPrefixes, AreReadUnderTheirOwnNameFromL2Alone) {
+  for (const char* match : {"", "near", "nearlane:type:", "nearlane:type:{", "nearlane:type:{k}"}) {
+    Cache cache(l2::make_memory_backend(std::uint64_t{64} << 20U), "sharded",
+                {.prefixes = {{.match = match}}});
+    ASSERT_TRUE(cache.set("nearlane:type:{k}", "x")->stored);
+    ASSERT_TRUE(cache.get("nearlane:type:{k}")->entry);
+    EXPECT_EQ(cache.find("nearlane:type:{k}"), std::nullopt) << match;
+    ASSERT_TRUE(cache.set("nearlane:typ", "x")->stored);
+    EXPECT_EQ(cache.find("nearlane:typ"), "x") << match;
+  }
 }
 
 TEST_F(Types, EndWithTheirValue) {
