@@ -48,6 +48,8 @@ Meaning meaning_of(const Error& error) {
     case Errc::busy:
       return {Status::service_unavailable, "a cap is reached; nothing was sent", false};
     case Errc::l2_error:
+      // Half of it was done (core/tier/calls.cc).
+      if (error.detail.starts_with("written, ")) return {Status::service_unavailable, "", true};
       return error.detail.starts_with("WRONGTYPE")
                  ? Meaning{Status::conflict, "the key holds another type than a string", false}
                  : Meaning{Status::service_unavailable, "L2 answered with an error", false};

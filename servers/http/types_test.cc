@@ -1,11 +1,15 @@
 // Content-Type over HTTP: it is answered as it was put, by both lanes, and nothing else is ever reflected.
+#include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include "servers/http/problem.h"
 #include "servers/http/test_server.h"
 
 namespace nearlane::http {
@@ -131,6 +135,22 @@ TEST_P(HttpTypes, GoWithTheirValue) {
       "\r\n\r\n" + set;
   ASSERT_THAT(server.converse(batch), HasSubstr(" 200 "));
   EXPECT_EQ(type_of("k"), "application/octet-stream") << "a batch says nothing of types";
+}
+
+TEST_P(HttpTypes, MayHaveASemicolonTooMany) {
+  ASSERT_THAT(put("k", "{}", "application/json;"), HasSubstr(" 201 "));
+  EXPECT_EQ(type_of("k"), "application/json;");
+  forget("k");
+  EXPECT_EQ(type_of("k"), "application/json;");
+}
+
+TEST(HttpTypesProblem, OfAValueWithoutItsTypeIsNotThatNothingWasWritten) {
+  const auto outcome = [](std::string detail) {
+    return problem_body({Errc::l2_error, std::move(detail)}, true, std::chrono::milliseconds(500))
+        .at("outcome");
+  };
+  EXPECT_EQ(outcome("written, its type was not: OOM command not allowed"), "unknown");
+  EXPECT_EQ(outcome("OOM command not allowed"), "not written");
 }
 
 }  // namespace
