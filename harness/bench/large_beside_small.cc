@@ -17,11 +17,11 @@
 #include "harness/bench/scenario.h"
 #include "harness/bench/server_stats.h"
 #include "harness/driver/bursts.h"
+#include "harness/topology/fault_proxy.h"
 #include "harness/topology/instance.h"
 #include "harness/topology/pinned.h"
 #include "harness/topology/process_cpu.h"
 #include "harness/topology/redis_server.h"
-#include "harness/topology/slow_link.h"
 #include "harness/topology/temp_dir.h"
 
 namespace nearlane::harness {
@@ -45,7 +45,7 @@ struct Plan {
   double small_rate = 0;
   unsigned pool = 0;
   unsigned bulk_lanes = 0;
-  double link = 0;  // bytes/s of a connection
+  std::uint64_t link = 0;  // bytes/s of a connection
   Duration beside_for{};
   bool apart = true;  // false: the product is broken, lanes of their own are none
 };
@@ -102,9 +102,11 @@ class LargeBesideSmall {
       auto redis = RedisServer::start();
       if (!redis) return redis.error();
       redis_ = std::make_unique<RedisServer>(std::move(*redis));
-      auto link = SlowLink::start(redis_->endpoint(), plan_.link);
+      auto link = FaultProxy::start(redis_->endpoint());
       if (!link) return link.error();
-      link_ = std::make_unique<SlowLink>(std::move(*link));
+      if (const auto slow = link->add({.name = "network", .kind = Bandwidth{plan_.link}}); !slow)
+        return slow.error();
+      link_ = std::make_unique<FaultProxy>(std::move(*link));
     }
     if (const auto done = fill(redis_->endpoint(), small_); !done) return done.error();
     for (const RespKeys& keys : large_) {
@@ -229,7 +231,7 @@ class LargeBesideSmall {
     for (const auto each : plan_.large_bytes) bytes += static_cast<double>(each);
     bytes /= static_cast<double>(plan_.large_bytes.size());
     return std::chrono::duration_cast<Duration>(
-        std::chrono::duration<double>(bytes / 2 / plan_.link));
+        std::chrono::duration<double>(bytes / 2 / static_cast<double>(plan_.link)));
   }
 
   /// What the instances themselves found on shared lanes.
@@ -315,7 +317,8 @@ class LargeBesideSmall {
         "the other one. Every answer, small and large, is compared byte by byte. Small reads alone "
         "have the instance whose "
         "lanes are all shared; where large ones have their own, small reads have {} of them.",
-        plan_.pool, plan_.bulk_lanes, plan_.link / 1e6, plan_.pool - plan_.bulk_lanes));
+        plan_.pool, plan_.bulk_lanes, static_cast<double>(plan_.link) / 1e6,
+        plan_.pool - plan_.bulk_lanes));
   }
 
   const Plan& plan_;
@@ -326,7 +329,7 @@ class LargeBesideSmall {
   std::vector<RespKeys> large_;
   std::vector<Sequence> large_reads_;
   std::unique_ptr<RedisServer> redis_;
-  std::unique_ptr<SlowLink> link_;
+  std::unique_ptr<FaultProxy> link_;
   std::unique_ptr<TempDir> folder_;
   std::vector<Instance> servers_;  // without lanes of their own, and with
   std::array<Waited, kRows.size()> waited_;
@@ -359,8 +362,7 @@ Body read_large_beside_small(Section& file) {
   plan.pool = static_cast<unsigned>(lanes.integer("pool", 8, 2, 4096));
   plan.bulk_lanes = static_cast<unsigned>(lanes.integer("bulk", 4, 1, 4095));
   if (plan.bulk_lanes >= plan.pool) lanes.problem("bulk", "must be fewer than pool");
-  plan.link = static_cast<double>(
-      lanes.bytes("link_bytes_per_s", 25'000'000, 1'000'000, std::uint64_t{100} << 30U));
+  plan.link = lanes.bytes("link_bytes_per_s", 25'000'000, 1'000'000, std::uint64_t{100} << 30U);
   plan.apart = lanes.flag("apart", true);
   plan.beside_for =
       file.section("load").duration("beside_for", std::chrono::seconds(4),

@@ -160,15 +160,12 @@ void CacheSession::take_executed(std::uint64_t number, std::span<const Transacti
     answer_error(mine, answer.error(), true);
   } else if (answer->is_null()) {
     protocol::append_null_array(mine.text, version_);
-  } else if (answer->is_error()) {
-    protocol::append_reply(mine.text, *answer, version_);
   } else if (host_ != nullptr) {
     append_executed(mine, steps, *answer);
   } else {
     publish_executed(steps);
   }
-  const bool failed = answer.has_error() || answer->is_error();
-  count(kExec, AnsweredBy::l2, failed ? Outcome::error : Outcome::ok);
+  count(kExec, AnsweredBy::l2, answer.has_error() ? Outcome::error : Outcome::ok);
   complete(number, Order::Kind::whole);
 }
 
