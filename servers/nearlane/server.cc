@@ -319,7 +319,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
           .limits = {.max_value = config.max_value,
                      .max_held = std::max(resp::SessionLimits{}.max_held,
                                           2 * std::size_t{config.max_value}),
-                     .transaction = {.bytes = std::max(resp::TransactionLimits{}.bytes,
+                     .transaction = {.bytes = std::max(resp::CommandQueueLimits{}.bytes,
                                                        2 * std::size_t{config.max_value})}},
           .transfer_timeout = config.resp_transfer_timeout,
           .info = [&sources = *p.sources](

@@ -205,11 +205,11 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
   }
   std::string refused = spec == nullptr ? std::string() : refusal(*spec, args);
   if (spec == nullptr) {
-    if (transaction_) transaction_->spoil();
+    if (queue_) queue_->spoil();
     return false;
   }
-  if (refused.empty() && transaction_ && Transaction::is_queued(*spec)) {
-    refused = transaction_->queue(*spec, args);
+  if (refused.empty() && queue_ && CommandQueue::is_queued(*spec)) {
+    refused = queue_->queue(*spec, args);
     if (refused.empty()) {
       protocol::append_simple(tail(), "QUEUED");
       return true;
@@ -229,7 +229,7 @@ std::string CacheSession::refusal(const CommandSpec& spec, Args args) const {
   const auto count = static_cast<int>(args.size());
   const bool right = spec.arity >= 0 ? count == spec.arity : count >= -spec.arity;
   // Whether there are only whole pairs Redis sees when it executes the command, which may be much later.
-  const bool pairs = spec.step != 2 || count % 2 != 0 || transaction_;
+  const bool pairs = spec.step != 2 || count % 2 != 0 || queue_;
   if (!right || !pairs)
     return "ERR wrong number of arguments for '" + std::string(spec.name) + "' command";
   const auto keys = key_positions(spec, args.size());

@@ -32,11 +32,11 @@
 #include "servers/loop/loop.h"
 #include "servers/resp/channels.h"
 #include "servers/resp/client_registry.h"
+#include "servers/resp/command_queue.h"
 #include "servers/resp/command_table.h"
 #include "servers/resp/order.h"
 #include "servers/resp/relay.h"
 #include "servers/resp/session.h"
-#include "servers/resp/transaction.h"
 
 namespace nearlane::resp {
 
@@ -47,7 +47,7 @@ struct SessionLimits {
   std::size_t max_held =
       std::size_t{256} * 1024 * 1024;  // bytes of replies; then the client is dropped
   std::uint32_t databases = 16;        // of SELECT
-  TransactionLimits transaction = {};
+  CommandQueueLimits transaction = {};
   std::size_t max_subscriptions = 65'536;  // of one client; a name is as long as a key may be
 };
 
@@ -114,9 +114,7 @@ class CacheSession final : public Session,
   void refuse(const CommandSpec* spec, std::string_view why);
   [[nodiscard]] std::string refusal(const CommandSpec& spec, Args args) const;
   /// After whatever decides it: commands of this client may go another way than by L1.
-  void look_apart() noexcept {
-    apart_ = transaction_.has_value() || watch_ != nullptr || restricted();
-  }
+  void look_apart() noexcept { apart_ = queue_.has_value() || watch_ != nullptr || restricted(); }
 
   // What Redis answers (relayed.cc).
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
@@ -134,11 +132,11 @@ class CacheSession final : public Session,
   void unwatch() noexcept;
   void discard() noexcept;
   bool exec();
-  void take_executed(std::uint64_t number, std::span<const Transaction::Step> steps,
+  void take_executed(std::uint64_t number, std::span<const CommandQueue::Step> steps,
                      Result<protocol::Reply> answer);
-  void append_executed(Slot& mine, std::span<const Transaction::Step> steps,
+  void append_executed(Slot& mine, std::span<const CommandQueue::Step> steps,
                        const protocol::Reply& answer);
-  void publish_executed(std::span<const Transaction::Step> steps);
+  void publish_executed(std::span<const CommandQueue::Step> steps);
   void run_here(const CommandSpec& spec, Args args);
 
   // The same (channel_commands.cc).
@@ -229,10 +227,10 @@ class CacheSession final : public Session,
   protocol::CommandParser parser_;
   protocol::Version version_ = protocol::Version::resp2;
   Order order_;
-  std::unique_ptr<Relay> relay_;            // once it was needed
-  std::optional<Transaction> transaction_;  // from MULTI to EXEC
-  std::shared_ptr<cohere::Watch> watch_;    // from WATCH to EXEC
-  std::size_t watched_ = 0;                 // keys
+  std::unique_ptr<Relay> relay_;          // once it was needed
+  std::optional<CommandQueue> queue_;     // from MULTI to EXEC
+  std::shared_ptr<cohere::Watch> watch_;  // from WATCH to EXEC
+  std::size_t watched_ = 0;               // keys
   std::size_t watched_bytes_ = 0;
   bool unwatched_ = false;           // not all of them: they are too many, or L2 could not be asked
   bool executing_ = false;           // EXEC is under way

@@ -25,8 +25,8 @@ const std::size_t kWatch = index_of(*find_command("watch"));
 
 /// False: it must wait.
 bool CacheSession::transaction(const CommandSpec& spec, Args args) {
-  if (spec.name == "watch" && !transaction_) return watch(args);
-  if (spec.name == "exec" && transaction_ && !transaction_->spoiled()) return exec();
+  if (spec.name == "watch" && !queue_) return watch(args);
+  if (spec.name == "exec" && queue_ && !queue_->spoiled()) return exec();
   count(index_of(spec), AnsweredBy::local, Outcome::ok);
   append_to_tail([&](std::string&) { run_transaction(spec); });
   return true;
@@ -35,11 +35,11 @@ bool CacheSession::transaction(const CommandSpec& spec, Args args) {
 /// What needs no store.
 void CacheSession::run_transaction(const CommandSpec& spec) {
   if (spec.name == "multi") {
-    if (transaction_) {
+    if (queue_) {
       fail("ERR MULTI calls can not be nested");
       return;
     }
-    transaction_.emplace(context_.limits.transaction);
+    queue_.emplace(context_.limits.transaction);
     look_apart();
     protocol::append_simple(tail(), "OK");
   } else if (spec.name == "watch") {
@@ -47,7 +47,7 @@ void CacheSession::run_transaction(const CommandSpec& spec) {
   } else if (spec.name == "unwatch") {
     unwatch();
     protocol::append_simple(tail(), "OK");
-  } else if (!transaction_) {
+  } else if (!queue_) {
     fail(spec.name == "exec" ? "ERR EXEC without MULTI" : "ERR DISCARD without MULTI");
   } else {
     discard();
@@ -62,7 +62,7 @@ void CacheSession::run_transaction(const CommandSpec& spec) {
 /// A command is not even queued: EXEC will execute nothing. One that is refused itself ends what it was to execute.
 void CacheSession::refuse(const CommandSpec* spec, std::string_view why) {
   if (spec == nullptr || spec->name != "exec") {
-    if (transaction_) transaction_->spoil();
+    if (queue_) queue_->spoil();
     fail(why);
     return;
   }
@@ -79,14 +79,14 @@ void CacheSession::unwatch() noexcept {
 }
 
 void CacheSession::discard() noexcept {
-  transaction_.reset();
+  queue_.reset();
   unwatch();
 }
 
 /// Reads of this client go to the store from now on, behind the watch: what L1 has is no part of what WATCH guards.
 bool CacheSession::watch(Args args) {
   const Args names = args.subspan(1);
-  const TransactionLimits& limits = context_.limits.transaction;
+  const CommandQueueLimits& limits = context_.limits.transaction;
   const std::size_t bytes = queued_bytes(names);
   if (names.size() > limits.commands - watched_ || bytes > limits.bytes - watched_bytes_) {
     append_to_tail([&](std::string&) {
@@ -125,7 +125,7 @@ bool CacheSession::watch(Args args) {
 /// What the client says meanwhile waits: SELECT among the commands decides where the next ones go.
 bool CacheSession::exec() {
   if (!order_.may_send(Order::Kind::whole, 0)) return false;
-  std::vector<Transaction::Step> steps = transaction_->take();
+  std::vector<CommandQueue::Step> steps = queue_->take();
   tier::Transaction what = for_store(steps, client_.db, context_.limits.databases);
   what.watch = watch_;
   const bool lost = unwatched_;
@@ -152,7 +152,7 @@ bool CacheSession::exec() {
   return true;
 }
 
-void CacheSession::take_executed(std::uint64_t number, std::span<const Transaction::Step> steps,
+void CacheSession::take_executed(std::uint64_t number, std::span<const CommandQueue::Step> steps,
                                  Result<Reply> answer) {
   executing_ = false;
   Slot& mine = *slot(number);
@@ -170,13 +170,13 @@ void CacheSession::take_executed(std::uint64_t number, std::span<const Transacti
 }
 
 /// The store's replies, and between them those of the connection's own commands, which are executed only now.
-void CacheSession::append_executed(Slot& mine, std::span<const Transaction::Step> steps,
+void CacheSession::append_executed(Slot& mine, std::span<const CommandQueue::Step> steps,
                                    const Reply& answer) {
   protocol::append_array_header(mine.text, steps.size());
   const std::string behind = std::exchange(mine.after, {});  // what is wrong with what follows EXEC
   auto next = answer.elements.begin();
   std::vector<std::string_view> args;
-  for (const Transaction::Step& step : steps) {
+  for (const CommandQueue::Step& step : steps) {
     if (step.needs_store()) {
       append_answer(mine.text, *step.spec, *next++, version_);
       continue;
@@ -196,8 +196,8 @@ void CacheSession::append_executed(Slot& mine, std::span<const Transaction::Step
 }
 
 /// The client has gone, and what it wrote is there: so is what it had to say of it.
-void CacheSession::publish_executed(std::span<const Transaction::Step> steps) {
-  for (const Transaction::Step& step : steps) {
+void CacheSession::publish_executed(std::span<const CommandQueue::Step> steps) {
+  for (const CommandQueue::Step& step : steps) {
     if (step.spec->name == "publish") context_.channels.publish(step.args[1], step.args[2]);
   }
 }

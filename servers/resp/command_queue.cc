@@ -1,4 +1,4 @@
-#include "servers/resp/transaction.h"
+#include "servers/resp/command_queue.h"
 
 #include <algorithm>
 #include <array>
@@ -25,19 +25,19 @@ bool is_ours(Route route) {
 
 }  // namespace
 
-std::size_t queued_bytes(Transaction::Args args) noexcept {
+std::size_t queued_bytes(CommandQueue::Args args) noexcept {
   std::size_t bytes = 0;
   for (const std::string_view arg : args) bytes += arg.size() + kArgOverhead;
   return bytes;
 }
 
-bool Transaction::Step::needs_store() const noexcept { return !is_ours(spec->route); }
+bool CommandQueue::Step::needs_store() const noexcept { return !is_ours(spec->route); }
 
-bool Transaction::is_queued(const CommandSpec& spec) noexcept {
+bool CommandQueue::is_queued(const CommandSpec& spec) noexcept {
   return std::ranges::find(kNotQueued, spec.name) == kNotQueued.end();
 }
 
-std::string Transaction::queue(const CommandSpec& spec, Args args) {
+std::string CommandQueue::queue(const CommandSpec& spec, Args args) {
   if (spoiled_) return {};
   if (spec.route == Route::revoke) {
     spoil();
@@ -54,15 +54,15 @@ std::string Transaction::queue(const CommandSpec& spec, Args args) {
   return {};
 }
 
-void Transaction::spoil() noexcept {
+void CommandQueue::spoil() noexcept {
   spoiled_ = true;
   std::vector<Step>().swap(steps_);
 }
 
-tier::Transaction for_store(std::span<Transaction::Step> steps, std::uint32_t db,
+tier::Transaction for_store(std::span<CommandQueue::Step> steps, std::uint32_t db,
                             std::uint32_t databases) {
   tier::Transaction what;
-  for (Transaction::Step& step : steps) {
+  for (CommandQueue::Step& step : steps) {
     if (!step.needs_store()) {
       if (step.spec->name != "select") continue;
       const auto wanted = protocol::read_integer(step.args[1]);

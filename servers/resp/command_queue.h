@@ -1,4 +1,4 @@
-// Transaction: what a client has queued since MULTI. Redis keeps it for the connection; so do we, where no Redis is
+// CommandQueue: what a client has queued since MULTI. Redis keeps it for the connection; so do we, where no Redis is
 // behind us, and give it to the store as one when EXEC comes.
 //
 // Units:     bytes are those of the arguments, and what each costs beside them.
@@ -20,13 +20,13 @@
 
 namespace nearlane::resp {
 
-struct TransactionLimits {
+struct CommandQueueLimits {
   std::size_t commands = 65'536;  // and keys that are watched
   std::size_t bytes =
       std::size_t{128} * 1024 * 1024;  // of commands, and of names of keys that are watched
 };
 
-class Transaction {
+class CommandQueue {
  public:
   using Args = std::span<const std::string_view>;
 
@@ -38,7 +38,7 @@ class Transaction {
     [[nodiscard]] bool needs_store() const noexcept;
   };
 
-  explicit Transaction(const TransactionLimits& limits) : limits_(limits) {}
+  explicit CommandQueue(const CommandQueueLimits& limits) : limits_(limits) {}
 
   /// MULTI, EXEC, and what ends a transaction, are not queued.
   [[nodiscard]] static bool is_queued(const CommandSpec& spec) noexcept;
@@ -52,7 +52,7 @@ class Transaction {
   [[nodiscard]] std::vector<Step> take() noexcept { return std::move(steps_); }
 
  private:
-  const TransactionLimits limits_;
+  const CommandQueueLimits limits_;
   std::vector<Step> steps_;
   std::size_t bytes_ = 0;
   bool spoiled_ = false;
@@ -60,10 +60,10 @@ class Transaction {
 
 /// What the store is to execute of these steps, whose arguments are moved from. `db`: where the first one is; SELECT takes those behind
 /// it to another one below `databases`.
-[[nodiscard]] tier::Transaction for_store(std::span<Transaction::Step> steps, std::uint32_t db,
+[[nodiscard]] tier::Transaction for_store(std::span<CommandQueue::Step> steps, std::uint32_t db,
                                           std::uint32_t databases);
 
 /// What such names and arguments count as.
-[[nodiscard]] std::size_t queued_bytes(Transaction::Args args) noexcept;
+[[nodiscard]] std::size_t queued_bytes(CommandQueue::Args args) noexcept;
 
 }  // namespace nearlane::resp
