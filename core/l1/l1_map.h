@@ -69,8 +69,9 @@ class L1Map {
   virtual void find_batch(std::span<const KeyRef> keys, std::span<const Entry*> out) noexcept = 0;
 
   virtual PutOutcome put(EntryPtr entry) = 0;
-  /// Puts `next` only where `expected` still is, which is no use. False: something newer is there, or nothing, or there
-  /// is no room for `next`, and `expected` stays.
+  /// Puts `next` only where `expected` still is, which is no use; where `expected` is itself among what has to go for
+  /// `next`, that comes in as put() would have it. False: something newer is there, or nothing, or there is no room for
+  /// `next`; then `expected` stays, unless it had gone for it already.
   virtual bool replace_if(const Entry* expected, EntryPtr next) = 0;
   /// True: it was there.
   virtual bool erase(const KeyRef& key) noexcept = 0;

@@ -240,6 +240,29 @@ TEST_P(L1Contract, ReplaceIfLosesAgainstAnythingNewer) {
   EXPECT_EQ(get("k"), "-");
 }
 
+// That it is no use means that what is replaced may be the very next to go.
+TEST_P(L1Contract, ReplaceIfLosesNothingThatHadToGoForItself) {
+  if (!evicts()) return;
+  auto& map = make(kMiB);
+  unsigned put = 0;
+  for (; map.stats().evictions == 0; ++put) map.put(entry(name(put), std::string(1000, 'v')));
+  const std::string better(3000, 'v');  // more than any room that is left
+  std::size_t replaced = 0;
+  for (unsigned i = 0; i < put; ++i) {
+    const epoch::Guard guard;
+    const std::string key = name(i);
+    const Entry* old = map.peek(KeyRef(0, key));
+    if (old == nullptr) continue;  // it went for an earlier one
+    ASSERT_TRUE(map.replace_if(old, entry(key, better))) << key;
+    const Entry* next = map.peek(KeyRef(0, key));
+    ASSERT_NE(next, nullptr) << key;
+    EXPECT_EQ(next->value(), better);
+    ASSERT_LE(map.stats().bytes, map.stats().capacity);
+    ++replaced;
+  }
+  EXPECT_GT(replaced, put / 8);
+}
+
 // Whoever makes another form of a value does it on nobody's behalf.
 TEST_P(L1Contract, ReplaceIfIsNoUse) {
   auto& map = make();

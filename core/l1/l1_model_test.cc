@@ -176,7 +176,7 @@ struct ReplaceIf : Command {
     const Entry* expected = right ? before : other.get();
     const Account account(tested);
     const bool done = tested.map->replace_if(expected, entry(value.key, value.text()));
-    account.close(0);
+    account.close(0, done);
     RC_ASSERT(!done || (right && before != nullptr));
     const Entry* after = find(tested, value.key);
     RC_ASSERT((done ? after->value() == value.text() : after == before || after == nullptr));

@@ -136,8 +136,11 @@ class alignas(128) Shard {
       ++rejections_;
       return false;
     }
-    if (old == nullptr) return false;  // it had to go to make room
-    exchange(old, std::move(next), key.hash, gone);
+    if (old != nullptr) {
+      exchange(old, std::move(next), key.hash, gone);
+    } else {  // it had to go to make room, and under the lock nothing newer can have come
+      insert(std::move(next), key.hash);
+    }
     return true;
   }
 
