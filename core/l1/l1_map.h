@@ -1,7 +1,8 @@
 // L1Map: bounded map in the process, keyed by bytes. Never does I/O; a miss is null, not an error.
 //
 // Units:     a byte budget that counts entries as the allocator sees them, the map's own slots, and
-//            what was retired but not yet freed.
+//            what was retired, until its turn to be freed comes. What a pin keeps alive beyond that is its
+//            holder's, and counts nowhere.
 // Time:      arrives as an argument, so that tests own it. The map knows deadlines only to sweep;
 //            whether an entry may be served is the tier's question.
 // Lifetime:  an entry that find returns stays valid inside the caller's epoch::Guard
