@@ -25,7 +25,10 @@ class Scheduled {
     return cell;
   }
   Wheel::Step expire(TimePoint now, std::size_t max) {
-    return wheel_.expire(now, max, cells_, [&](const Entry* entry) { drop(entry); });
+    return wheel_.expire(now, max, cells_, [&](const Entry* entry) {
+      if (live_.at(entry) > now) ++early_;
+      drop(entry);
+    });
   }
   void drop(const Entry* entry) {
     wheel_.cancel(entry->cell());
@@ -39,6 +42,8 @@ class Scheduled {
     if (earlier) wheel_.reschedule(entry->cell(), deadline);
   }
   [[nodiscard]] const std::map<const Entry*, TimePoint>& live() const { return live_; }
+  /// What was dropped before its time.
+  [[nodiscard]] std::size_t early() const { return early_; }
   [[nodiscard]] std::size_t expired_by(TimePoint now) const {
     return static_cast<std::size_t>(
         std::ranges::count_if(live_, [&](const auto& each) { return each.second <= now; }));
@@ -49,6 +54,7 @@ class Scheduled {
   Cells cells_;
   Wheel wheel_;
   std::map<const Entry*, TimePoint> live_;
+  std::size_t early_ = 0;
 };
 
 constexpr TimePoint kStart{hours(1000)};
@@ -130,6 +136,7 @@ TEST(Wheel, FindsAllThatHasExpiredAndNothingElse) {
           while (!all.expire(now, 3).reached_end) {
           }
           RC_ASSERT(all.expired_by(now) == 0U);
+          RC_ASSERT(all.early() == 0U);
         }
       }
     }
@@ -138,6 +145,7 @@ TEST(Wheel, FindsAllThatHasExpiredAndNothingElse) {
     while (!all.expire(now, 100).reached_end) {
     }
     RC_ASSERT(all.live().size() == left - due);
+    RC_ASSERT(all.early() == 0U);
   });
   EXPECT_TRUE(held);
 }
