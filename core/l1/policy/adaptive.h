@@ -10,7 +10,7 @@
 // Cost:      10 bytes an entry, all of it ghosts, two of them an entry, and none before the first entry has to
 //            leave. A hit: nothing within a tick, then one compare-and-swap of the mark, and for a measured
 //            key two counters under a lock that nobody waits for. victim(): once in eight a draw of 256
-//            cells. The first victim makes the table of ghosts; a shard that holds a quarter more by now,
+//            cells, and up to three more where readers use what was drawn. The first victim makes the table of ghosts; a shard that holds a quarter more by now,
 //            because its entries became smaller, makes a larger one and forgets the former ghosts. Either is
 //            zeroed by the kernel, page by page as it is used, not by the caller at once.
 // Source:    sampling: Psounis and Prabhakar, "A randomized web-cache replacement scheme", INFOCOM 2001, and
