@@ -201,7 +201,8 @@ std::vector<Claim> optimisations_and_operation() {
          {kTimeline, "timeline", "counted_count"},
          {kTimeline, "timeline", "operations_count"},
          Better::more,
-         1},
+         1,
+         Match::exactly},
         {"reads answered by L1", {kTimeline, "timeline", "l1_share"}, {}, Better::more, 1}}},
       {"A17",
        "Redis memory analysis",
@@ -231,9 +232,11 @@ std::vector<Claim> optimisations_and_operation() {
   };
 }
 
-/// Of a workload's reads on any of two instances.
-ClaimFigure found_of(std::string_view workload, std::string_view measure) {
-  return {workload, {kWorkloads, measure, "found_share"}, {}, Better::more, 1};
+/// Reads of sessions that are there, on any of two instances. What was stale within a lease was found, so the share of
+/// reads that brought the last version would not do.
+ClaimFigure not_found(std::string_view what, std::string_view measure,
+                      std::string_view scenario = kWorkloads) {
+  return {what, {scenario, measure, "not_found_count"}};
 }
 
 std::vector<Claim> sessions_on_any_instance() {
@@ -258,16 +261,8 @@ std::vector<Claim> sessions_on_any_instance() {
       {"B3",
        "any instance, any session",
        "no affinity",
-       {{"found on any instance",
-         {kSessions, "scaling/generated/nearlane", "found_share"},
-         {},
-         Better::more,
-         1},
-        {"recorded ones",
-         {kSessions, "scaling/nasa-sessions/nearlane", "found_share"},
-         {},
-         Better::more,
-         1}}},
+       {not_found("not found on any of two instances", "scaling/generated/nearlane", kSessions),
+        not_found("recorded ones", "scaling/nasa-sessions/nearlane", kSessions)}},
       {"B4",
        "instance failure",
        "nothing lost, L1 rebuilds",
@@ -341,7 +336,8 @@ std::vector<Claim> sessions_on_any_instance() {
          {kSessions, "same_code", "same_count"},
          {kSessions, "same_code", "commands_count"},
          Better::more,
-         1}}},
+         1,
+         Match::exactly}}},
       {"B10",
        "large sessions",
        "350 KB – 2 MB",
@@ -349,7 +345,8 @@ std::vector<Claim> sessions_on_any_instance() {
          {kLargeValues, "whole/nearlane", "whole_count"},
          {kLargeValues, "whole/nearlane", "asked_count"},
          Better::more,
-         1}}},
+         1,
+         Match::exactly}}},
       {"B11", "TLS 1.3 everywhere", "rediss:// in and out", {}, kNotBuilt},
       {"B12", "AES-256-GCM wrapping", "store sees opaque blobs", {}, kNotBuilt},
       {"B13",
@@ -365,22 +362,18 @@ std::vector<Claim> sessions_on_any_instance() {
          {},
          Better::less,
          kMilli},
-        {"found on any instance",
-         {kSessions, "scaling/generated/nearlane", "found_share"},
-         {},
-         Better::more,
-         1},
+        not_found("not found on any of two instances", "scaling/generated/nearlane", kSessions),
         {"lost with an instance", {kSessions, "failure/nearlane", "lost_count"}},
         {"lost in a deploy", {kSessions, "rolling/nearlane", "lost_count"}}}},
       {"B14",
        "workloads",
        "crypto keypairs, ML contexts, game, trading, health, IoT twins",
-       {found_of("crypto keypairs", "scaling/crypto keypairs/nearlane"),
-        found_of("ML contexts", "scaling/ML contexts/nearlane"),
-        found_of("game sessions", "scaling/game sessions/nearlane"),
-        found_of("trading", "scaling/trading/nearlane"),
-        found_of("health records", "scaling/health records/nearlane"),
-        found_of("IoT twins", "scaling/IoT twins/nearlane")}},
+       {not_found("not found, of crypto keypairs", "scaling/crypto keypairs/nearlane"),
+        not_found("ML contexts", "scaling/ML contexts/nearlane"),
+        not_found("game sessions", "scaling/game sessions/nearlane"),
+        not_found("trading", "scaling/trading/nearlane"),
+        not_found("health records", "scaling/health records/nearlane"),
+        not_found("IoT twins", "scaling/IoT twins/nearlane")}},
       {"B15", "metered free tier", "first 10,000 operations", {}, kNotBuilt},
   };
 }

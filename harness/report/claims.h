@@ -4,9 +4,10 @@
 // A verdict is made from the documents below one folder and from nothing else:
 //   beaten           better than published by more than a twentieth
 //   met              as published, within a twentieth
-//   missed           worse, or not measured: the page says which
+//   missed           worse, not measured, or of a scenario that failed: the page says which
 //   needs hardware   a time of more processes than there were cores, which is no measurement
-// A claim of several figures has the verdict of the worst.
+// A claim of several figures has the verdict of the worst. Where all or nothing was published, nothing less will do, in
+// any repetition.
 //
 // Errors:   invalid_argument for a folder without results or a page that cannot be written, protocol for a file that
 //           is no result document; detail names the file.
@@ -25,6 +26,12 @@ namespace nearlane::harness {
 
 enum class Better : std::uint8_t { less, more };
 
+/// How near to the published figure is as published.
+enum class Match : std::uint8_t {
+  nearly,   // within a twentieth, by the median
+  exactly,  // by the worst repetition
+};
+
 /// A metric of a measure in a scenario's document.
 struct Place {
   std::string_view scenario = {};
@@ -39,6 +46,10 @@ struct ClaimFigure {
   Place over = {};
   Better better = Better::less;
   double published = 0;  // in the metric's unit, or times
+  Match match = Match::nearly;
+
+  /// Of what must not happen at all there is no median, and no twentieth.
+  [[nodiscard]] bool exact() const { return match == Match::exactly || published == 0; }
 };
 
 struct Claim {

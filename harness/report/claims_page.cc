@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -46,8 +47,10 @@ class Library {
   }
 
   [[nodiscard]] Judged judge(const ClaimFigure& figure) const {
-    const auto at = value(figure.at);
-    const auto over = figure.over.scenario.empty() ? std::optional<double>(1) : value(figure.over);
+    const auto [of_at, of_over] = judged_by(figure);
+    const auto at = value(figure.at, of_at);
+    const auto over =
+        figure.over.scenario.empty() ? std::optional<double>(1) : value(figure.over, of_over);
     if (!at || !over) return missing(figure);
     Judged judged{.how = clock(figure.at)};
     const bool ratio = !figure.over.scenario.empty();
@@ -63,6 +66,11 @@ class Library {
       judged.verdict = Verdict::needs_hardware;
       judged.why = *crowd;
     }
+    for (const Place* place : {&figure.at, &figure.over}) {
+      if (place->scenario.empty() || passed(*place)) continue;
+      judged.verdict = Verdict::missed;
+      judged.why = fmt::format("{} failed", place->scenario);
+    }
     if (ratio && figure.over.scenario != figure.at.scenario) {
       judged.how += fmt::format("; over {}, of another run", figure.over.scenario);
     }
@@ -70,6 +78,14 @@ class Library {
   }
 
  private:
+  /// Which of a summary's figures: the medians, or the worst that its repetitions can make together.
+  static std::pair<const char*, const char*> judged_by(const ClaimFigure& figure) {
+    if (!figure.exact()) return {"median", "median"};
+    return figure.better == Better::less ? std::pair{"max", "min"} : std::pair{"min", "max"};
+  }
+  [[nodiscard]] bool passed(const Place& place) const {
+    return documents_.find(std::string(place.scenario))->second.at("passed").get<bool>();
+  }
   [[nodiscard]] const Json* measure(const Place& place) const {
     const auto document = documents_.find(std::string(place.scenario));
     if (document == documents_.end()) return nullptr;
@@ -78,17 +94,17 @@ class Library {
     }
     return nullptr;
   }
-  [[nodiscard]] std::optional<double> value(const Place& place) const {
+  [[nodiscard]] std::optional<double> value(const Place& place, const char* which) const {
     const Json* found = measure(place);
     if (found == nullptr) return std::nullopt;
     const auto& summary = found->at("summary");
     const auto metric = summary.find(std::string(place.metric));
-    if (metric == summary.end() || metric->at("median").is_null()) return std::nullopt;
-    return metric->at("median").get<double>();
+    if (metric == summary.end() || metric->at(which).is_null()) return std::nullopt;
+    return metric->at(which).get<double>();
   }
   /// Why there is no figure.
   [[nodiscard]] Judged missing(const ClaimFigure& figure) const {
-    const Place& place = value(figure.at) ? figure.over : figure.at;
+    const Place& place = value(figure.at, "median") ? figure.over : figure.at;
     const Json* found = measure(place);
     if (!documents_.contains(std::string(place.scenario)))
       return {.why = fmt::format("{} was not run", place.scenario)};
@@ -117,6 +133,7 @@ class Library {
                        place.scenario);
   }
   static Verdict compare(double ours, const ClaimFigure& figure) {
+    if (figure.exact()) return ours == figure.published ? Verdict::met : Verdict::missed;
     const double better =
         figure.better == Better::less ? figure.published - ours : ours - figure.published;
     if (better > kSame * figure.published) return Verdict::beaten;
@@ -210,13 +227,15 @@ Result<std::string> render_claims(const std::string& directory) {
   page += fmt::format(
       "\n{}. `beaten` is better by more than a "
       "twentieth, `met` "
-      "within it; a claim of\nseveral figures has the verdict of its worst. What was published was "
-      "measured on 64 vCPU "
-      "with Redis across a network, at boundaries\nthat the publications do not name; ours are "
-      "named in the column "
-      "`measured`. A time of more processes than there are cores is no\nmeasurement and says so. "
-      "The tables behind it "
-      "are in TABLES.md.\n",
+      "within it; a claim of\nseveral figures has the verdict of its worst. Where all or nothing "
+      "was published, nothing "
+      "less will do, and the figure is that of the worst repetition.\nA scenario that failed "
+      "meets nothing. What was "
+      "published was measured on 64 vCPU with Redis across a network, at boundaries that "
+      "the\npublications do not name; "
+      "ours are named in the column `measured`. A time of more processes than there are cores is "
+      "no measurement and\nsays so. "
+      "The tables behind it are in TABLES.md.\n",
       table->tally);
   if (table->quick) page += "\nThis was a quick run: fewer and shorter repetitions.\n";
   return page + "\n" + aligned(table->grid);

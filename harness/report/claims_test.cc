@@ -33,8 +33,10 @@ class Claims : public testing::Test {
     std::vector<std::optional<double>> values;
     int processes = 1;
   };
-  void put(const char* scenario, const std::vector<Figure>& figures) const {
+  void put(const char* scenario, const std::vector<Figure>& figures,
+           const std::vector<std::string>& failures = {}) const {
     ScenarioResult result;
+    result.failures = failures;
     result.scenario = scenario;
     result.label = "trial";
     for (const auto& figure : figures) {
@@ -105,6 +107,42 @@ TEST_F(Claims, WithSeveralFiguresHaveTheWorstVerdict) {
       {{"checked", "violations_count", {0}}, {"settled", "different_count", {1}}});
   EXPECT_THAT(row("A13"), HasSubstr("stale for ever: 1 (missed)"));
   EXPECT_THAT(row("A13"), HasSubstr("| missed |"));
+}
+
+TEST_F(Claims, OfNothingAreMissedWhereOneRepetitionHadSomething) {
+  put("sessions/expiry", {{"expiry", "left_in_l2_count", {0, 0, 0}}});
+  EXPECT_THAT(row("A17"), HasSubstr("keys left: 0 | counted, sessions/expiry | met |"));
+  put("sessions/expiry", {{"expiry", "left_in_l2_count", {0, 0, 4}}});
+  EXPECT_THAT(row("A17"), HasSubstr("keys left: 4 | counted, sessions/expiry | missed |"));
+  put("sessions/timeline", {{"timeline", "failed_count", {0, 0, 4}}});
+  EXPECT_THAT(row("A16"), HasSubstr("operations failed: 4 (missed)"));
+  // A session in a thousand that is not found is one that is lost.
+  put("sessions/three_approaches", {{"scaling/generated/nearlane", "not_found_count", {1}}});
+  EXPECT_THAT(row("B3"), HasSubstr("not found on any of two instances: 1 (missed)"));
+}
+
+TEST_F(Claims, OfAllAreMissedByOne) {
+  const auto replies = [&](double same) {
+    ScenarioResult result;
+    result.scenario = "sessions/three_approaches";
+    auto& measure = result.measure(counting("same_code", "replies", 1));
+    measure.repetitions.resize(3);
+    for (auto& repetition : measure.repetitions)
+      repetition.values = {{"same_count", 24}, {"commands_count", 24}};
+    measure.repetitions.back().values = {{"same_count", same}, {"commands_count", 24}};
+    EXPECT_TRUE(write_result(result, directory_.string()));
+    return row("B9");
+  };
+  EXPECT_THAT(replies(24), HasSubstr("1.00× | counted, sessions/three_approaches | met |"));
+  EXPECT_THAT(replies(23), HasSubstr("0.96× | counted, sessions/three_approaches | missed |"));
+}
+
+TEST_F(Claims, OfAScenarioThatFailedAreMissed) {
+  put("engine/generations", {{"head/l2/http", "p50_ns", {100'000}}}, {"damaged answers"});
+  EXPECT_THAT(row("A7"), HasSubstr("| missed: engine/generations failed |"));
+  // That more processes ran than there are cores does not excuse it.
+  put("engine/generations", {{"head/l2/http", "p50_ns", {100'000}, 1000}}, {"damaged answers"});
+  EXPECT_THAT(row("A7"), HasSubstr("| missed: engine/generations failed |"));
 }
 
 TEST_F(Claims, MayBeRatios) {
