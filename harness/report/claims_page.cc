@@ -238,7 +238,11 @@ Result<std::string> render_claims(const std::string& directory) {
       "The tables behind it are in TABLES.md.\n",
       table->tally);
   if (table->quick) page += "\nThis was a quick run: fewer and shorter repetitions.\n";
-  return page + "\n" + aligned(table->grid);
+  auto grid = table->grid;
+  for (auto& row : grid) {
+    for (auto& cell : row) cell = escaped(cell);
+  }
+  return page + "\n" + aligned(grid);
 }
 
 Result<void> write_claims(const std::string& directory) {

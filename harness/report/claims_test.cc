@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -143,6 +144,22 @@ TEST_F(Claims, OfAScenarioThatFailedAreMissed) {
   // That more processes ran than there are cores does not excuse it.
   put("engine/generations", {{"head/l2/http", "p50_ns", {100'000}, 1000}}, {"damaged answers"});
   EXPECT_THAT(row("A7"), HasSubstr("| missed: engine/generations failed |"));
+}
+
+TEST_F(Claims, HaveAllTheirCellsUnderTheirHeadings) {
+  put("http/auth", {{"position", "abs_t", {0.9}}});
+  EXPECT_THAT(row("A10"), HasSubstr("Welch's \\|t\\|, first byte wrong or last: 0.9 (beaten)"));
+  std::istringstream lines(page());
+  std::size_t rows = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with('|')) continue;
+    ++rows;
+    std::size_t bars = 0;
+    for (std::size_t i = 0; i < line.size(); ++i)
+      bars += line[i] == '|' && (i == 0 || line[i - 1] != '\\') ? 1 : 0;
+    EXPECT_EQ(bars, 7U) << line;
+  }
+  EXPECT_EQ(rows, claims().size() + 2);
 }
 
 TEST_F(Claims, MayBeRatios) {

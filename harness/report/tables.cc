@@ -28,16 +28,6 @@ constexpr std::size_t kEnoughRepetitions = 5;
 /// What a page is written in: Markdown with a link at each figure, Markdown without, or neither.
 enum class Form : std::uint8_t { linked, markdown, plain };
 
-// A table cell must not end its own table.
-std::string escaped(const std::string& text) {
-  std::string safe;
-  for (const char c : text) {
-    if (c == '|') safe += '\\';
-    safe += c == '\n' ? ' ' : c;
-  }
-  return safe;
-}
-
 bool is_quantile(std::string_view metric) {
   const auto at = metric.rfind('p');
   return metric.ends_with("_ns") && at != std::string_view::npos && at + 1 < metric.size() &&
@@ -208,6 +198,15 @@ std::string limits(const std::string& label, const std::set<std::string>& builds
 }
 
 }  // namespace
+
+std::string escaped(const std::string& cell) {
+  std::string safe;
+  for (const char c : cell) {
+    if (c == '|') safe += '\\';
+    safe += c == '\n' ? ' ' : c;
+  }
+  return safe;
+}
 
 std::string aligned(const std::vector<std::vector<std::string>>& grid) {
   const auto width_of = [](const std::string& cell) {

@@ -12,7 +12,10 @@
 
 namespace nearlane::harness {
 
-/// Markdown of a table, its first row the headings, that also reads as one where nothing renders it.
+/// A cell's text as it may stand in a Markdown table: it must not end its own cell, or the table.
+[[nodiscard]] std::string escaped(const std::string& cell);
+/// Markdown of a table, its first row the headings, that also reads as one where nothing renders it. Its cells are
+/// Markdown already.
 [[nodiscard]] std::string aligned(const std::vector<std::vector<std::string>>& grid);
 
 /// Every result document below `directory`, relative to it, sorted.
