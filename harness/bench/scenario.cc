@@ -123,6 +123,7 @@ ScenarioResult run_scenario(const Scenario& scenario, const RunSize& size, const
   result.hash = scenario.hash;
   result.seed = scenario.seed;
   result.label = label;
+  result.suite = size.suite;
   result.quick = size.quick;
   Bench bench{.result = result,
               .meter = meter,

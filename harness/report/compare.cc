@@ -25,6 +25,7 @@ constexpr std::array kSame = {
     Same{"/scenario", "scenario"},
     Same{"/provenance/scenario_hash", "scenario's hash"},
     Same{"/provenance/seed", "seed"},
+    Same{"/provenance/suite", "size (suite)"},
     Same{"/provenance/quick", "size (quick)"},
     Same{"/provenance/machine/cpu", "CPU"},
     Same{"/provenance/machine/cores", "number of cores"},
@@ -39,6 +40,7 @@ struct Range {
   double median;
   double least;
   double most;
+  std::size_t repetitions;
 };
 
 /// By measure and metric. Throws nlohmann's exceptions where the document is not as its schema says.
@@ -48,9 +50,9 @@ Ranges ranges_of(const Json& document) {
   for (const auto& measure : document.at("measures")) {
     for (const auto& [metric, summary] : measure.at("summary").items()) {
       if (summary.at("median").is_null()) continue;
-      ranges[{measure.at("id").get<std::string>(), metric}] = {summary.at("median").get<double>(),
-                                                               summary.at("min").get<double>(),
-                                                               summary.at("max").get<double>()};
+      ranges[{measure.at("id").get<std::string>(), metric}] = {
+          summary.at("median").get<double>(), summary.at("min").get<double>(),
+          summary.at("max").get<double>(), summary.at("repetitions").get<std::size_t>()};
     }
   }
   return ranges;
@@ -79,13 +81,19 @@ std::string differences(const Json& a, const Json& b) {
   std::string found;
   for (const auto& same : kSame) {
     const Json::json_pointer at(same.pointer);
+    // A document may be older than the field: then it is like those alone that do not say either.
     const auto of = [&](const Json& document) {
-      return document.contains(at) ? document.at(at) : Json();
+      return document.contains(at) ? document.at(at).dump() : "unknown";
     };
-    if (of(a) != of(b))
-      found += fmt::format("- {}: {} and {}\n", same.what, of(a).dump(), of(b).dump());
+    if (of(a) != of(b)) found += fmt::format("- {}: {} and {}\n", same.what, of(a), of(b));
   }
   return found;
+}
+
+/// Whether every repetition of the one lies beyond every one of the other. Of two single ones one always does.
+std::string apart(const Range& a, const Range& b) {
+  if (a.repetitions < 2 || b.repetitions < 2) return "one repetition";
+  return b.least > a.most || b.most < a.least ? "yes" : "no";
 }
 
 std::string ratio(const Range& a, const Range& b) {
@@ -108,13 +116,10 @@ std::string table(const Json& a, const Json& b) {
       continue;
     }
     const auto& range_b = other->second;
-    const bool apart = range_b.least > range.most || range_b.most < range.least;
     const auto why = unlike(*measures_a.at(id), *measures_b.at(id));
     grid.push_back({id, metric, show_metric(metric, range.median),
                     show_metric(metric, range_b.median), ratio(range, range_b),
-                    !why.empty() ? why
-                    : apart      ? "yes"
-                                 : "no"});
+                    why.empty() ? apart(range, range_b) : why});
   }
   for (const auto& [key, range] : after) {
     if (!before.contains(key)) alone += fmt::format("- {} {}: only in B\n", key.first, key.second);

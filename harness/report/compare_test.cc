@@ -12,8 +12,9 @@ using testing::HasSubstr;
 using testing::Not;
 
 std::string document(const std::vector<double>& values, const std::string& hash = "h",
-                     int processes = 1) {
+                     int processes = 1, const std::string& suite = "standard") {
   ScenarioResult result;
+  result.suite = suite;
   result.scenario = "family/name";
   result.hash = hash;
   Measure measure{
@@ -42,6 +43,29 @@ TEST(Compare, SaysFirstThatAnotherScenarioMayNotBeCompared) {
   EXPECT_THAT(page, HasSubstr("may not be compared"));
   EXPECT_THAT(page, HasSubstr("- scenario's hash: \"h\" and \"other\""));
   EXPECT_THAT(page, Not(HasSubstr("Same scenario")));
+}
+
+TEST(Compare, SaysThatAnotherSuiteIsAnotherSize) {
+  const auto smoke = document({1}, "h", 1, "smoke");
+  EXPECT_THAT(compared(smoke, smoke), HasSubstr("Same scenario"));
+  const auto page = compared(smoke, document({1}, "h", 1, "full"));
+  EXPECT_THAT(page, HasSubstr("may not be compared"));
+  EXPECT_THAT(page, HasSubstr("- size (suite): \"smoke\" and \"full\""));
+}
+
+TEST(Compare, TakesAnUnknownSuiteForThatOfNoDocumentThatNamesOne) {
+  const auto standard = document({1});
+  auto older = standard;
+  const std::string field = "  \"suite\": \"standard\",\n";
+  older.erase(older.find(field), field.size());
+  EXPECT_THAT(compared(older, older), HasSubstr("Same scenario"));
+  EXPECT_THAT(compared(older, standard), HasSubstr("- size (suite): unknown and \"standard\""));
+}
+
+TEST(Compare, CallsNothingApartThatWasMeasuredOnce) {
+  EXPECT_THAT(compared(document({1.0}), document({1.1})), HasSubstr("| one repetition "));
+  EXPECT_THAT(compared(document({1.0, 1.0}), document({1.1})), HasSubstr("| one repetition "));
+  EXPECT_THAT(compared(document({1.0, 1.0}), document({1.1, 1.1})), HasSubstr("| yes "));
 }
 
 TEST(Compare, CallsFunctionalRowsNoMeasurement) {

@@ -21,14 +21,17 @@ Result<Document> parse_document(const std::string& text, const std::string& name
 
 std::string heading(const Json& provenance) {
   const auto& machine = provenance.at("machine");
-  return fmt::format("{}{}, {} build ({}), {} on {} cores, {}, huge pages {}",
+  // Documents from before suites were said say none.
+  const auto suite = provenance.value("suite", "standard");
+  return fmt::format("{}{}, {} build ({}), {} on {} cores, {}, huge pages {}{}",
                      provenance.at("revision").get<std::string>().substr(0, 12),
                      provenance.at("dirty").get<bool>() ? " with uncommitted changes" : "",
                      provenance.at("build_type").get<std::string>(),
                      provenance.at("compiler").get<std::string>(),
                      machine.at("cpu").get<std::string>(), machine.at("cores").get<int>(),
                      machine.at("kernel").get<std::string>(),
-                     machine.at("transparent_huge_pages").get<std::string>());
+                     machine.at("transparent_huge_pages").get<std::string>(),
+                     suite == "standard" ? "" : fmt::format(", suite {}", suite));
 }
 
 }  // namespace nearlane::harness

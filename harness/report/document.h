@@ -18,7 +18,8 @@ struct Document {
 };
 
 [[nodiscard]] Result<Document> parse_document(const std::string& text, const std::string& name);
-/// "revision, build, machine": where the figures of a document come from, for people.
+/// "revision, build, machine", and the suite where it was not the standard one: where the figures of a document come
+/// from, for people.
 [[nodiscard]] std::string heading(const nlohmann::ordered_json& provenance);
 
 }  // namespace nearlane::harness

@@ -43,6 +43,7 @@ Json provenance_json(const ScenarioResult& result, const Provenance& found) {
           {"scenario_hash", result.hash},
           {"seed", result.seed},
           {"label", result.label},
+          {"suite", result.suite},
           {"quick", result.quick},
           {"date", found.date},
           {"elapsed_s", result.elapsed_s}};

@@ -109,6 +109,7 @@ struct ScenarioResult {
   std::string hash;
   std::uint64_t seed = 0;
   std::string label;
+  std::string suite = "standard";  // how much was asked for
   bool quick = false;
   std::vector<Input> inputs = {};
   std::vector<Measure> measures = {};

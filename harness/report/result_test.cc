@@ -96,6 +96,7 @@ TEST(ResultJson, NamesWhatItWasBuiltFromAndOn) {
                           "library_build_type"}) {
     EXPECT_TRUE(provenance.contains(key)) << key;
   }
+  EXPECT_EQ(provenance.at("suite"), "standard");
   EXPECT_GE(provenance.at("machine").at("cores").get<int>(), 1);
   EXPECT_NE(provenance.at("machine").at("kernel"), "unknown");
 }

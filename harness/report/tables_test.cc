@@ -83,6 +83,18 @@ TEST_F(Tables, AreMadeFromTheDocumentsAlone) {
   EXPECT_THAT(*plain, AllOf(HasSubstr("102 ns (100"), Not(HasSubstr("][1]"))));
 }
 
+TEST_F(Tables, NameTheSuiteUnlessItIsTheStandardOne) {
+  auto result = sample();
+  ASSERT_TRUE(write_result(result, directory_.string()).has_value());
+  EXPECT_THAT(*render_tables(directory_.string()), Not(HasSubstr(", suite ")));
+  result.scenario = "family/later";
+  result.suite = "smoke";
+  ASSERT_TRUE(write_result(result, directory_.string()).has_value());
+  // The folder holds both, and says so.
+  EXPECT_THAT(*render_tables(directory_.string()),
+              ContainsRegex("Built from [^\n]*\nBuilt from [^\n]*, suite smoke\\.\n"));
+}
+
 TEST_F(Tables, CallNoRowMeasuredThatHoldsNoFigureOfOurs) {
   auto result = sample();
   result.tables[0].rows.push_back(
