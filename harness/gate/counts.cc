@@ -85,7 +85,7 @@ std::vector<Tool> tools() {
       {{"system_calls", "system calls", 0, 0.25},
        1,
        kCountedOneByOne,
-       {"strace", "-f", "-c", "-o", "FILE"},
+       strace_command("FILE"),
        [](std::string_view text) { return as_double(strace_total(text)); }},
   };
 }
@@ -291,6 +291,11 @@ void count_l2(const Program& base, const Program& head, std::vector<Counted>& al
 }
 
 }  // namespace
+
+std::vector<std::string> strace_command(const std::string& file) {
+  // Killed, strace lets go of the program and no more; so the kernel is told to kill it, too. valgrind is the program.
+  return {"strace", "-f", "-c", "-o", file, "setpriv", "--pdeathsig", "KILL"};
+}
 
 std::vector<Counted> count_both(const Program& base, const Program& head, const Tell& tell,
                                 bool quick) {

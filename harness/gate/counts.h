@@ -5,11 +5,12 @@
 //
 // Errors:   a count that one of the programs or this machine cannot give is absent, and says why.
 // Threads:  one. Cost: about a second a run under a tool, some forty runs.
-// Source:   valgrind(1): callgrind, dhat; strace(1); Redis's INFO commandstats.
+// Source:   valgrind(1): callgrind, dhat; strace(1); setpriv(1), of util-linux; Redis's INFO commandstats.
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct Program {
 /// The row of nearlane-micro that is counted and timed; a regular expression.
 inline constexpr std::string_view kMicroRow =
     "^L1Get/native/keys:1000/value:1024/uniform/ref/threads:1";
+
+/// What counts system calls into `file`; the program's command line follows. However it ends, the program goes with it.
+[[nodiscard]] std::vector<std::string> strace_command(const std::string& file);
 
 /// What is being done, for a person who waits.
 using Tell = std::function<void(std::string_view)>;
