@@ -36,6 +36,8 @@ constexpr unsigned kEstimateRounds = 1000;
 struct Flags {
   std::string base;
   std::string head;
+  std::string base_revision;
+  std::string head_revision;
   std::string out = "build/gate/verdict";
   std::string margins;
   std::string record;
@@ -205,6 +207,8 @@ int decide(const Flags& flags) {
   const auto here = provenance();
   gate::About about{.base = flags.base,
                     .head = flags.head,
+                    .base_revision = flags.base_revision,
+                    .head_revision = flags.head_revision,
                     .cpu = here.cpu,
                     .kernel = here.kernel,
                     .date = here.date,
@@ -228,6 +232,9 @@ std::function<int()> add_gate_command(CLI::App& app) {
   command->add_option("--base", flags->base,
                       "the server to compare with; nearlane-micro is looked for beside it");
   command->add_option("--head", flags->head, "the server that may be slower; likewise");
+  command->add_option("--base-revision", flags->base_revision,
+                      "what --base was built from, for the verdict's heading");
+  command->add_option("--head-revision", flags->head_revision, "likewise");
   command->add_option("--out", flags->out, "folder for gate.md, gate.xml and gate.json")
       ->capture_default_str();
   command->add_option("--margins", flags->margins,

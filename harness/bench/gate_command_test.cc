@@ -54,12 +54,16 @@ TEST(GateCommand, FailsTwoPercentMoreInstructionsAndWritesWhy) {
   const auto folder = TempDir::make();
   ASSERT_TRUE(folder) << folder.error().detail;
   const auto ran = gate({"--quick", "--base", build() / "bin" / "nearlane", "--head",
-                         build() / "slowed" / "2" / "nearlane", "--out", folder->path()});
+                         build() / "slowed" / "2" / "nearlane", "--out", folder->path(),
+                         "--base-revision", "the plain one", "--head-revision", "the slowed one"});
   EXPECT_EQ(ran.code, 1) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr("l1_get/instructions: fail"));
   EXPECT_THAT(slurp(folder->path() / "gate.xml"), HasSubstr("failures=\"1\""));
   EXPECT_THAT(slurp(folder->path() / "gate.json"), HasSubstr("\"verdict\": \"fail\""));
   EXPECT_THAT(slurp(folder->path() / "gate.md"), HasSubstr("# Gate: fail"));
+  EXPECT_THAT(slurp(folder->path() / "gate.md"),
+              testing::ContainsRegex(
+                  "nearlane` .the slowed one. against base `.*nearlane` .the plain one.,"));
 }
 
 TEST(GateCommand, CannotTellFromOneBlockWhetherAProgramDiffersFromItselfWithoutItsMicro) {

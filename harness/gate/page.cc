@@ -18,6 +18,11 @@ std::string number(const std::optional<double>& value) {
   return fmt::format("{:.{}f}", *value, *value >= 1000 ? 0 : *value >= 100 ? 1 : 2);
 }
 
+/// A program, and what it was built from.
+std::string program(const std::string& path, const std::string& revision) {
+  return revision.empty() ? fmt::format("`{}`", path) : fmt::format("`{}` ({})", path, revision);
+}
+
 std::string percent(const std::optional<double>& ratio) {
   return ratio ? fmt::format("{:+.2f} %", (*ratio - 1) * 100) : "-";
 }
@@ -66,9 +71,10 @@ Json optional(const std::optional<double>& value) { return value ? Json(*value) 
 
 std::string to_markdown(const About& about, const Verdict& verdict) {
   std::string out =
-      fmt::format("# Gate: {}\n\n`{}` against base `{}`, {}, {}, {}; {:.0f} s.\nMargins: {}.\n",
-                  to_string(verdict.outcome), about.head, about.base, about.cpu, about.kernel,
-                  about.date, about.elapsed_s, about.margins);
+      fmt::format("# Gate: {}\n\n{} against base {}, {}, {}, {}; {:.0f} s.\nMargins: {}.\n",
+                  to_string(verdict.outcome), program(about.head, about.head_revision),
+                  program(about.base, about.base_revision), about.cpu, about.kernel, about.date,
+                  about.elapsed_s, about.margins);
   if (!verdict.reasons.empty()) out += "\n";
   for (const auto& reason : verdict.reasons)
     out += fmt::format("- {}\n", reason.substr(0, reason.find('\n')));
@@ -127,13 +133,21 @@ std::string to_json(const About& about, const Measured& measured, const Verdict&
     }
     blocks[timed.id] = all;
   }
-  const Json document = {
-      {"schema", kGateSchema},        {"verdict", to_string(verdict.outcome)},
-      {"reasons", verdict.reasons},   {"base", about.base},
-      {"head", about.head},           {"machine", {{"cpu", about.cpu}, {"kernel", about.kernel}}},
-      {"date", about.date},           {"margins", about.margins},
-      {"elapsed_s", about.elapsed_s}, {"voided_blocks", measured.voided},
-      {"findings", findings},         {"blocks", blocks}};
+  const auto revision = [](const std::string& said) { return said.empty() ? Json() : Json(said); };
+  const Json document = {{"schema", kGateSchema},
+                         {"verdict", to_string(verdict.outcome)},
+                         {"reasons", verdict.reasons},
+                         {"base", about.base},
+                         {"head", about.head},
+                         {"base_revision", revision(about.base_revision)},
+                         {"head_revision", revision(about.head_revision)},
+                         {"machine", {{"cpu", about.cpu}, {"kernel", about.kernel}}},
+                         {"date", about.date},
+                         {"margins", about.margins},
+                         {"elapsed_s", about.elapsed_s},
+                         {"voided_blocks", measured.voided},
+                         {"findings", findings},
+                         {"blocks", blocks}};
   // A reason may quote a program's bytes, which need not be UTF-8.
   return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

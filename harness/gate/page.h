@@ -17,6 +17,8 @@ inline constexpr std::string_view kGateSchema = "nearlane-gate/1";
 struct About {
   std::string base;  // path of the program
   std::string head;
+  std::string base_revision = {};  // that it was built from; empty where nobody said
+  std::string head_revision = {};
   std::string cpu;
   std::string kernel;
   std::string date;     // UTC

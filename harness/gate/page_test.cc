@@ -48,6 +48,22 @@ TEST(GatePage, MarkdownSaysTheVerdictFirstAndEveryFigure) {
   EXPECT_THAT(page, HasSubstr("not comparable"));
 }
 
+TEST(GatePage, SaysWhatEachProgramWasBuiltFrom) {
+  auto about = kAbout;
+  about.base_revision = "3c51b68";
+  about.head_revision = "33504ef with uncommitted changes";
+  EXPECT_THAT(
+      to_markdown(about, verdict()),
+      HasSubstr("`/b/nearlane` (33504ef with uncommitted changes) against base `/a/nearlane` "
+                "(3c51b68), "));
+  const auto said = nlohmann::json::parse(to_json(about, {}, verdict()));
+  EXPECT_EQ(said["base_revision"], "3c51b68");
+  EXPECT_EQ(said["head_revision"], "33504ef with uncommitted changes");
+  EXPECT_THAT(to_markdown(kAbout, verdict()),
+              HasSubstr("`/b/nearlane` against base `/a/nearlane`, "));
+  EXPECT_TRUE(nlohmann::json::parse(to_json(kAbout, {}, verdict()))["base_revision"].is_null());
+}
+
 TEST(GatePage, JunitCountsFailuresAndSkipsAndEscapes) {
   const auto page = to_junit(kAbout, verdict());
   EXPECT_THAT(page, HasSubstr("tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\""));
