@@ -28,7 +28,7 @@ run: build ## the server on its embedded store, RESP 127.0.0.1:6380, HTTP 127.0.
 bench: build ## the scenario suite; SUITE=smoke|standard|full, LABEL=name of the results folder
 	@$(BIN)/nearlane-bench run --suite $(SUITE) --label $(LABEL)
 
-gate: deps ## is this tree slower than BASE=<git revision>? exit 1: yes, 3: this machine cannot tell
+gate: deps ## is this tree slower than BASE=<git revision>? make ends with 2 whatever failed; the exit code is ci/gate.sh's
 	@ci/gate.sh "$(BASE)"
 
 test: build ## everything that must pass
