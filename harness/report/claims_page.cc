@@ -225,17 +225,13 @@ Result<std::string> render_claims(const std::string& directory) {
   std::string page = "# Every published claim, and what came of it here\n\n";
   for (const auto& build : table->builds) page += fmt::format("Built from {}.\n", build);
   page += fmt::format(
-      "\n{}. `beaten` is better by more than a "
-      "twentieth, `met` "
-      "within it; a claim of\nseveral figures has the verdict of its worst. Where all or nothing "
-      "was published, nothing "
-      "less will do, and the figure is that of the worst repetition.\nA scenario that failed "
-      "meets nothing. What was "
-      "published was measured on 64 vCPU with Redis across a network, at boundaries that "
-      "the\npublications do not name; "
-      "ours are named in the column `measured`. A time of more processes than there are cores is "
-      "no measurement and\nsays so. "
-      "The tables behind it are in TABLES.md.\n",
+      "\n{}. `beaten` is better by more than a twentieth, `met` within it; a claim of\nseveral "
+      "figures has the verdict of its worst. Where all or nothing was published, nothing less will "
+      "do, and the figure is that of the\nworst repetition. A scenario that failed meets nothing. "
+      "What was published was measured on 64 vCPU with Redis across a network, at\nboundaries that "
+      "the publications do not name; ours are named in the column `measured`. A time of more "
+      "processes than there are cores\nis no measurement and says so. The tables behind it are in "
+      "TABLES.md.\n",
       table->tally);
   if (table->quick) page += "\nThis was a quick run: fewer and shorter repetitions.\n";
   auto grid = table->grid;
