@@ -1,8 +1,9 @@
 // Scenarios judge: each of these is run with a product that is broken, and must say so.
 //
 // Kind of scenario and where it is run with a broken product:
-//   here                   l1_get, three_approaches, generations, invalidation, coherence_faults, coherence_costs, routing,
-//                          stampede, timeline, http_ablation, http_get, http_conditional, http_auth, resp_connections
+//   here                   l1_get, three_approaches, generations, invalidation, coherence_faults, coherence_costs,
+//                          routing, stampede, timeline, http_ablation, http_get, http_conditional, http_auth,
+//                          resp_connections
 //   scenario_test.cc       eviction, outage, failover, resp_get_depth, resp_connections, resp_large_values,
 //                          large_beside_small
 //   l2_scenarios_test.cc   l2_failover, durability
@@ -96,6 +97,45 @@ value_bytes = 200
 mix = {get = 0.98, set = 0.02}
 )");
   EXPECT_THAT(run_quick().failures, Contains(AllOf(HasSubstr("few: "), HasSubstr("stalest by"))));
+}
+
+TEST_F(BrokenProducts, SessionsThatAreGoneFailInThreeApproaches) {
+  // The application believes that a session exists whose TTL is long over.
+  write(R"(
+kind = "three_approaches"
+title = "small"
+parts = ["scaling"]
+[[workload]]
+name = "few"
+operations = 5_000
+keys = 200
+value_bytes = 200
+ttl = "50ms"
+mix = {get = 0.98, set = 0.02}
+)");
+  EXPECT_THAT(run_quick().failures,
+              Contains(testing::ContainsRegex("few: [1-9][0-9]* reads found no session")));
+}
+
+TEST_F(BrokenProducts, ADeployThatLeavesNobodyToAnswerFailsInThreeApproaches) {
+  constexpr std::string_view kRestarts = R"(
+kind = "three_approaches"
+title = "small"
+parts = ["rolling_restart"]
+[sessions]
+rolling_requests = 200
+restarts_all_at_once = {}
+[[workload]]
+name = "none of it is sent"
+operations = 1
+keys = 1
+mix = {{get = 1.0}}
+)";
+  write(fmt::format(kRestarts, false));
+  EXPECT_EQ(run_quick().failures, std::vector<std::string>{});
+  write(fmt::format(kRestarts, true));
+  EXPECT_THAT(run_quick().failures,
+              Contains(testing::ContainsRegex("0 could not be read, [1-9][0-9]* requests failed")));
 }
 
 TEST_F(BrokenProducts, ThePublishedWorkloadsFindEverySession) {

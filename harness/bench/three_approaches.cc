@@ -247,6 +247,7 @@ Body read_three_approaches(Section& file) {
       static_cast<std::uint64_t>(sessions.integer("failover_requests", 10'000, 2, 1'000'000'000));
   plan.rolling_requests =
       static_cast<std::uint64_t>(sessions.integer("rolling_requests", 2'000, 1, 1'000'000'000));
+  plan.restarts_all_at_once = sessions.flag("restarts_all_at_once", false);
   plan.coherence = sessions.choice("coherence", "lanes", {"lanes", "none"});
   plan.fan_in = static_cast<std::uint64_t>(sessions.integer("fan_in", 200, 1, 9'000));
   for (auto& section : file.sections("workload")) plan.workloads.push_back(read_workload(section));

@@ -1,6 +1,8 @@
 // What is lost when an instance is killed, and when all are restarted in turn.
 #include <algorithm>
 #include <atomic>
+#include <span>
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
@@ -35,6 +37,15 @@ void add_lost(Measure& measure, const SessionApp& app, const SessionApp::ReadBac
   values["retried_count"] = static_cast<double>(app.counts().retried);
   values["failed_count"] = static_cast<double>(app.counts().failed);
   values["stale_count"] = static_cast<double>(app.counts().stale);
+}
+
+/// An application that retries notices nothing, and finds all that was acknowledged.
+void fail_on_losses(Stage& stage, std::string_view when, const SessionApp& app,
+                    const SessionApp::ReadBack& read) {
+  if (read.lost + read.failed + app.counts().failed == 0) return;
+  stage.bench.result.failures.push_back(fmt::format(
+      "{}: {} acknowledged sessions lost, {} could not be read, {} requests failed meanwhile", when,
+      read.lost, read.failed, app.counts().failed));
 }
 
 }  // namespace
@@ -91,10 +102,7 @@ Result<void> failure(Stage& stage) {
   const auto acknowledged = static_cast<double>(std::max<std::uint64_t>(second.acknowledged, 1));
   measure.repetitions[0].values["rebuilt_l1_share"] = static_cast<double>(second.l1) / acknowledged;
   stage.bench.result.measure(std::move(measure));
-  if (first.lost + first.failed != 0) {
-    stage.bench.result.failures.push_back(fmt::format(
-        "failure: {} acknowledged sessions lost, {} could not be read", first.lost, first.failed));
-  }
+  fail_on_losses(stage, "failure", app, first);
   stage.bench.meter.advance();
   return {};
 }
@@ -127,10 +135,16 @@ Result<void> rolling_restart(Stage& stage) {
       const auto until = sent.load() + more;
       for (auto seen = sent.load(); seen < until; seen = sent.load()) sent.wait(seen);
     };
-    for (auto& instance : stage.fleet.instances) {
+    const std::span all(stage.fleet.instances);
+    const std::size_t together = stage.plan.restarts_all_at_once ? all.size() : 1;
+    for (std::size_t from = 0; from < all.size(); from += together) {
       traffic();
-      if (const auto drained = instance.drain(); !drained) restarted = drained.error();
-      if (const auto again = instance.restart(); !again) restarted = again.error();
+      for (auto& instance : all.subspan(from, together)) {
+        if (const auto drained = instance.drain(); !drained) restarted = drained.error();
+      }
+      for (auto& instance : all.subspan(from, together)) {
+        if (const auto again = instance.restart(); !again) restarted = again.error();
+      }
     }
     traffic();
     over.store(true);
@@ -151,11 +165,7 @@ Result<void> rolling_restart(Stage& stage) {
   add_lost(measure, app, read);
   measure.repetitions[0].values["requests_count"] = static_cast<double>(app.counts().requests);
   stage.bench.result.measure(std::move(measure));
-  if (read.lost + read.failed != 0) {
-    stage.bench.result.failures.push_back(
-        fmt::format("rolling restart: {} acknowledged sessions lost, {} could not be read",
-                    read.lost, read.failed));
-  }
+  fail_on_losses(stage, "rolling restart", app, read);
   stage.bench.meter.advance();
   return {};
 }

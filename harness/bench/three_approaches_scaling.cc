@@ -25,13 +25,16 @@ Result<AppCounts> replay(Stage& stage, const WorkloadSpec& spec, Approach& appro
   app.forget_counts();
   if (const auto done = app.run(*opened->stream); !done) return done.error();
   const auto& counts = app.counts();
-  // A local map has no bound: what another instance changed it never hears of.
-  const bool bounded = dynamic_cast<const Remote*>(&approach) != nullptr;
-  if (counts.corrupt + counts.failed != 0 || (bounded && counts.stalest > kLease + kSlack)) {
-    stage.bench.result.failures.push_back(
-        fmt::format("{}: {} reads corrupt, {} requests failed, {} stale, the stalest by {} ms",
-                    spec.name, counts.corrupt, counts.failed, counts.stale,
-                    std::chrono::duration_cast<std::chrono::milliseconds>(counts.stalest).count()));
+  // A local map promises neither: what another instance wrote or changed it never hears of.
+  const bool shared = dynamic_cast<const Remote*>(&approach) != nullptr;
+  const bool lost = shared && counts.not_found != 0;
+  const bool too_stale = shared && counts.stalest > kLease + kSlack;
+  if (lost || too_stale || counts.corrupt + counts.failed != 0) {
+    stage.bench.result.failures.push_back(fmt::format(
+        "{}: {} reads found no session that was there, {} reads corrupt, {} requests failed, {} "
+        "stale, the stalest by {} ms",
+        spec.name, counts.not_found, counts.corrupt, counts.failed, counts.stale,
+        std::chrono::duration_cast<std::chrono::milliseconds>(counts.stalest).count()));
   }
   return counts;
 }

@@ -32,6 +32,7 @@ struct ThreeApproachesPlan {
   std::vector<WorkloadSpec> workloads;
   std::uint64_t failover_requests = 0;
   std::uint64_t rolling_requests = 0;  // before, between and after the restarts
+  bool restarts_all_at_once = false;   // and leave nobody to answer: a deploy that is none
   std::uint64_t fan_in = 0;
 
   [[nodiscard]] bool has(std::string_view part) const {
