@@ -2,7 +2,7 @@
 //
 // Kind of scenario and where it is run with a broken product:
 //   here                   l1_get, three_approaches, generations, invalidation, coherence_faults, coherence_costs,
-//                          routing, stampede, timeline, http_ablation, http_get, http_conditional, http_auth,
+//                          routing, stampede, expiry, timeline, http_ablation, http_get, http_conditional, http_auth,
 //                          resp_connections
 //   scenario_test.cc       eviction, outage, failover, resp_get_depth, resp_connections, resp_large_values,
 //                          large_beside_small
@@ -238,6 +238,24 @@ road = "100ms"
 lease = "1ms"
 )");
   EXPECT_THAT(run_quick().failures, Contains(HasSubstr(" reads of L2 for one key")));
+}
+
+TEST_F(BrokenProducts, ASessionThatEndsAtAnotherTimeFailsInExpiry) {
+  constexpr std::string_view kExpiry = R"(
+kind = "expiry"
+title = "small"
+[sessions]
+keys = 100
+ttl = "1s"
+swept_within = "1s"
+planted = "{}"
+)";
+  write(fmt::format(kExpiry, "endless"));
+  EXPECT_THAT(run_quick().failures, AllOf(Contains("1 keys were left in Redis"),
+                                          Contains(HasSubstr(" entries were left in L1")),
+                                          Contains(HasSubstr(" a session after its end"))));
+  write(fmt::format(kExpiry, "early"));
+  EXPECT_THAT(run_quick().failures, Contains(HasSubstr(" reads found none before its end")));
 }
 
 TEST_F(BrokenProducts, AServerWithoutL1FailsInTheTimeline) {

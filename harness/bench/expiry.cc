@@ -4,6 +4,7 @@
 #include <array>
 #include <deque>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -24,8 +25,6 @@ constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr Duration kLease = std::chrono::milliseconds(250);
 constexpr std::uint16_t kWriter = 1;
 constexpr Node kWriterDoor = 0;
-/// Redis and L1 look for what has ended by and by.
-constexpr Duration kSweptWithin = std::chrono::seconds(30);
 constexpr auto kLook = std::chrono::milliseconds(50);
 /// Reads go on for so long after the last end.
 constexpr Duration kAfter = std::chrono::seconds(1);
@@ -43,6 +42,8 @@ struct Plan {
   std::uint64_t keys = 0;
   std::uint64_t value_bytes = 0;
   std::chrono::milliseconds ttl{};
+  Duration swept_within{};  // Redis and L1 look for what has ended by and by
+  std::string planted;      // none, or how one session's end is moved in Redis: endless, early
 };
 
 /// What Redis says of its memory. Unit: bytes.
@@ -79,6 +80,7 @@ class Expiry {
     if (const auto done = weigh(repetition); !done) return done.error();
     bench_.meter.advance();
     bench_.meter.phase("reading until after their end");
+    if (const auto done = plant(); !done) return done.error();
     read_on();
     bench_.meter.advance();
     const auto report = history_.take_report();
@@ -94,7 +96,9 @@ class Expiry {
     repetition.values["zombies_count"] = static_cast<double>(zombies_);
     repetition.values["latest_ns"] = static_cast<double>(latest_.count());
     repetition.values["early_count"] = static_cast<double>(early_);
-    if (failed_ != 0) bench_.result.failures.push_back(fmt::format("{} requests failed", failed_));
+    fail_on(zombies_, "reads found a session after its end");
+    fail_on(early_, "reads found none before its end");
+    fail_on(failed_, "requests failed");
     bench_.result.measure(std::move(measure));
     add_tables();
     bench_.meter.advance();
@@ -103,6 +107,10 @@ class Expiry {
 
  private:
   static std::string key(std::size_t number) { return fmt::format("ending:{:08}", number); }
+
+  void fail_on(std::uint64_t count, std::string_view what) {
+    if (count != 0) bench_.result.failures.push_back(fmt::format("{} {}", count, what));
+  }
 
   Result<void> memory(const char* when, Repetition& repetition) {
     for (const auto& [metric, field] : kMemory) {
@@ -154,6 +162,15 @@ class Expiry {
                         ends_[from + i] = {sent + plan_.ttl, at + plan_.ttl};
                       });
     }
+    return {};
+  }
+
+  /// What an instance that got the end wrong would do, past all of them.
+  Result<void> plant() {
+    if (plan_.planted == "none") return {};
+    const auto done = plan_.planted == "early" ? redis_.command({"DEL", key(0)})
+                                               : redis_.command({"PERSIST", key(0)});
+    if (!done) return done.error();
     return {};
   }
 
@@ -214,7 +231,7 @@ class Expiry {
 
   /// Until nothing is left in L1 or L2, or for as long as that may take.
   Result<void> wait_until_gone(Repetition& repetition) {
-    const TimePoint until = Clock::now() + kSweptWithin;
+    const TimePoint until = Clock::now() + plan_.swept_within;
     double keys = -1;
     double entries = -1;
     for (;;) {
@@ -232,6 +249,8 @@ class Expiry {
     }
     repetition.values["left_in_l2_count"] = keys;
     repetition.values["left_in_l1_count"] = entries;
+    fail_on(static_cast<std::uint64_t>(keys), "keys were left in Redis");
+    fail_on(static_cast<std::uint64_t>(entries), "entries were left in L1");
     return {};
   }
 
@@ -310,6 +329,9 @@ Body read_expiry(Section& file) {
   plan.value_bytes = section.bytes("value_bytes", 3500, kMinDocumentBytes, 1U << 24U);
   plan.ttl = std::chrono::duration_cast<std::chrono::milliseconds>(section.duration(
       "ttl", std::chrono::seconds(4), std::chrono::milliseconds(100), std::chrono::minutes(10)));
+  plan.swept_within = section.duration("swept_within", std::chrono::seconds(30),
+                                       std::chrono::milliseconds(1), std::chrono::minutes(10));
+  plan.planted = section.choice("planted", "none", {"none", "endless", "early"});
   return [plan](Bench& bench) -> Result<void> {
     bench.meter.begin(bench.result.scenario, 3);
     bench.meter.phase("starting Redis and two instances");
