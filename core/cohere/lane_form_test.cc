@@ -329,6 +329,34 @@ TEST_F(AloneLane, ServesWithoutALease) {
   EXPECT_EQ(view.lease_until(), TimePoint::min());
 }
 
+// Its lease never grows: whatever disowns what it has read has to vouch for what it will read.
+TEST_F(AloneLane, ServesOnOverTheSameConnectionOnceItHasDisownedWhatItHad) {
+  lane.connect();
+  lane.connected(now);
+  lane.received(std::string(kHello) + std::string(kMaster), now);
+  fetch("a", "k");
+  (void)sent();
+  Epoch before = view.epoch();
+  now += seconds(1);
+  lane.tick(now);
+  EXPECT_EQ(sent(), Words{"INFO replication"});
+  std::string two(kMaster);
+  two.replace(two.find("one"), 3, "two");
+  lane.received("$1\r\nv\r\n:-1\r\n" + two, now);
+  EXPECT_GT(view.epoch(), before) << "its first replica has come, or it was one itself";
+  EXPECT_EQ(view.lease_until(), kForever);
+
+  before = view.epoch();
+  fetch("b", "k");
+  lane.received("-LOADING Redis is loading\r\n-LOADING Redis is loading\r\n", now);
+  EXPECT_FALSE(lane.broken());
+  EXPECT_GT(view.epoch(), before) << "what it loads may be older";
+  EXPECT_EQ(view.lease_until(), kForever);
+  fetch("c", "k");
+  lane.received("$1\r\nv\r\n:-1\r\n", now);
+  EXPECT_EQ(journal.answers["c"].epoch, view.epoch());
+}
+
 class OutsideLane : public AnnouncedLane {
  protected:
   OutsideLane() : AnnouncedLane(LaneConfig{.tracked = false}) {}

@@ -331,8 +331,7 @@ bool Lane::take_replication(const Reply& reply) {
     const std::string_view id = field_of(reply.text, "master_replid");
     if (state_ == State::ready && replication_id_ != id) {
       // No more than that: its first replica changes a master's id as well, and writes are under way.
-      view_.bump();
-      view_.set_lease(lease_until_);
+      disown();
     }
     replication_id_ = id;
     return true;
@@ -395,9 +394,10 @@ void Lane::note_error(std::string_view text, Epoch sent_in) {
       if (code != "ASK" && sent_in == view_.epoch()) disown();
       return;
     }
-    view_.bump();
     // A node that is still loading will be the right one in a moment; all the others no longer are.
-    if (code != "LOADING") lost_authority_ = "L2 answered " + std::string(text);
+    if (code == "LOADING") return disown();
+    view_.bump();
+    lost_authority_ = "L2 answered " + std::string(text);
     return;
   }
 }

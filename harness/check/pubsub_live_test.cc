@@ -205,5 +205,35 @@ TEST(PubsubLive, WhoAloneWritesNeedsNobodyToTellHim) {
   EXPECT_EQ(ask(client, {"GET", "k"}), "");
 }
 
+// Redis draws a new replication id then, and what had been read under the old one is disowned: once.
+TEST(PubsubLive, WhoAloneWritesServesOnWhenHisRedisGetsAReplica) {
+  auto redis = RedisServer::start();
+  ASSERT_TRUE(redis) << redis.error().detail;
+  auto started =
+      Instance::start({.l2 = redis->url(), .flags = {"--pool", "1", "--coherence", "none"}});
+  ASSERT_TRUE(started) << started.error().detail;
+  ASSERT_TRUE(succeeded(started->lanes_up_within(1, Checked::kPatience)));
+  RedisClient client(started->resp(), Checked::kPatience);
+  RedisClient direct = redis->client();
+  EXPECT_EQ(ask(client, {"SET", "k", "v"}), "OK");
+  const auto history = [&] { return direct.info("replication", "master_replid").value(); };
+  const auto fetches = [&] { return client.info("nearlane", "l2_hits").value(); };
+  const auto read_for = [&](Duration duration) {
+    for (const TimePoint end = Clock::now() + duration; Clock::now() < end;)
+      EXPECT_EQ(ask(client, {"GET", "k"}), "v");
+  };
+  const std::string before = history();
+  const Endpoint& master = redis->endpoint();
+  auto replica =
+      RedisServer::start({.config = {"--replicaof", master.host, std::to_string(master.port)}});
+  ASSERT_TRUE(replica) << replica.error().detail;
+  ASSERT_TRUE(eventually([&] { return history() != before; }, Checked::kPatience));
+  // It is asked for once a second.
+  read_for(1500ms);
+  const std::string settled = fetches();
+  read_for(100ms);
+  EXPECT_EQ(fetches(), settled);
+}
+
 }  // namespace
 }  // namespace nearlane::harness
