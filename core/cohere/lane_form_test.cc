@@ -398,6 +398,29 @@ TEST_F(OutsideLane, WritesNothingBeforeItKnowsWhetherToAnnounceIt) {
   EXPECT_TRUE(journal.answers["t2"].reply.is_ok());
 }
 
+// An audit, or what `nearlane why` asks.
+TEST_F(OutsideLane, AnnouncesNoTransactionThatOnlyReads) {
+  announcements.need = Announcements::Need::yes;
+  lane.connect();
+  lane.connected(now);
+  lane.received(std::string(kHello) + std::string(kMaster), now);
+  (void)sent();
+  submit("q", {.op = Op::transact,
+               .key = Key(0, "k"),
+               .args = {"GETRANGE", "k", "0", "9"},
+               .wide = true,
+               .announced = false,
+               .idempotent = true});
+  EXPECT_EQ(sent(), (Words{"MULTI", "GETRANGE k 0 9", "PTTL k", "EXEC"}));
+  submit("w", {.op = Op::transact,
+               .key = Key(0, "k"),
+               .args = {"SET", "k", "v"},
+               .wide = true,
+               .announced = false});
+  EXPECT_EQ(sent(), (Words{"MULTI", "SET k v", "PTTL k", announced(1, "1\n1:k"), "EXEC"}))
+      << "that L1 holds no such key here is nothing to the others";
+}
+
 // To the others, a number that is missing is an announcement that was lost.
 TEST_F(OutsideLane, AComparisonThatWasOvertakenUsesNoNumberUp) {
   announcements.need = Announcements::Need::yes;

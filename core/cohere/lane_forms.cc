@@ -30,7 +30,8 @@ void append_words(std::string& out, const std::vector<std::string>& words) {
 }
 
 bool changes(const Command& command) noexcept {
-  if (command.op == Op::transact) return !command.publish;
+  // One that may be sent twice is a question.
+  if (command.op == Op::transact) return !command.publish && !command.idempotent;
   return command.undeclared || !command.changed.empty();
 }
 

@@ -74,6 +74,40 @@ TEST_F(OverMemory, ForgetsEverythingAfterATransactionThatMayHaveWrittenAnything)
   EXPECT_EQ(cache.find("a"), std::nullopt);
 }
 
+/// A store of which the test says what it can, and what was asked of it.
+class Described final : public l2::ForwardingBackend {
+ public:
+  explicit Described(l2::Capabilities can)
+      : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)), can_(can) {}
+  [[nodiscard]] l2::Capabilities capabilities() const noexcept override { return can_; }
+  void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (call->command.op == cohere::Op::transact && call->command.wide) ++questions;
+    behind_->submit(std::move(call));
+  }
+
+  int questions = 0;
+
+ private:
+  const l2::Capabilities can_;
+};
+
+TEST(Audits, AskNothingWhereWhatOthersWritePastTheInstancesMayBeServedForLonger) {
+  for (const auto& [coherence, asks] : {std::pair("lanes", true), std::pair("pubsub", false)}) {
+    auto l2 = std::make_unique<Described>(
+        l2::Capabilities{.coherence = coherence, .lease = milliseconds(250)});
+    const Described& store = *l2;
+    Cache cache(std::move(l2), "sharded",
+                {.audit = {.one_in = 1, .hits_per_audit = 1, .rate = 100'000}});
+    ASSERT_TRUE(cache.set("k", "v"));
+    TimePoint now = Clock::now();
+    for (int i = 0; i < 10; ++i) {
+      EXPECT_EQ(cache.find("k"), "v");
+      cache.tier.audit(now += milliseconds(10));
+    }
+    EXPECT_EQ(store.questions > 0, asks) << coherence;
+  }
+}
+
 TEST_F(OverMemory, WhateverWritesAKeyChangesWhatIsWatched) {
   const auto who = std::make_shared<cohere::Watch>();
   ASSERT_TRUE(cache.watch("k", who));

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "harness/check/checked.h"
+#include "harness/check/http_client.h"
 #include "harness/check/succeeded.h"
 #include "harness/topology/eventually.h"
 
@@ -167,6 +168,42 @@ TEST_P(EveryWay, OfWritingIsAnnounced) {
 INSTANTIATE_TEST_SUITE_P(Stores, EveryWay, testing::Bool(), [](const auto& by_permission) {
   return by_permission.param ? "WithoutPermissionToTrack" : "WithoutHello";
 });
+
+// Auditors, and `nearlane why`, only look.
+TEST(PubsubLive, WhoAsksWhyTakesNobodysCopyAway) {
+  auto started = Fleet::start({.instances = 2,
+                               .proxied = false,
+                               .lanes = 4,
+                               .flags = {"--pubsub-ttl", "1h"},
+                               .redis = kWithoutHello});
+  ASSERT_TRUE(started) << started.error().detail;
+  ASSERT_TRUE(started->ready_within(Checked::kPatience));
+  RedisClient here(started->instances[0].resp(), Checked::kPatience);
+  RedisClient there(started->instances[1].resp(), Checked::kPatience);
+  HttpClient asker(started->instances[0].http());
+  ASSERT_EQ(ask(here, {"SET", "k", "v"}), "OK");
+  // Of values; a lease that has run out is confirmed without one.
+  const auto fetches = [&] {
+    return here.info("nearlane", "l2_hits").value() + " and " +
+           there.info("nearlane", "l2_hits").value();
+  };
+  const auto read = [&] {
+    EXPECT_EQ(ask(here, {"GET", "k"}), "v");
+    EXPECT_EQ(ask(there, {"GET", "k"}), "v");
+  };
+  // Both have it in L1 by then.
+  ASSERT_TRUE(eventually(
+      [&] {
+        const std::string before = fetches();
+        read();
+        return fetches() == before;
+      },
+      Checked::kPatience));
+  const std::string before = fetches();
+  EXPECT_THAT(asker.exchange("GET", "/why/k").body, testing::HasSubstr("\"as_in_l1\": true"));
+  for (const TimePoint end = Clock::now() + Checked::kLease; Clock::now() < end;) read();
+  EXPECT_EQ(fetches(), before);
+}
 
 TEST(PubsubLive, WithoutPermissionToPublishL1ServesNothing) {
   auto redis = RedisServer::start({.config = {"--user", "default", "on", "nopass", "~*",
