@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cohere/install_rules.h"
 #include "core/l2/redis/cluster_map.h"
 
 namespace nearlane::l2 {
@@ -87,15 +88,22 @@ struct Gathering {
   FanKind kind;
   std::size_t left;
   std::optional<Answer> all = {};
+  bool may_be_done = false;  // by one of them
 };
 
 bool failed(const Answer& answer) { return answer.error || answer.reply.is_error(); }
+
+bool may_be_done(const Answer& answer) {
+  if (!answer.error) return !answer.reply.is_error();
+  return cohere::after_failed_write(answer.error->code).action == cohere::Decision::Action::erase;
+}
 
 void take(Gathering& gathering, Answer part) {
   std::unique_ptr<Call> call;
   {
     const std::lock_guard lock(gathering.mutex);
     auto& all = gathering.all;
+    gathering.may_be_done = gathering.may_be_done || may_be_done(part);
     if (!all || (failed(part) && !failed(*all))) {
       all = std::move(part);
     } else if (!failed(*all) && all->reply.type == part.reply.type) {
@@ -106,7 +114,11 @@ void take(Gathering& gathering, Answer part) {
     if (--gathering.left > 0) return;
     call = std::move(gathering.call);
   }
-  answer(*call, *std::exchange(gathering.all, std::nullopt));
+  Answer all = *std::exchange(gathering.all, std::nullopt);
+  // That one was not asked says nothing of the others, and whoever asked would believe that nothing was written.
+  if (call->command.undeclared && gathering.may_be_done && all.error && !may_be_done(all))
+    all.error = Error{Errc::connection_lost, "not by all primaries: " + all.error->detail};
+  answer(*call, std::move(all));
 }
 
 /// What a primary answered to SCAN, with a cursor over all of them. `next`: the one behind it.

@@ -5,7 +5,8 @@
 //   FLUSHALL, FLUSHDB    OK, or the first error             RANDOMKEY    of any that has one
 //   SCAN                 primary by primary: a cursor is the primary's own times kMostNodes, plus the primary's number
 //
-// Errors:    an error of one primary is that of all; a call that failed is the first such failure.
+// Errors:    an error of one primary is that of all; a call that failed is the first such failure. Of what writes
+//            it is connection_lost, the outcome unknown, where one primary has executed it, or may have.
 // Threads:   parts may be answered on any threads, at once.
 // Lifetime:  shared by its parts; it owns the call until all of them are answered.
 // Cost:      a call for each primary that is asked.
