@@ -65,7 +65,9 @@ struct Capabilities {
   bool evicts = false;           // it may, what it was not asked for: TOUCH asks
   std::uint32_t default_db = 0;  // which database a client is in before it selects another
   bool transactions = false;     // Op::watch and Op::exec
-  bool outlives = false;         // what it holds is still there when this process has ended
+  /// Op::announce: instances tell each other what they write, or may have to: it is not known yet. May change while it runs.
+  bool announces = false;
+  bool outlives = false;  // what it holds is still there when this process has ended
   /// What is asked of a lane waits for what was asked of it before: a large value stands before small ones.
   bool in_line = false;
 };
@@ -88,7 +90,7 @@ class L2Backend {
 
   /// Starts connecting; `listener` outlives the backend. Called once, before the first submit.
   virtual void start(Listener& listener) = 0;
-  /// Op::watch and Op::exec: only where capabilities() say "transactions". Op::announce: only where capabilities() say "pubsub".
+  /// Op::watch and Op::exec: only where capabilities() say "transactions". Op::announce: only where they say "announces".
   virtual void submit(std::unique_ptr<Call> call) noexcept = 0;
   /// Tells all instances, this one among them, by Listener::hinted. Best effort: lost without notice.
   virtual void hint(std::string_view /*what*/) noexcept {}

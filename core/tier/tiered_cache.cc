@@ -336,7 +336,7 @@ void TieredCache::written_elsewhere(std::uint32_t db, std::vector<std::string> n
     if (error || !undeclared) return done(std::move(error));
     impl->barrier(deadline, std::move(done));
   };
-  if (impl_->l2_->capabilities().coherence != "pubsub") return announced(std::nullopt);
+  if (!impl_->l2_->capabilities().announces) return announced(std::nullopt);
   Command news{.op = Op::announce,
                .key = Key(db, std::string()),
                .wide = true,

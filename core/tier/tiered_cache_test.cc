@@ -82,14 +82,39 @@ class Described final : public l2::ForwardingBackend {
   [[nodiscard]] l2::Capabilities capabilities() const noexcept override { return can_; }
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
     if (call->command.op == cohere::Op::transact && call->command.wide) ++questions;
-    behind_->submit(std::move(call));
+    if (call->command.op != cohere::Op::announce) return behind_->submit(std::move(call));
+    announcements.push_back(std::move(call));
   }
 
   int questions = 0;
+  std::vector<std::unique_ptr<l2::Call>> announcements;  // not answered yet
 
  private:
   const l2::Capabilities can_;
 };
+
+// One lane that is not to be trusted makes a "none" of the mode's name, while the others announce.
+TEST(WrittenElsewhere, IsAnnouncedBeforeItIsAnsweredWhateverTheModeIsCalled) {
+  for (const bool announces : {true, false}) {
+    auto l2 = std::make_unique<Described>(
+        l2::Capabilities{.coherence = "none", .lease = milliseconds(250), .announces = announces});
+    Described& store = *l2;
+    Cache cache(std::move(l2));
+    bool answered = false;
+    cache.tier.written_elsewhere(0, {"k"}, false, kForever, [&](const std::optional<Error>& error) {
+      EXPECT_FALSE(error);
+      answered = true;
+    });
+    EXPECT_EQ(answered, !announces);
+    if (!announces) continue;
+    ASSERT_EQ(store.announcements.size(), 1U);
+    EXPECT_EQ(store.announcements[0]->command.changed, std::vector<std::string>{"k"});
+    l2::Answer told;
+    told.reply = protocol::Reply::number(1);
+    store.announcements[0]->complete(std::move(told));
+    EXPECT_TRUE(answered);
+  }
+}
 
 TEST(Audits, AskNothingWhereWhatOthersWritePastTheInstancesMayBeServedForLonger) {
   for (const auto& [coherence, asks] : {std::pair("lanes", true), std::pair("pubsub", false)}) {

@@ -68,11 +68,16 @@ class RedisBackend final : public L2Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "redis"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
-    return {.coherence = name_of(mode_.load(std::memory_order_relaxed)),
+    const Form mode = mode_.load(std::memory_order_relaxed);
+    // The mode's name would not do: it says "none" as soon as one lane is not to be trusted, while the others announce.
+    const bool announces =
+        !alone() && announcements_.need.load(std::memory_order_relaxed) != Need::no;
+    return {.coherence = name_of(mode),
             .lease = alone() ? Duration::zero() : config_.lease,
             .every_command = true,
             .evicts = true,
             .default_db = route_->url().db,
+            .announces = announces,
             .outlives = true,
             .in_line = true};
   }
@@ -169,6 +174,7 @@ class RedisBackend final : public L2Backend {
 
  private:
   using Form = cohere::Lane::Form;
+  using Need = cohere::Announcements::Need;
 
   [[nodiscard]] std::string where() const { return route_->where(); }
   [[nodiscard]] bool has_bulk() const noexcept { return bulk_.lanes != 0; }
