@@ -59,7 +59,10 @@ struct Capabilities {
   /// write, or is said not to; "none" where nothing is known of others' writes, so that L1 serves nothing. May
   /// change while it runs.
   std::string_view coherence = "none";
-  Duration lease{};              // how long an instance may serve what others have changed
+  Duration lease{};  // how long an instance may serve what others have changed
+  /// Where it is not known whether others are told of what this one changes: how long they may serve the old all the same.
+  /// Zero: they are told, so for a lease at most. May change while it runs.
+  Duration untold{};
   bool every_command = false;    // false: the embedded subset
   bool stores = true;            // false: what L1 lets go is gone
   bool evicts = false;           // it may, what it was not asked for: TOUCH asks

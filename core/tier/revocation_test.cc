@@ -23,9 +23,10 @@ class Shared final : public l2::ForwardingBackend {
  public:
   Shared() : ForwardingBackend(l2::make_memory_backend(std::uint64_t{1} << 30U)) {}
   [[nodiscard]] l2::Capabilities capabilities() const noexcept override {
-    return {.coherence = "lanes", .lease = milliseconds(200)};
+    return {.coherence = "lanes", .lease = milliseconds(200), .untold = untold};
   }
   void submit(std::unique_ptr<l2::Call> call) noexcept override {
+    if (call->command.changed.size() == 1) untold = untold_once_written;
     if (!down) return behind_->submit(std::move(call));
     auto gone = l2::Answer::failed(Errc::connection_lost, "");
     call->settle(gone);
@@ -33,6 +34,8 @@ class Shared final : public l2::ForwardingBackend {
   }
 
   bool down = false;
+  Duration untold{};
+  Duration untold_once_written{};  // as it is found out by whatever carries a write
 };
 
 class StrictRevocation : public testing::Test {
@@ -45,7 +48,7 @@ class StrictRevocation : public testing::Test {
                              .prefixes = {{.match = "stale:"}},
                              .after =
                                  [this](Duration wait, std::function<void()> task) {
-                                   EXPECT_EQ(wait, milliseconds(202));
+                                   EXPECT_EQ(wait, expected_wait);
                                    waits.push_back(std::move(task));
                                  },
                              .max_revocations = 2});
@@ -59,6 +62,7 @@ class StrictRevocation : public testing::Test {
   }
 
   Shared* shared = nullptr;
+  Duration expected_wait = milliseconds(202);
   std::optional<Cache> cache;
   std::vector<std::function<void()>> waits;
   std::map<std::string, std::optional<std::string>> answers;
@@ -76,6 +80,22 @@ TEST_F(StrictRevocation, RemovesAtOnceAndAnswersALeaseLater) {
   for (const auto& task : waits) task();
   EXPECT_EQ(answers["k"], "removed");
   EXPECT_EQ(answers["none"], "not there");
+}
+
+// Whoever deletes it may not announce that, and whoever has a copy keeps its lease by itself.
+TEST_F(StrictRevocation, WaitsForAsLongAsACopyMayBeServedOfWhichNobodyTells) {
+  ASSERT_TRUE(cache->set("k", "v"));
+  shared->untold_once_written = milliseconds(2000);
+  expected_wait = milliseconds(2020);
+  revoke("k");
+  EXPECT_EQ(answers["k"], std::nullopt);
+  ASSERT_EQ(waits.size(), 1U);
+  waits[0]();
+  EXPECT_EQ(answers["k"], "removed");
+  shared->untold_once_written = milliseconds(100);
+  expected_wait = milliseconds(202);
+  revoke("k");
+  EXPECT_EQ(waits.size(), 2U);
 }
 
 TEST_F(StrictRevocation, IsRefusedWhereACopyMayBeServedStale) {

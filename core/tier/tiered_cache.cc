@@ -220,9 +220,7 @@ void TieredCache::revoke(const KeyRef& key, TimePoint deadline, BoolHandler done
                           " ms after L2 was lost (max_stale), so it cannot be revoked strictly; a "
                           "[[prefix]] with max_stale = 0 allows it"});
   }
-  const auto wait =
-      std::chrono::duration_cast<Duration>(tier.l2_->capabilities().lease * (1 + kClockDrift));
-  const bool waits = wait > Duration::zero();
+  const bool waits = tier.l2_->capabilities().lease > Duration::zero();
   if (waits && !tier.config_.after) {
     return done(Error{Errc::refused, "nothing here can wait for a strict revocation"});
   }
@@ -235,8 +233,12 @@ void TieredCache::revoke(const KeyRef& key, TimePoint deadline, BoolHandler done
     tier.revoking_.fetch_sub(1, std::memory_order_relaxed);
     done(std::move(removed));
   };
-  remove(key, deadline, [&tier, wait, waits, finish = std::move(finish)](Result<bool> removed) {
+  remove(key, deadline, [&tier, waits, finish = std::move(finish)](Result<bool> removed) {
     if (!removed || !waits) return finish(std::move(removed));
+    // Asked now: what carried the deletion has found out by then whether it could tell the others.
+    const l2::Capabilities l2 = tier.l2_->capabilities();
+    const auto wait =
+        std::chrono::duration_cast<Duration>(std::max(l2.lease, l2.untold) * (1 + kClockDrift));
     tier.config_.after(wait, [finish, was_there = *removed] { finish(was_there); });
   });
 }

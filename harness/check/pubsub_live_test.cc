@@ -1,5 +1,7 @@
 // Stores that announce no changes: instances tell each other, and every answer is judged as where Redis does.
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -203,6 +205,51 @@ TEST(PubsubLive, WhoAsksWhyTakesNobodysCopyAway) {
   EXPECT_THAT(asker.exchange("GET", "/why/k").body, testing::HasSubstr("\"as_in_l1\": true"));
   for (const TimePoint end = Clock::now() + Checked::kLease; Clock::now() < end;) read();
   EXPECT_EQ(fetches(), before);
+}
+
+/// Two instances over one Redis that may not be tracked. The first one may not publish.
+class Mute : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto started =
+        RedisServer::start({.config = {"--user", "default", "on", "nopass", "~*", "&*", "+@all",
+                                       "-client|tracking", "--user", "mute", "on", ">pass", "~*",
+                                       "resetchannels", "+@all", "-client|tracking"}});
+    ASSERT_TRUE(started) << started.error().detail;
+    redis.emplace(std::move(*started));
+    const std::string address = redis->endpoint().to_string();
+    for (const std::string& url : {"redis://mute:pass@" + address, "redis://" + address}) {
+      auto instance = Instance::start({.l2 = url,
+                                       .flags = {"--pool", "4", "--coherence", "pubsub",
+                                                 "--max-stale", "0ms", "--pubsub-ttl", "1s"}});
+      ASSERT_TRUE(instance) << instance.error().detail;
+      ASSERT_TRUE(succeeded(instance->lanes_up_within(4, Checked::kPatience)));
+      instances.push_back(std::move(*instance));
+    }
+  }
+
+  std::optional<RedisServer> redis;
+  std::vector<Instance> instances;
+};
+
+TEST_F(Mute, RevokesStrictlyAllTheSame) {
+  ASSERT_EQ(mode_of(instances[0]), "none");
+  ASSERT_EQ(mode_of(instances[1]), "pubsub");
+  RedisClient mute(instances[0].resp(), Checked::kPatience);
+  RedisClient other(instances[1].resp(), Checked::kPatience);
+  ASSERT_EQ(ask(mute, {"SET", "k", "v"}), "OK");
+  const auto hits = [&] { return std::stoul(other.info("nearlane", "l1_hits").value()); };
+  // A copy ends by its age, so it has to be a young one.
+  const auto before = hits();
+  ASSERT_TRUE(eventually(
+      [&] {
+        EXPECT_EQ(ask(other, {"GET", "k"}), "v");
+        return hits() > before;
+      },
+      Checked::kPatience));
+  const auto reply = mute.command({"NEARLANE.REVOKE", "k"});
+  ASSERT_TRUE(reply && reply->integer == 1) << (reply ? reply->text : reply.error().detail);
+  EXPECT_EQ(ask(other, {"GET", "k"}), "");
 }
 
 TEST(PubsubLive, WithoutPermissionToPublishL1ServesNothing) {

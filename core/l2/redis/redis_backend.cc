@@ -69,11 +69,13 @@ class RedisBackend final : public L2Backend {
   [[nodiscard]] std::string_view name() const noexcept override { return "redis"; }
   [[nodiscard]] Capabilities capabilities() const noexcept override {
     const Form mode = mode_.load(std::memory_order_relaxed);
+    const bool may_be_silent = mode == Form::unknown || mode == Form::unvouched;
     // The mode's name would not do: it says "none" as soon as one lane is not to be trusted, while the others announce.
     const bool announces =
         !alone() && announcements_.need.load(std::memory_order_relaxed) != Need::no;
     return {.coherence = name_of(mode),
             .lease = alone() ? Duration::zero() : config_.lease,
+            .untold = may_be_silent && !alone() ? config_.unannounced_ttl : Duration::zero(),
             .every_command = true,
             .evicts = true,
             .default_db = route_->url().db,
