@@ -151,33 +151,38 @@ void History::forget_old(Register& all, TimePoint now) const {
 }
 
 /// `of_value`: the read brought the write's value, so its expiry counts as well.
-History::Judgement History::judge(const Register& all, std::size_t at, Node through,
-                                  TimePoint begin, bool of_value) const {
+History::Judgement History::judge(const Register& all, std::size_t at, const Read& read,
+                                  bool of_value) const {
   const Write& seen = all.writes[at];
   Judgement judged;
   for (std::size_t i = at + 1; i < all.writes.size(); ++i) {
     const Write& newer = all.writes[i];
     if (newer.never || newer.begin < seen.effect_by) continue;
-    if (const auto late = since(newer.effect_by, begin); late > judged.late) {
+    if (const auto late = since(newer.effect_by, read.begin); late > judged.late) {
       judged.late = late;
       judged.newer = newer.number;
     }
-    if (newer.through == through) {
-      judged.late_of_own = std::max(judged.late_of_own, since(newer.acknowledged, begin));
+    if (newer.through == read.through) {
+      judged.late_of_own = std::max(judged.late_of_own, since(newer.acknowledged, read.begin));
     }
+    // Unless it is lost, or may be.
+    if (newer.number == read.behind && newer.acknowledged != kForever) judged.own_lost = true;
   }
   const bool expires = of_value && seen.ttl > Duration::zero() && !seen.may_live_on;
   if (expires && seen.effect_by != kForever) {
-    const auto late = since(seen.effect_by + seen.ttl + options_.expiry_slack, begin);
-    if (late > judged.late) judged = {.late = late, .late_of_own = judged.late_of_own, .newer = 0};
+    const auto late = since(seen.effect_by + seen.ttl + options_.expiry_slack, read.begin);
+    if (late > judged.late) {
+      judged.late = late;
+      judged.newer = 0;
+    }
   }
-  if (through == kStore) judged.late_of_own = std::max(judged.late_of_own, judged.late);
+  if (read.through == kStore) judged.late_of_own = std::max(judged.late_of_own, judged.late);
   return judged;
 }
 
 /// The kindest explanation of an absence: a deletion, an expiry, or that nothing was ever written.
-std::optional<History::Judgement> History::judge_absence(const Register& all, Node through,
-                                                         TimePoint begin, TimePoint end) const {
+std::optional<History::Judgement> History::judge_absence(const Register& all,
+                                                         const Read& read) const {
   std::optional<Judgement> kindest;
   for (std::size_t at = all.writes.size(); at-- > 0;) {
     const Write& write = all.writes[at];
@@ -185,19 +190,19 @@ std::optional<History::Judgement> History::judge_absence(const Register& all, No
     if (write.never || (!write.absent && !expires)) continue;
     const TimePoint earliest =
         expires ? write.begin + write.ttl - options_.expiry_slack : write.begin;
-    if (earliest > end) continue;
-    const Judgement judged = judge(all, at, through, begin, false);
-    if (!kindest ||
-        std::tie(judged.late_of_own, judged.late) < std::tie(kindest->late_of_own, kindest->late)) {
-      kindest = judged;
-    }
-    if (kindest->late == Duration::zero()) break;
+    if (earliest > read.end) continue;
+    const Judgement judged = judge(all, at, read, false);
+    const auto unkindness = [](const Judgement& of) {
+      return std::tie(of.own_lost, of.late_of_own, of.late);
+    };
+    if (!kindest || unkindness(judged) < unkindness(*kindest)) kindest = judged;
+    if (kindest->late == Duration::zero() && !kindest->own_lost) break;
   }
   return kindest;
 }
 
 Verdict History::verdict_of(const Judgement& judged, const Read& read) const {
-  if (judged.late_of_own > Duration::zero()) return Verdict::own_lost;
+  if (judged.own_lost || judged.late_of_own > Duration::zero()) return Verdict::own_lost;
   if (judged.late == Duration::zero()) return Verdict::fresh;
   const Duration bound = options_.bound + read.said_old.value_or(Duration::zero());
   return read.through == kStore || judged.late > bound ? Verdict::stale : Verdict::late;
@@ -207,13 +212,18 @@ Verdict History::note(const Read& read, const Judgement& judged, std::string_vie
   const Verdict verdict = verdict_of(judged, read);
   if (verdict == Verdict::fresh) return verdict;
   const std::lock_guard lock(report_mutex_);
-  (read.said_old ? report_.said_old : report_.lateness).record(judged.late);
+  if (judged.late > Duration::zero())
+    (read.said_old ? report_.said_old : report_.lateness).record(judged.late);
   if (verdict == Verdict::late) {
     report_.late += read.said_old ? 0 : 1;
     return verdict;
   }
   ++(verdict == Verdict::stale ? report_.stale : report_.own_lost);
-  if (report_.violations.size() < options_.kept_violations) {
+  if (report_.violations.size() >= options_.kept_violations) return verdict;
+  if (judged.own_lost) {
+    report_.violations.push_back(fmt::format("{}: {} brought {}, behind its connection's write {}",
+                                             read.key, name_of(read.through), what, read.behind));
+  } else {
     report_.violations.push_back(fmt::format(
         "{}: {} brought {}{}, {:.3f} ms after {} had overwritten it{}", read.key,
         name_of(read.through), what, read.said_old ? " and said that it may be old" : "",
@@ -234,8 +244,13 @@ Verdict History::note_wrong(std::string_view key, Node through, std::string_view
 }
 
 Verdict History::read(std::string_view key, Node through, TimePoint begin, TimePoint end,
-                      std::optional<std::uint64_t> version) {
-  return judge_read({.key = key, .through = through, .begin = begin, .end = end}, version);
+                      std::optional<std::uint64_t> version, std::uint64_t behind) {
+  return judge_read({.key = key,
+                     .through = through,
+                     .begin = begin,
+                     .end = end,
+                     .behind = Stamp::unpack(behind).number},
+                    version);
 }
 
 Verdict History::read_said_old(std::string_view key, Node through, TimePoint begin, TimePoint end,
@@ -252,10 +267,10 @@ Verdict History::judge_read(const Read& read, std::optional<std::uint64_t> versi
   Register& all = register_of(shard, read.key);
   const auto forgotten = [&] {
     const auto late = since(all.forgotten_until, read.begin);
-    return Judgement{.late = late, .late_of_own = {}, .newer = all.last};
+    return Judgement{.late = late, .newer = all.last};
   };
   if (!version) {
-    const auto judged = judge_absence(all, read.through, read.begin, read.end);
+    const auto judged = judge_absence(all, read);
     return note(read, judged ? *judged : forgotten(), "nothing");
   }
   const Stamp stamp = Stamp::unpack(*version);
@@ -274,11 +289,9 @@ Verdict History::judge_read(const Read& read, std::optional<std::uint64_t> versi
   if (write->lost) return wrong(", which was lost");
   if (write->never) return wrong(", which was refused");
   const auto at = static_cast<std::size_t>(write - all.writes.data());
-  const auto judged = judge(all, at, read.through, read.begin, true);
+  const auto judged = judge(all, at, read, true);
   if (!proves_nothing(read.begin)) write->effect_by = std::min(write->effect_by, read.end);
-  return judged.late == Duration::zero() && judged.late_of_own == Duration::zero()
-             ? Verdict::fresh
-             : note(read, judged, what());
+  return verdict_of(judged, read) == Verdict::fresh ? Verdict::fresh : note(read, judged, what());
 }
 
 void History::read_damaged(std::string_view key, Node through, std::string_view what) {

@@ -10,7 +10,8 @@
 //
 // A read is stale when it is late by more than `bound`, or, where the answer says itself that it may be old, by more
 // than that and what it may be old by. Where the overwriting write was acknowledged by
-// the very instance that answers, or where the store itself answers, any lateness is too much. A value
+// the very instance that answers, or where the store itself answers, any lateness is too much; and where the reader's own
+// connection sent it before the read, and it was acknowledged, it is too much whenever the read began. A value
 // that nobody wrote to that key, a damaged one, and one whose write had not begun when the read ended
 // are wrong. A deletion is a write of absence, and a value with a TTL is overwritten by absence once the
 // TTL has passed. Writes that overlap may have happened in either order: the rule then allows both, and
@@ -75,7 +76,7 @@ enum class Verdict : std::uint8_t {
   fresh,     // the newest value, or one that the rule cannot tell from it
   late,      // overwritten, but allowed: within the bound
   stale,     // beyond the bound
-  own_lost,  // older than what the same instance, or the store, had acknowledged
+  own_lost,  // older than what the same instance, or the store, had acknowledged, or than what the connection sent before
   wrong,     // nobody wrote it, or not yet
 };
 
@@ -113,9 +114,10 @@ class History {
   void begin_touch(std::string_view key);
   void end_touch(std::string_view key, Effect effect);
 
-  /// A value that arrived whole, as checked by the caller, or that there is none.
+  /// A value that arrived whole, as checked by the caller, or that there is none. `behind`: the version of a write of the
+  /// key that the same connection had sent before it, and that happened; 0: none.
   Verdict read(std::string_view key, Node through, TimePoint begin, TimePoint end,
-               std::optional<std::uint64_t> version);
+               std::optional<std::uint64_t> version, std::uint64_t behind = 0);
   /// A value that arrived whole, and with it that it may be old: by no more than `at_most` beyond the bound. Precondition:
   /// together they are less than the memory.
   Verdict read_said_old(std::string_view key, Node through, TimePoint begin, TimePoint end,
@@ -162,6 +164,7 @@ class History {
     Duration late{};          // 0: not
     Duration late_of_own{};   // behind what the reader's own instance acknowledged
     std::uint64_t newer = 0;  // the overwriting write's number, 0 for expiry
+    bool own_lost = false;    // its connection had sent an overwriting write before the read
   };
   /// Who asks, and what the answer says of itself.
   struct Read {
@@ -170,6 +173,7 @@ class History {
     TimePoint begin{};
     TimePoint end{};
     std::optional<Duration> said_old = std::nullopt;  // by how much it may be
+    std::uint64_t behind = 0;  // the number of a write that its connection sent before it
   };
   struct Register {
     std::vector<Write> writes;  // by number; 0 is the absence that everything begins with
@@ -196,10 +200,9 @@ class History {
   static void add_flush(Register& all, TimePoint begin);
   static Write* find(Register& all, std::uint64_t number);
   void forget_old(Register& all, TimePoint now) const;
-  [[nodiscard]] Judgement judge(const Register& all, std::size_t at, Node through, TimePoint begin,
+  [[nodiscard]] Judgement judge(const Register& all, std::size_t at, const Read& read,
                                 bool of_value) const;
-  [[nodiscard]] std::optional<Judgement> judge_absence(const Register& all, Node through,
-                                                       TimePoint begin, TimePoint end) const;
+  [[nodiscard]] std::optional<Judgement> judge_absence(const Register& all, const Read& read) const;
   [[nodiscard]] Verdict verdict_of(const Judgement& judged, const Read& read) const;
   Verdict judge_read(const Read& read, std::optional<std::uint64_t> version);
   Verdict note(const Read& read, const Judgement& judged, std::string_view what);

@@ -102,6 +102,21 @@ HistoryReport play(const std::vector<Event>& events, Twist&& twist) {
   std::stable_sort(states.begin(), states.end(),
                    [](const State& a, const State& b) { return a.moment < b.moment; });
 
+  // The last write that took place before the read and was answered no later: one connection may have sent both together.
+  const auto write_before = [&](const Event& read) {
+    std::uint64_t version = 0;
+    int latest = -1;
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      const Event& write = events[i];
+      if (write.kind == Kind::read || write.fate != Fate::acknowledged) continue;
+      if (write.through != read.through || write.end > read.end) continue;
+      if (write.moment > read.moment || write.moment <= latest) continue;
+      latest = write.moment;
+      version = versions[i];
+    }
+    return version;
+  };
+
   History history({.bound = kBound});
   for (const Step& step : steps) {
     const Event& event = events[step.event];
@@ -116,7 +131,7 @@ HistoryReport play(const std::vector<Event>& events, Twist&& twist) {
       }
       brought = twist(event, states, brought);
       history.read("k", event.through, at(event.begin), at(step.when),
-                   brought == 0 ? std::nullopt : std::optional(brought));
+                   brought == 0 ? std::nullopt : std::optional(brought), write_before(event));
     } else if (step.begins) {
       const auto begun = event.kind == Kind::set
                              ? history.begin_set("k", 1, event.through, at(event.begin))

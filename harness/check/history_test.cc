@@ -27,8 +27,9 @@ class OneKey : public testing::Test {
     history.end_write("k", history.begin_erase("k", kWriter, through, at(begin)), Effect::happened,
                       at(end));
   }
-  Verdict read(Node through, int begin, int end, std::optional<std::uint64_t> version) {
-    return history.read("k", through, at(begin), at(end), version);
+  Verdict read(Node through, int begin, int end, std::optional<std::uint64_t> version,
+               std::uint64_t behind = 0) {
+    return history.read("k", through, at(begin), at(end), version, behind);
   }
 
   History history{{.bound = 250ms, .expiry_slack = 20ms, .memory = 10s}};
@@ -66,6 +67,39 @@ TEST_F(OneKey, IsNeverOlderThanWhatTheSameInstanceAcknowledged) {
   EXPECT_EQ(read(kA, 19, 30, first), Verdict::fresh);
   EXPECT_EQ(read(kA, 21, 30, first), Verdict::own_lost);
   EXPECT_EQ(read(kB, 21, 30, first), Verdict::late);
+}
+
+// Sent together: the read began before the write was acknowledged.
+TEST_F(OneKey, IsNeverOlderThanWhatItsConnectionSentBeforeIt) {
+  const auto first = set(kA, 0, 10);
+  const auto second = set(kA, 20, 30);
+  EXPECT_EQ(read(kA, 20, 31, second, second), Verdict::fresh);
+  EXPECT_EQ(read(kA, 20, 31, first), Verdict::fresh) << "of another connection";
+  EXPECT_EQ(read(kA, 20, 31, first, second), Verdict::own_lost);
+  EXPECT_EQ(read(kStore, 20, 31, std::nullopt, second), Verdict::own_lost);
+  EXPECT_EQ(read(kA, 20, 31, first, first), Verdict::fresh) << "it is behind the older one alone";
+  const auto overlaps = set(kB, 25, 29);
+  EXPECT_EQ(read(kA, 20, 31, overlaps, second), Verdict::fresh) << "in either order";
+  const auto report = history.take_report();
+  EXPECT_EQ(report.own_lost, 2U);
+  EXPECT_EQ(report.lateness.max(), 10ms) << "of the absence, which the first had overwritten";
+  EXPECT_THAT(report.violations.at(0), HasSubstr("write 1, behind its connection's write 2"));
+}
+
+TEST_F(OneKey, MayBeOlderThanWhatItsConnectionSentBeforeItWhereThatIsDoubtful) {
+  const auto unknown = history.begin_set("k", kWriter, kA, at(0));
+  history.end_write("k", unknown, Effect::unknown, at(10));
+  const auto second = set(kA, 20, 30);
+  EXPECT_EQ(read(kA, 20, 31, unknown, second), Verdict::fresh) << "it may come only now";
+  const auto third = set(kA, 40, 50);
+  history.lose(at(45), at(60));
+  EXPECT_EQ(read(kA, 40, 51, second, third), Verdict::fresh) << "it may be lost";
+}
+
+TEST_F(OneKey, MayHaveEndedThoughItsConnectionSetItJustBefore) {
+  const auto brief = set(kA, 20, 30, 100ms);
+  EXPECT_EQ(read(kA, 20, 125, std::nullopt, brief), Verdict::fresh);
+  EXPECT_EQ(read(kA, 20, 60, std::nullopt, brief), Verdict::own_lost) << "not so soon";
 }
 
 TEST_F(OneKey, IsNeverOldWhenTheStoreItselfAnswers) {

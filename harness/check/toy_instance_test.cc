@@ -1,6 +1,6 @@
-// The checker against instances of a hundred lines: one that caches without listening to anybody and one that lets
-// a connection's writes overtake its reads, which it must catch, and one that asks Redis every time, which it must not
-// accuse.
+// The checker against instances of a hundred lines: one that caches without listening to anybody and two that let a
+// connection's writes overtake its reads, or its reads its writes, which it must catch, and one that asks Redis every
+// time, which it must not accuse.
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -31,7 +31,7 @@ constexpr Duration kBound = 250ms;
 /// Speaks enough RESP for the traffic; a thread for each connection.
 class ToyInstance {
  public:
-  enum class Fault : std::uint8_t { none, never_invalidates, writes_overtake };
+  enum class Fault : std::uint8_t { none, never_invalidates, writes_overtake, reads_overtake };
 
   ToyInstance(Endpoint redis, Fault fault)
       : redis_(std::move(redis)),
@@ -96,9 +96,10 @@ class ToyInstance {
         if ((commands[i][0] == "GET") == reads) replies[i] = execute(redis, commands[i]);
       }
     };
-    if (fault_ == Fault::writes_overtake) {
-      some(false);
-      some(true);
+    if (fault_ == Fault::writes_overtake || fault_ == Fault::reads_overtake) {
+      const bool reads_first = fault_ == Fault::reads_overtake;
+      some(reads_first);
+      some(!reads_first);
     } else {
       for (std::size_t i = 0; i < commands.size(); ++i) replies[i] = execute(redis, commands[i]);
     }
@@ -191,6 +192,15 @@ TEST(ToyInstances, ThatLetWritesOvertakeReadsAreCaught) {
   EXPECT_EQ(found.report.stale, 0U);
   EXPECT_THAT(found.report.violations,
               testing::Each(testing::HasSubstr("its connection wrote it later")));
+}
+
+TEST(ToyInstances, ThatLetReadsOvertakeWritesAreCaught) {
+  const auto found = check(ToyInstance::Fault::reads_overtake);
+  EXPECT_GT(found.report.own_lost, 0U);
+  EXPECT_EQ(found.report.stale, 0U);
+  EXPECT_EQ(found.settled.different, 0U) << "what is there in the end is right";
+  EXPECT_THAT(found.report.violations,
+              testing::Each(testing::HasSubstr("behind its connection's write")));
 }
 
 TEST(ToyInstances, ThatCacheNothingAreNotAccused) {

@@ -57,6 +57,7 @@ struct Traffic::Client {
     std::uint64_t key = 0;
     std::uint64_t version = 0;
     bool exclusive = false;
+    bool happened = false;  // a write, which was answered well
   };
 
   /// Whether this version of the key of request `at` was written by a request behind it.
@@ -66,6 +67,14 @@ struct Traffic::Client {
         return true;
     }
     return false;
+  }
+
+  /// The version of the last request before `at` that wrote its key, as far as is known; 0: none.
+  [[nodiscard]] std::uint64_t wrote_before(std::size_t at) const {
+    for (std::size_t i = at; i-- > 0;) {
+      if (sent[i].happened && sent[i].key == sent[at].key) return sent[i].version;
+    }
+    return 0;
   }
 
   const std::uint16_t writer;
@@ -199,7 +208,7 @@ void Traffic::make_batch(Client& client) {
 
 void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoint when) {
   const Request& request = client.requests[at];
-  const auto& sent = client.sent[at];
+  auto& sent = client.sent[at];
   const bool failed = reply.outcome == Outcome::error;
   if (options_.observe) options_.observe(client.begin, when - client.begin, failed);
   if (failed) ++(client.watches ? client.abandoned : client.failed);
@@ -213,6 +222,7 @@ void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoin
       history_.end_touch(request.key, effect);
     } else {
       history_.end_write(request.key, sent.version, effect, when);
+      sent.happened = effect == Effect::happened;
     }
     if (sent.exclusive) taken_[sent.key] = false;
     return;
@@ -224,14 +234,16 @@ void Traffic::judge(Client& client, std::size_t at, const Reply& reply, TimePoin
   }
   if (reply.outcome == Outcome::hit_l1) ++client.l1_hits;
   if (!is_value(reply.outcome)) {
-    history_.read(request.key, client.door.node, client.begin, when, std::nullopt);
+    history_.read(request.key, client.door.node, client.begin, when, std::nullopt,
+                  client.wrote_before(at));
     return;
   }
   const auto version = verify_document(request.key, reply.text);
   if (version && client.wrote_later(at, *version)) {
     history_.read_damaged(request.key, client.door.node, "its connection wrote it later");
   } else if (version) {
-    history_.read(request.key, client.door.node, client.begin, when, *version);
+    history_.read(request.key, client.door.node, client.begin, when, *version,
+                  client.wrote_before(at));
   } else {
     history_.read_damaged(request.key, client.door.node, version.error().detail);
   }
