@@ -19,6 +19,15 @@ bool is_redirection(std::string_view error) noexcept {
   return code == "MOVED" || code == "ASK" || code == "TRYAGAIN";
 }
 
+/// What a command takes, on the wire and until then.
+std::size_t bytes_of(const Command& command) noexcept {
+  std::size_t bytes = command.key.name.size();
+  for (const std::string& arg : command.args) bytes += arg.size();
+  for (const std::string& word : command.beside) bytes += word.size();
+  if (command.value) bytes += command.value->value().size();
+  return bytes;
+}
+
 bool repeatable(const Command& command) noexcept {
   return command.op == Op::fetch || command.op == Op::confirm || command.idempotent;
 }
@@ -56,9 +65,12 @@ void Lane::submit(std::unique_ptr<Call> call, TimePoint now) {
     return finish(std::move(call),
                   Answer::failed(Errc::unavailable, trouble_.empty() ? "not connected" : trouble_));
   }
-  if (calls() >= config_.max_calls || output_.size() >= config_.max_bytes) {
+  if (calls() >= config_.max_calls) {
     return finish(std::move(call),
                   Answer::failed(Errc::busy, "too many commands wait for L2 (lane_queue)"));
+  }
+  if (output_.size() + waiting_bytes_ >= config_.max_bytes) {
+    return finish(std::move(call), Answer::failed(Errc::busy, "too many bytes wait for L2"));
   }
   if (call->command.key.db >= kDatabases) {
     Answer answer;
@@ -67,15 +79,35 @@ void Lane::submit(std::unique_ptr<Call> call, TimePoint now) {
   }
   next_deadline_ = std::min(next_deadline_, call->command.deadline);
   // What waits goes first: the key's order is the order in which calls came.
-  if (state_ != State::ready || held_up() || !waiting_.empty()) {
-    waiting_.push_back(std::move(call));
-    return;
-  }
+  if (state_ != State::ready || held_up() || !waiting_.empty()) return wait(std::move(call));
   if (!knows(call->command.key.db)) {
-    waiting_.push_back(std::move(call));
+    wait(std::move(call));
     return flush_waiting(now);
   }
   write(std::move(call), now);
+}
+
+void Lane::wait(std::unique_ptr<Call> call) {
+  waiting_bytes_ += bytes_of(call->command);
+  waiting_.push_back(std::move(call));
+}
+
+void Lane::wait_first(std::unique_ptr<Call> call) {
+  waiting_bytes_ += bytes_of(call->command);
+  waiting_.push_front(std::move(call));
+}
+
+std::unique_ptr<Call> Lane::take_waiting() {
+  auto call = std::move(waiting_.front());
+  waiting_.pop_front();
+  waiting_bytes_ -= bytes_of(call->command);
+  return call;
+}
+
+/// Where several have come or gone.
+void Lane::count_waiting() noexcept {
+  waiting_bytes_ = 0;
+  for (const auto& call : waiting_) waiting_bytes_ += bytes_of(call->command);
 }
 
 void Lane::flush_waiting(TimePoint now) {
@@ -86,9 +118,7 @@ void Lane::flush_waiting(TimePoint now) {
       trying_db_ = true;
       return write_select(db, Step::try_select, now);
     }
-    auto call = std::move(waiting_.front());
-    waiting_.pop_front();
-    write(std::move(call), now);
+    write(take_waiting(), now);
   }
 }
 
@@ -123,6 +153,7 @@ void Lane::closed(Error why, TimePoint now) {
   pending_.clear();
   std::deque<std::unique_ptr<Call>> waited = std::move(waiting_);
   waiting_.clear();
+  waiting_bytes_ = 0;
   std::deque<std::unique_ptr<Call>> again;
   // A read with a write of its key behind it would see, sent again, what came after it.
   std::vector<bool> overtaken(lost.size());
@@ -164,6 +195,7 @@ void Lane::closed(Error why, TimePoint now) {
   // complete() may have submitted more: those came later.
   waiting_.insert(waiting_.begin(), std::make_move_iterator(again.begin()),
                   std::make_move_iterator(again.end()));
+  count_waiting();
 }
 
 void Lane::tick(TimePoint now) {
@@ -219,6 +251,7 @@ void Lane::expire_overdue(TimePoint now) {
   }
   for (auto& call : waiting_) consider(call);
   std::erase_if(waiting_, [](const auto& call) { return call == nullptr; });
+  count_waiting();
   for (auto& call : overdue) {
     finish(std::move(call), Answer::failed(Errc::timeout, "L2 did not answer in time"));
   }

@@ -56,7 +56,7 @@ struct LaneConfig {
   Duration lane_dead = std::chrono::seconds(5);  // longer than the pause of a fork
   Duration stay_warm = std::chrono::seconds(5);  // heartbeats go on for so long after the last hit
   std::size_t max_calls = 4096;                  // waiting and in flight
-  std::size_t max_bytes = std::size_t{256} << 20U;  // of commands not yet taken by the connection
+  std::size_t max_bytes = std::size_t{256} << 20U;  // waiting, and not yet taken by the connection
   bool tracked = true;  // false: commands outside the lanes, whose keys L2 shall not announce to us
   Coherence coherence = Coherence::lanes;
   Announcements* announcements = nullptr;  // null: this instance announces nothing
@@ -206,6 +206,10 @@ class Lane final : public Conversation {
   [[nodiscard]] bool announces(const Command& command) const noexcept;
   void heartbeat(TimePoint now);
   void expire_overdue(TimePoint now);
+  void wait(std::unique_ptr<Call> call);
+  void wait_first(std::unique_ptr<Call> call);
+  [[nodiscard]] std::unique_ptr<Call> take_waiting();
+  void count_waiting() noexcept;
   [[nodiscard]] std::size_t calls() const noexcept { return pending_.size() + waiting_.size(); }
   /// Nothing may be written before a reply has come.
   [[nodiscard]] bool held_up() const noexcept { return trying_db_ || comparing_; }
@@ -225,6 +229,7 @@ class Lane final : public Conversation {
   protocol::ReplyParser parser_;
   std::deque<Pending> pending_;                // sent, in order
   std::deque<std::unique_ptr<Call>> waiting_;  // until the lane is ready, or a database is known
+  std::size_t waiting_bytes_ = 0;              // of the calls in waiting_
   std::string trouble_;
   std::string
       lost_authority_;   // why this node should not be asked any more, until its reply is handed on

@@ -99,7 +99,7 @@ void Lane::take_reply(Reply reply, TimePoint now) {
     take_act(std::move(done), now);
   } else if (goes_alone(done)) {
     done.call->alone = true;
-    waiting_.push_front(std::move(done.call));
+    wait_first(std::move(done.call));
     flush_waiting(now);
   } else if (done.call) {
     const bool barrier = step == Step::pong && done.call->command.undeclared;
@@ -378,6 +378,7 @@ void Lane::take_try_select(const Pending& pending, const Reply& reply, TimePoint
     (call->command.key.db == pending.db ? refused : others).push_back(std::move(call));
   }
   waiting_ = std::move(others);
+  count_waiting();
   for (auto& call : refused) {
     Answer answer;
     answer.reply = reply;

@@ -364,6 +364,58 @@ TEST_F(SmallLaneTest, RefusesMoreThanItsQueueHolds) {
   EXPECT_EQ(journal.answers.at("c").error->code, Errc::busy);
 }
 
+class NarrowLaneTest : public LaneTest {
+ protected:
+  NarrowLaneTest() : LaneTest({.max_bytes = 100}) {}
+  void set(const std::string& label, std::size_t bytes, std::uint32_t db = 0) {
+    submit(label, {.op = Op::transact,
+                   .key = Key(db, "k"),
+                   .args = {"SET", "k"},
+                   .value = Entry::build(KeyRef(db, "k"), std::string(bytes, 'v'), {}, 0)});
+  }
+  [[nodiscard]] bool refused(const std::string& label) {
+    const auto answer = journal.answers.find(label);
+    return answer != journal.answers.end() && answer->second.error &&
+           answer->second.error->code == Errc::busy;
+  }
+};
+
+TEST_F(NarrowLaneTest, CountsTheBytesOfWhatWaitsForItsConnection) {
+  lane.connect();
+  set("a", 200);
+  EXPECT_FALSE(journal.answers.contains("a")) << "whatever it is, one may wait";
+  set("b", 1);
+  EXPECT_TRUE(refused("b"));
+  now += seconds(1);
+  lane.tick(now);
+  EXPECT_EQ(journal.answers["a"].error->code, Errc::timeout);
+  set("c", 200);
+  EXPECT_FALSE(journal.answers.contains("c")) << "what was given up waits no more";
+  make_ready();
+  set("d", 1);
+  EXPECT_FALSE(refused("d")) << "nor does what was sent";
+  (void)sent();
+  lane.closed({Errc::connection_lost, "reset"}, now);
+  set("e", 200);
+  EXPECT_FALSE(refused("e"));
+  set("f", 1);
+  EXPECT_TRUE(refused("f"));
+  lane.closed({Errc::unavailable, "refused"}, now);
+  EXPECT_EQ(journal.answers["e"].error->code, Errc::unavailable);
+}
+
+TEST_F(NarrowLaneTest, CountsWhatWaitsForADatabase) {
+  make_ready();
+  set("a", 200, 3);
+  EXPECT_EQ(sent(), Words{"SELECT 3"});
+  set("b", 1);
+  EXPECT_TRUE(refused("b"));
+  lane.received("-ERR DB index is out of range\r\n", now);
+  EXPECT_TRUE(journal.answers.contains("a"));
+  set("c", 1);
+  EXPECT_FALSE(refused("c"));
+}
+
 TEST_F(LaneTest, BreaksOnNonsense) {
   for (const std::string_view nonsense : {"hello\r\n", "$x\r\n", "+PONG\r\n"}) {
     make_ready();
