@@ -10,8 +10,7 @@ namespace {
 
 using protocol::Reply;
 
-/// Between probes of a connection that is not proven: what was wrong may be mended (a permission, a
-/// store that was still loading).
+/// Between probes of a connection that is not proven: what was wrong may be mended (a permission).
 constexpr Duration kProbeAgain = std::chrono::seconds(5);
 
 bool is_redirection(std::string_view error) noexcept {

@@ -87,6 +87,25 @@ TEST_F(ProbedLane, TriesAgainUntilChangesAreAnnounced) {
   EXPECT_EQ(view.lease_until(), now + milliseconds(250));
 }
 
+// With what Redis 7.0.15 answers meanwhile.
+TEST_F(ProbedLane, IsNotReadyWhileL2LoadsItsData) {
+  lane.connect();
+  lane.connected(now);
+  (void)sent();
+  const std::string refused = "-LOADING Redis is loading the dataset in memory\r\n";
+  std::string replies = std::string(kHello) + "+OK\r\n+OK\r\n+OK\r\n+OK\r\n";  // as far as MULTI
+  replies += refused + refused + "-EXECABORT Transaction discarded\r\n+OK\r\n" + refused;
+  replies += "+OK\r\n" + refused + refused + refused + refused + "+OK\r\n";
+  lane.received(replies + std::string(kMaster), now);
+  EXPECT_NE(lane.state(), Lane::State::ready);
+  ASSERT_TRUE(lane.broken().has_value());
+  EXPECT_EQ(*lane.broken(), (Error{Errc::unavailable, "L2 loads its data"}));
+  lane.closed(*lane.broken(), now);
+  (void)sent();
+  ASSERT_NO_FATAL_FAILURE(shake_hands(kPush)) << "it has loaded";
+  EXPECT_EQ(lane.form(), Lane::Form::tracked);
+}
+
 TEST_F(ProbedLane, BelievesNothingOfAnEarlierConnection) {
   shake_hands(kPush);
   lane.closed({Errc::connection_lost, "gone"}, now);

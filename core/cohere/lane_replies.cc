@@ -272,6 +272,8 @@ void Lane::find_form(TimePoint now) {
   if (from_l2 && (!probed || probe_.proven())) return become_ready(Form::tracked, now);
   if (config_.announcements != nullptr && !(from_l2 && !probe_.unknown_to_l2()))
     return write_first_announcement(now);
+  // It serves nobody yet. A ready lane would be probed again in seconds only, with nothing of its keys in L1 meanwhile.
+  if (from_l2 && probe_.loading()) return fail(Errc::unavailable, "L2 loads its data");
   become_ready(Form::unvouched, now);
 }
 

@@ -87,6 +87,7 @@ void TrackingProbe::take_reply(const Reply& reply) {
   if (!trouble_.empty()) return;
   if (!exchange.expected(reply)) {
     unknown_ = reply.is_error() && is_unknown_command(reply.text);
+    loading_ = reply.is_error() && reply.text.starts_with("LOADING ");
     std::string command;
     for (const std::string_view word : words_of(exchange, key_)) {
       command += (command.empty() ? "" : " ") + std::string(word);

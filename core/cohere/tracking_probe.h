@@ -52,6 +52,8 @@ class TrackingProbe {
   /// What was wrong is that L2 knows no such command, for whomever: no instance can rely on it. A user who may
   /// not, and a store that only says that it tracks, are different to each.
   [[nodiscard]] bool unknown_to_l2() const noexcept { return ended_ && unknown_; }
+  /// What was wrong is that L2 loads its data, which says nothing of what it announces.
+  [[nodiscard]] bool loading() const noexcept { return ended_ && loading_; }
 
  private:
   std::string key_;
@@ -60,6 +62,7 @@ class TrackingProbe {
   bool running_ = false;
   bool ended_ = false;
   bool unknown_ = false;
+  bool loading_ = false;
   std::string trouble_;
 };
 
