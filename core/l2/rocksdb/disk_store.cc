@@ -431,7 +431,10 @@ std::optional<std::string> DiskStore::resume() {
   if (!opened) return opened.error().detail;
   state_->database = std::move(*opened);
   state_->log_failed = false;
-  return state_->load_sizes();
+  auto failed = state_->load_sizes();
+  // Nobody reads of it before the caller knows that it was opened again.
+  if (failed) state_->database.reset();
+  return failed;
 }
 
 std::string DiskStore::loss() const { return state_->database ? state_->database->loss : ""; }

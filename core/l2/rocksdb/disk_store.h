@@ -66,7 +66,7 @@ class DiskStore final : public embedded::Store {
   [[nodiscard]] std::optional<std::string> take_failure();
 
   /// Writes what was changed, in the log and handed to the system when this returns, and synced with Fsync::always.
-  /// An error: why not; what was changed is forgotten.
+  /// An error: why not; what was changed is forgotten, but may be there after resume(), if it was the sync that failed.
   [[nodiscard]] std::optional<std::string> commit();
   void discard() noexcept;
 

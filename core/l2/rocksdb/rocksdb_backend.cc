@@ -77,10 +77,11 @@ class RocksdbBackend final : public L2Backend {
   void sync_every_second() noexcept;
   [[nodiscard]] bool take(std::vector<Waiting>& group);
   void run(std::vector<Waiting>& group);
-  void perform(Waiting& waiting, bool writable);
+  void perform(Waiting& waiting, std::string_view refusal);
   [[nodiscard]] bool say_unreadable(protocol::Reply& reply);
   void answer(std::vector<Waiting>& group) noexcept;
   void refuse(std::unique_ptr<Call> call, Errc code, std::string detail) noexcept;
+  void disown() noexcept;
   void tick();
   [[nodiscard]] bool commit();
 
@@ -207,23 +208,28 @@ bool RocksdbBackend::take(std::vector<Waiting>& group) {
 }
 
 void RocksdbBackend::run(std::vector<Waiting>& group) {
-  bool writable = broken().empty();
-  if (writable) {
+  std::string refusal = broken();
+  if (refusal.empty()) {
     std::size_t commands = group.size();
     for (const Waiting& waiting : group) commands += waiting.call->command.queued.size();
     (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * commands);
-    for (Waiting& waiting : group) perform(waiting, true);
-    writable = commit();
+    for (Waiting& waiting : group) perform(waiting, {});
+    if (!commit()) {
+      refusal = broken();
+      // What was written and not synced is in the log, which is read again.
+      if (fsync_ == Fsync::always) refusal += "; whether this was written is not known until then";
+    }
   }
-  // What could not be committed has not happened: whoever only reads is answered from what is there.
-  if (!writable) {
-    for (Waiting& waiting : group) perform(waiting, false);
+  // What could not be committed is not there: whoever only reads is answered from what is.
+  if (!refusal.empty()) {
+    for (Waiting& waiting : group) perform(waiting, refusal);
   }
   keys_.store(store_->size(), std::memory_order_relaxed);
   answer(group);
 }
 
-void RocksdbBackend::perform(Waiting& waiting, bool writable) {
+/// `refusal`: why nothing may be written; empty: it may.
+void RocksdbBackend::perform(Waiting& waiting, std::string_view refusal) {
   const Command& command = waiting.call->command;
   Answer& answer = waiting.answer = {};
   answer.sent_at = Clock::now();
@@ -235,12 +241,12 @@ void RocksdbBackend::perform(Waiting& waiting, bool writable) {
   embedded::perform(keyspace_, command, wall_now(), answer,
                     [this](Reply& reply) { (void)say_unreadable(reply); });
   if (say_unreadable(answer.reply)) answer.pttl = -2;
-  if (writable) return;
+  if (refusal.empty()) return;
   if (store_->take_changed()) {
     answer.reply = Reply::error(
         (command.op == Op::exec ? "EXECABORT Transaction discarded because of: " : "") +
         ("MISCONF the embedded store at " + path_) +
-        " cannot be written, so writes are refused until it can: " + broken());
+        " cannot be written, so writes are refused until it can: " + std::string(refusal));
     answer.pttl = -2;
   }
   store_->discard();
@@ -273,13 +279,16 @@ void RocksdbBackend::answer(std::vector<Waiting>& group) noexcept {
     for (auto& [call, answer] : group) {
       if (!answer.error) answer.epoch = lane_[0].epoch();
       call->settle(answer);
-      if (call->command.undeclared) {
-        lane_[0].bump_for_good();
-        lane_[0].set_lease(kForever);
-      }
+      if (call->command.undeclared) disown();
     }
   }
   for (auto& [call, answer] : group) call->complete(std::move(answer));
+}
+
+/// Nothing that was read so far is vouched for any more. Under settling_.
+void RocksdbBackend::disown() noexcept {
+  lane_[0].bump_for_good();
+  lane_[0].set_lease(kForever);
 }
 
 /// What has to be done although nobody asks.
@@ -292,6 +301,10 @@ void RocksdbBackend::tick() {
     if (auto failed = store_->resume()) {
       set_broken(std::move(*failed));
       return;
+    }
+    {  // The log that was read again may hold what was refused, and may have lost what was not synced.
+      const std::lock_guard lock(settling_);
+      disown();
     }
     set_broken({});
   }

@@ -357,6 +357,27 @@ TEST_F(RocksdbBackendTest, ADiskThatDoesNotSyncRefusesWrites) {
   EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("4"));
 }
 
+// It is in the log before it is synced, and the log is read again. L1 must not go on with what was there before.
+TEST_F(RocksdbBackendTest, AWriteWhoseSyncFailedMayBeThereLaterAndIsDisowned) {
+  open(Fsync::always);
+  EXPECT_EQ(ask({"SET", "k", "1"}).reply, Reply::ok());
+  files.set_sync_fails(true);
+  const Reply refused = ask({"SET", "k", "2"}).reply;
+  EXPECT_THAT(refused.text, testing::StartsWith("MISCONF "));
+  EXPECT_THAT(refused.text, HasSubstr("whether this was written is not known"));
+  const Answer before = ask({"GET", "k"});
+  EXPECT_EQ(before.reply, Reply::bulk("1"));
+  EXPECT_EQ(before.epoch, backend->lanes()[0].epoch());
+  const Reply unsent = ask({"SET", "k", "3"}).reply;
+  EXPECT_THAT(unsent.text, testing::StartsWith("MISCONF "));
+  EXPECT_THAT(unsent.text, testing::Not(HasSubstr("not known")));
+  files.set_sync_fails(false);
+  ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
+  EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("2"));
+  EXPECT_NE(before.epoch, backend->lanes()[0].epoch());
+  EXPECT_EQ(backend->lanes()[0].lease_until(), kForever);
+}
+
 TEST_F(RocksdbBackendTest, DropsWhatHasExpiredAlthoughNobodyAsks) {
   open(Fsync::no, 10'000);
   for (int i = 0; i < 3000; ++i) (void)submit({"SET", std::to_string(i), "x", "PX", "1"});
