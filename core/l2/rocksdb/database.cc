@@ -118,7 +118,10 @@ std::optional<Error> check_path(const std::string& path) {
 
 Error describe(const std::string& path, const rocksdb::Status& status) {
   const std::string text = status.ToString();
-  if (text.find("LOCK") != std::string::npos || text.find("lock ") != std::string::npos) {
+  // RocksDB says no more than this; "lock " alone also ends "block ", of which its corruptions speak.
+  const bool locked = text.find("While lock file") != std::string::npos ||
+                      text.find("lock hold by") != std::string::npos;
+  if (status.IsIOError() && locked) {
     return unusable(
         path,
         "is in use by another process; stop that one or name another directory (" + text + ")");

@@ -365,6 +365,22 @@ TEST_F(DiskStoreTest, SaysThatAFileIsCorrupted) {
   EXPECT_THAT(*failure, HasSubstr("Corruption"));
 }
 
+TEST_F(DiskStoreTest, SaysThatABlockOfItsFormatIsCorrupted) {
+  open();
+  write({"SET", "k", "v"});
+  store->compact();
+  store.reset();
+  for (const auto& file : fs::directory_iterator(dir.path() + "/db")) {
+    if (file.path().extension() != ".sst") continue;
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(2);
+    bytes << "damage";
+  }
+  const std::string why = refusal();
+  EXPECT_THAT(why, HasSubstr("is corrupted; restore it from a backup"));
+  EXPECT_THAT(why, testing::Not(HasSubstr("in use")));
+}
+
 TEST_F(DiskStoreTest, SaysThatItsLogWasDamaged) {
   open();
   for (int i = 0; i < 100; ++i) write({"SET", std::to_string(i), std::string(1000, 'x')});
