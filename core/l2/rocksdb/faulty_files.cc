@@ -47,7 +47,10 @@ class FaultyFiles::File final : public rocksdb::FSWritableFileOwnerWrapper {
     return IOStatus::OK();
   }
   IOStatus sync() {
-    const std::lock_guard lock(owner_.lock_);
+    std::unique_lock lock(owner_.lock_);
+    ++owner_.hanging_syncs_;
+    owner_.syncs_.wait(lock, [this] { return !owner_.sync_hangs_; });
+    --owner_.hanging_syncs_;
     if (owner_.cut_) return IOStatus::IOError("the power is cut");
     if (owner_.sync_fails_) return IOStatus::IOError("the disk does not sync");
     length_->synced = length_->written;
@@ -127,6 +130,17 @@ void FaultyFiles::set_full(bool full) {
 void FaultyFiles::set_sync_fails(bool fails) {
   const std::lock_guard lock(lock_);
   sync_fails_ = fails;
+}
+
+void FaultyFiles::set_sync_hangs(bool hangs) {
+  const std::lock_guard lock(lock_);
+  sync_hangs_ = hangs;
+  syncs_.notify_all();
+}
+
+std::size_t FaultyFiles::hanging_syncs() {
+  const std::lock_guard lock(lock_);
+  return hanging_syncs_;
 }
 
 std::uint64_t FaultyFiles::log_syncs() {

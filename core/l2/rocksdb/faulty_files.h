@@ -1,4 +1,4 @@
-// A machine's files, for tests: the power can be cut, the disk can be full, syncing can fail.
+// A machine's files, for tests: the power can be cut, the disk can be full, syncing can fail or not return.
 //
 // Units:     bytes.
 // Errors:    what RocksDB would see: NoSpace, or an I/O error.
@@ -8,6 +8,8 @@
 //            FaultInjectionTestFS is not in its package.
 #pragma once
 
+#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -32,6 +34,10 @@ class FaultyFiles {
 
   void set_full(bool full);
   void set_sync_fails(bool fails);
+  /// Syncs that begin meanwhile return when it has ended.
+  void set_sync_hangs(bool hangs);
+  /// How many of them there are now.
+  [[nodiscard]] std::size_t hanging_syncs();
   /// Syncs of a log so far.
   [[nodiscard]] std::uint64_t log_syncs();
 
@@ -48,6 +54,9 @@ class FaultyFiles {
   bool cut_ = false;
   bool full_ = false;
   bool sync_fails_ = false;
+  bool sync_hangs_ = false;
+  std::size_t hanging_syncs_ = 0;
+  std::condition_variable syncs_;  // hang no longer
   std::uint64_t log_syncs_ = 0;
   std::unique_ptr<rocksdb::Env> env_;
 };

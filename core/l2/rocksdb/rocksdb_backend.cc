@@ -26,6 +26,8 @@ constexpr std::size_t kSweepBeside =
 constexpr std::size_t kSweepIdle = 1024;  // and at every tick
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kSyncEvery = std::chrono::seconds(1);
+// A sync that takes longer is taken for one that failed. What was acknowledged since the one before is at stake meanwhile.
+constexpr auto kLongestSync = std::chrono::seconds(2);
 constexpr auto kRetryEvery = std::chrono::seconds(1);  // whether the disk takes writes again
 
 std::size_t weight(const Command& command) {
@@ -85,8 +87,12 @@ class RocksdbBackend final : public L2Backend {
   void tick();
   [[nodiscard]] bool commit();
 
+  /// Why it cannot write; empty: it can.
   [[nodiscard]] std::string broken() const {
+    const TimePoint syncing_since = syncing_since_.load(std::memory_order_relaxed);
     const std::lock_guard lock(state_);
+    if (broken_.empty() && Clock::now() - syncing_since > kLongestSync)
+      return "sync: it has not returned for two seconds";
     return broken_;
   }
   void set_broken(std::string why) {
@@ -108,13 +114,14 @@ class RocksdbBackend final : public L2Backend {
   std::mutex settling_;  // one call is settled at a time, those too that were never queued
 
   mutable std::mutex state_;
-  std::string broken_ = {};      // why it cannot write; empty: it can
+  std::string broken_ = {};      // what has failed, until it has been tried again
   std::string unreadable_ = {};  // the last read that failed
 
   std::unique_ptr<rocks::DiskStore> store_;  // the executor's, but for sync()
   embedded::Keyspace keyspace_;
   std::atomic<std::size_t> keys_;
   std::atomic<bool> unsynced_{false};
+  std::atomic<TimePoint> syncing_since_{kForever};  // kForever: the syncer waits for none
   TimePoint next_tick_ = Clock::now();
   TimePoint next_retry_ = Clock::now();
   std::array<cohere::LaneView, 1> lane_;
@@ -125,14 +132,15 @@ class RocksdbBackend final : public L2Backend {
 
 Health RocksdbBackend::health() const {
   static constexpr std::array<std::string_view, 3> kModes = {"always", "everysec", "no"};
+  const std::string broken = this->broken();
   const std::lock_guard lock(state_);
   std::string detail = std::to_string(keys_.load(std::memory_order_relaxed)) +
                        " keys in rocksdb:" + path_ + ", fsync " +
                        std::string(kModes[static_cast<std::size_t>(fsync_)]);
   if (!loss_.empty()) detail += "; its log was damaged, and what came after is lost: " + loss_;
   if (!unreadable_.empty()) detail += "; a read failed: " + unreadable_;
-  if (!broken_.empty()) detail += "; writes are refused: " + broken_;
-  return {.ready = broken_.empty(), .lanes = 1, .lanes_up = 1, .detail = std::move(detail)};
+  if (!broken.empty()) detail += "; writes are refused: " + broken;
+  return {.ready = broken.empty(), .lanes = 1, .lanes_up = 1, .detail = std::move(detail)};
 }
 
 void RocksdbBackend::submit(std::unique_ptr<Call> call) noexcept {
@@ -295,8 +303,10 @@ void RocksdbBackend::disown() noexcept {
 void RocksdbBackend::tick() {
   const TimePoint now = Clock::now();
   next_tick_ = now + kTick;
+  const bool syncing = syncing_since_.load(std::memory_order_acquire) != kForever;
   if (!broken().empty()) {
-    if (now < next_retry_) return;
+    // To try again is to wait for the sync that is under way, and those who only read would wait, too.
+    if (syncing || now < next_retry_) return;
     next_retry_ = now + kRetryEvery;
     if (auto failed = store_->resume()) {
       set_broken(std::move(*failed));
@@ -325,7 +335,9 @@ void RocksdbBackend::sync_every_second() noexcept {
     lock.unlock();
     if (unsynced_.exchange(false, std::memory_order_acquire)) {
       // What is not synced would not be there after a power cut; nothing more is acknowledged until it is.
+      syncing_since_.store(Clock::now(), std::memory_order_relaxed);
       if (auto failed = store_->sync()) set_broken("sync: " + *failed);
+      syncing_since_.store(kForever, std::memory_order_release);
     }
     lock.lock();
   }

@@ -8,7 +8,8 @@
 // Errors:    busy: the queue is full. timeout: the deadline passed in the queue, and nothing was done. shutting_down.
 //            Redis's own texts for commands. After a failed commit: "MISCONF …" for whatever would write, until the
 //            disk takes writes again, which is tried once a second; reads go on. What was refused because its own sync
-//            failed may be there then, and the text says so. A read that fails: "ERR …".
+//            failed may be there then, and the text says so. The same "MISCONF" while a sync of Fsync::everysec does
+//            not return. A read that fails: "ERR …".
 // Threads:   submit from any; settle and complete on the executor, or on the caller's thread where the call never
 //            got into the queue.
 // Lifetime:  stop() ends both threads and closes the directory.

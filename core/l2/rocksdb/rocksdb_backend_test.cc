@@ -82,8 +82,8 @@ class Gate {
   std::promise<void> open_;
 };
 
-bool eventually(const std::function<bool()>& holds) {
-  for (const auto until = Clock::now() + 30s; Clock::now() < until;) {
+bool eventually(const std::function<bool()>& holds, Duration patience = 30s) {
+  for (const auto until = Clock::now() + patience; Clock::now() < until;) {
     if (holds()) return true;
     std::this_thread::sleep_for(5ms);
   }
@@ -355,6 +355,44 @@ TEST_F(RocksdbBackendTest, ADiskThatDoesNotSyncRefusesWrites) {
   EXPECT_EQ(ask({"SET", "k", "4"}).reply, Reply::ok());
   open();
   EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("4"));
+}
+
+TEST_F(RocksdbBackendTest, ASyncThatDoesNotReturnRefusesWritesAndHoldsUpNoReads) {
+  open(Fsync::everysec);
+  files.set_sync_hangs(true);
+  EXPECT_EQ(ask({"SET", "k", "1"}).reply, Reply::ok());
+  ASSERT_TRUE(eventually([&] { return files.hanging_syncs() > 0; }));
+  EXPECT_EQ(ask({"SET", "k", "2"}).reply, Reply::ok()) << "it may return yet";
+  EXPECT_TRUE(eventually([&] { return ask({"SET", "k", "2"}).reply.is_error(); }, 5s));
+  EXPECT_THAT(ask({"SET", "k", "3"}).reply.text, HasSubstr("sync: it has not returned"));
+  EXPECT_FALSE(backend->health().ready);
+  EXPECT_THAT(backend->health().detail, HasSubstr("sync: it has not returned"));
+  EXPECT_EQ(ask({"GET", "k"}).reply, Reply::bulk("2"));
+  files.set_sync_hangs(false);
+  ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
+  EXPECT_EQ(ask({"SET", "k", "4"}).reply, Reply::ok());
+}
+
+TEST_F(RocksdbBackendTest, NobodyWhoReadsWaitsForASyncWhereACommitHasFailedMeanwhile) {
+  open(Fsync::everysec);
+  files.set_sync_hangs(true);
+  EXPECT_EQ(ask({"SET", "k", "1"}).reply, Reply::ok());
+  ASSERT_TRUE(eventually([&] { return files.hanging_syncs() > 0; }));
+  files.set_full(true);
+  EXPECT_THAT(ask({"SET", "k", "2"}).reply.text, HasSubstr("No space"));
+  files.set_full(false);
+  // Until it would be tried again, and beyond.
+  for (const auto until = Clock::now() + 1500ms; Clock::now() < until;) {
+    auto answer = submit({"GET", "k"});
+    const bool came = answer.wait_for(1s) == std::future_status::ready;
+    EXPECT_TRUE(came);
+    if (!came) break;
+    EXPECT_EQ(answer.get().reply, Reply::bulk("1"));
+    std::this_thread::sleep_for(50ms);
+  }
+  files.set_sync_hangs(false);
+  ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
+  EXPECT_EQ(ask({"SET", "k", "3"}).reply, Reply::ok());
 }
 
 // It is in the log before it is synced, and the log is read again. L1 must not go on with what was there before.
