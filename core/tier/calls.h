@@ -28,7 +28,7 @@ class Guarded : public cohere::Call {
   Guarded(TieredCache::Impl& tier, cohere::Command what) : Call(std::move(what)), tier_(tier) {}
 
   void complete(cohere::Answer answer) noexcept final {
-    if (on_behalf) tier_.note_outcome(answer);
+    if (on_behalf) tier_.note_outcome(command, answer);
     tier_.note_size(command, answer);
     finish(std::move(answer));
   }

@@ -98,7 +98,7 @@ Result<Lookup> TieredCache::Impl::stale_or(const Error& error, const KeyRef& key
   return Lookup{EntryPtr::pin(entry), Source::stale};
 }
 
-void TieredCache::Impl::note_outcome(const Answer& answer) noexcept {
+void TieredCache::Impl::note_outcome(const Command& command, const Answer& answer) noexcept {
   if (!config_.breaker || (answer.error && answer.error->code == Errc::shutting_down)) return;
   const TimePoint now = config_.now();
   // A connection that is being made, or cannot be had, costs its callers nothing; without any, nobody is served.
@@ -108,6 +108,10 @@ void TieredCache::Impl::note_outcome(const Answer& answer) noexcept {
   }
   // Part of a cluster, and its nodes say so at once: it costs nobody a timeout, and ends when a replica has taken over.
   if (slots_ != nullptr && !answer.error && answer.reply.text.starts_with("CLUSTERDOWN ")) return;
+  // That others write its key all the time, or that it waits for those who compare such keys. L2 has answered each look.
+  const bool contended =
+      command.op == cohere::Op::compare && answer.error && answer.error->code == Errc::busy;
+  if (contended) return;
   breaker_.note(is_failure(answer), now, chance());
 }
 

@@ -152,6 +152,18 @@ TEST_F(StaleTest, IsNotLostToAStoreThatIsLoadingItsData) {
   EXPECT_EQ(answered("k"), "stale v");
 }
 
+TEST_F(StaleTest, IsNoMatterOfOneKeyThatAllCompare) {
+  l2->failing = Errc::busy;
+  for (int i = 0; i < 40; ++i) {
+    tier->set_if(
+        KeyRef(0, "hot"), "v", {}, [](std::optional<std::string_view>) { return true; }, kForever,
+        [](const Result<CompareOutcome>&) {});
+  }
+  EXPECT_EQ(tier->breaker(), guard::Breaker::State::closed);
+  for (int i = 0; i < 20; ++i) (void)get("other" + std::to_string(i));
+  EXPECT_EQ(tier->breaker(), guard::Breaker::State::open) << "a lane whose queue is full";
+}
+
 TEST_F(StaleTest, IsServedForMaxStaleAfterTheLease) {
   set("k", "v");
   const TimePoint lease_until = now + kLease;

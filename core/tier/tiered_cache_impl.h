@@ -207,7 +207,7 @@ class TieredCache::Impl final : public cohere::Listener {
   void send(std::unique_ptr<Guarded> call) noexcept;
   /// Where the call's lane is not one of those for large values: it says so, if what went over it was large.
   void note_size(const cohere::Command& command, const cohere::Answer& answer) noexcept;
-  void note_outcome(const cohere::Answer& answer) noexcept;
+  void note_outcome(const cohere::Command& command, const cohere::Answer& answer) noexcept;
   /// For the breaker.
   [[nodiscard]] std::uint32_t chance() const;
   /// L2's own, and no call has a chance where the breaker is open.
