@@ -50,9 +50,9 @@ class RocksdbBackend final : public L2Backend {
   RocksdbBackend(std::unique_ptr<rocks::DiskStore> store, const rocks::DiskConfig& config,
                  std::size_t queue)
       : path_(config.path),
-        loss_(store->loss()),
         fsync_(config.fsync),
         most_waiting_(queue),
+        loss_(store->loss()),
         store_(std::move(store)),
         keyspace_(*store_),
         keys_(store_->size()) {
@@ -101,7 +101,6 @@ class RocksdbBackend final : public L2Backend {
   }
 
   const std::string path_;
-  const std::string loss_;  // of the log, when it was opened
   const Fsync fsync_;
   const std::size_t most_waiting_;
 
@@ -114,6 +113,7 @@ class RocksdbBackend final : public L2Backend {
   std::mutex settling_;  // one call is settled at a time, those too that were never queued
 
   mutable std::mutex state_;
+  std::string loss_;             // of the log, when it was last opened with one
   std::string broken_ = {};      // what has failed, until it has been tried again
   std::string unreadable_ = {};  // the last read that failed
 
@@ -312,10 +312,15 @@ void RocksdbBackend::tick() {
       set_broken(std::move(*failed));
       return;
     }
+    if (auto loss = store_->loss(); !loss.empty()) {
+      const std::lock_guard lock(state_);
+      loss_ = std::move(loss);
+    }
     {  // The log that was read again may hold what was refused, and may have lost what was not synced.
       const std::lock_guard lock(settling_);
       disown();
     }
+    keys_.store(store_->size(), std::memory_order_relaxed);
     set_broken({});
   }
   const std::size_t swept = store_->sweep(wall_now().time_since_epoch().count(), kSweepIdle);

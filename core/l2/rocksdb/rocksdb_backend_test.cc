@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <mutex>
 #include <string>
@@ -393,6 +395,29 @@ TEST_F(RocksdbBackendTest, NobodyWhoReadsWaitsForASyncWhereACommitHasFailedMeanw
   files.set_sync_hangs(false);
   ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
   EXPECT_EQ(ask({"SET", "k", "3"}).reply, Reply::ok());
+}
+
+// After a sync that failed the system may have dropped what it was to write.
+TEST_F(RocksdbBackendTest, SaysWhatIsLostWhereADirectoryIsOpenedAgain) {
+  open(Fsync::everysec);
+  files.set_sync_fails(true);
+  for (int i = 0; i < 100; ++i) (void)submit({"SET", std::to_string(i), std::string(1000, 'x')});
+  ASSERT_EQ(ask({"DBSIZE"}).reply, Reply::number(100));
+  ASSERT_TRUE(eventually([&] { return !backend->health().ready; }));
+  EXPECT_THAT(backend->health().detail, testing::Not(HasSubstr("its log was damaged")));
+  for (const auto& file : std::filesystem::directory_iterator(dir.path() + "/db")) {
+    if (file.path().extension() != ".log") continue;
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(50'000);
+    bytes << "damage";
+  }
+  files.set_sync_fails(false);
+  ASSERT_TRUE(eventually([&] { return backend->health().ready; })) << backend->health().detail;
+  const std::string detail = backend->health().detail;
+  EXPECT_THAT(detail, HasSubstr("its log was damaged"));
+  const auto left = ask({"DBSIZE"}).reply.integer;
+  EXPECT_LT(left, 60);
+  EXPECT_THAT(detail, testing::StartsWith(std::to_string(left) + " keys"));
 }
 
 // It is in the log before it is synced, and the log is read again. L1 must not go on with what was there before.
