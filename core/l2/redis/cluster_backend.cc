@@ -73,7 +73,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
     for (std::size_t i = 0; i < views_.size(); ++i) {
       // As far apart as can be: they must never meet.
       views_[i].begin_at(static_cast<Epoch>(1 + UINT32_MAX / views_.size() * i));
-      lane_routes_.push_back(std::make_shared<Route>(route_->url(), route_->tls()));
+      lane_routes_.push_back(std::make_shared<Route>(route_->url(), route_->tls(), route_->rate()));
     }
     for (std::size_t slot = 0; slot < cohere::kSlots; ++slot)
       slot_lanes_.move(static_cast<cohere::Slot>(slot), layout_.lanes_of_slots[slot]);
@@ -129,7 +129,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
     }
     if (config_.hints) {
       // Any node will do: they tell each other what is published.
-      aside_route_ = std::make_shared<Route>(route_->url(), route_->tls());
+      aside_route_ = std::make_shared<Route>(route_->url(), route_->tls(), route_->rate());
       cohere::LaneConfig lane = outside_config(aside_route_, "nearlane-aside");
       lane.subscribe = cohere::kHintChannel;
       aside_ = connect_outside(0, aside_route_, lane);
@@ -259,7 +259,7 @@ class ClusterBackend final : public L2Backend, public ClusterRoutes {
   /// Under mutex_.
   std::unique_ptr<Node> make_node() {
     auto node = std::make_unique<Node>();
-    node->route = std::make_shared<Route>(route_->url(), route_->tls());
+    node->route = std::make_shared<Route>(route_->url(), route_->tls(), route_->rate());
     const auto wide = outside_config(node->route, "nearlane-wide");
     const auto comparing = outside_config(node->route, "nearlane-comparing");
     auto asking = outside_config(node->route, "nearlane-asking");

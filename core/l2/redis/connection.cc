@@ -15,8 +15,11 @@ namespace asio = boost::asio;
 // not met by all connections of all instances in the same millisecond.
 constexpr Duration kFirstWait = std::chrono::milliseconds(50);
 constexpr Duration kLongestWait = std::chrono::seconds(2);
-// A connection that was up reconnects at once, but for this much jitter.
+// A connection that was up reconnects as soon as its route allows, but for this much jitter.
 constexpr Duration kAfterLoss = std::chrono::milliseconds(10);
+// One that was up for less has failed like one that could not be made: what ends every connection at once would be
+// connected to all the time.
+constexpr Duration kSettled = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -55,7 +58,8 @@ void Connection::tick(TimePoint now) {
   conversation_->tick(now);
   if (link_) {
     after_change();
-  } else if (now >= connect_at_ && route_->version() != 0 && conversation_->wanted()) {
+  } else if (now >= connect_at_ && route_->version() != 0 && conversation_->wanted() &&
+             route_->may_connect(now)) {
     begin_connect(now);
   }
   if (after_tick_) after_tick_(now);
@@ -105,7 +109,7 @@ void Connection::after_change() {
   }
   note_change();
   if (conversation_->ready() && !up_.load(std::memory_order_relaxed)) {
-    failures_ = 0;
+    up_since_ = Clock::now();
     up_.store(true, std::memory_order_relaxed);
   }
   flush_soon();
@@ -149,7 +153,10 @@ void Connection::close(const Error& why) {
 }
 
 void Connection::schedule_reconnect(bool was_up, TimePoint now) {
-  if (was_up) return connect_after(Duration::zero(), kAfterLoss, now);
+  if (was_up && now - up_since_ >= kSettled) {
+    failures_ = 0;
+    return connect_after(Duration::zero(), kAfterLoss, now);
+  }
   const Duration wait =
       std::min(kLongestWait, kFirstWait * (std::int64_t{1} << std::min(failures_, 10U)));
   ++failures_;

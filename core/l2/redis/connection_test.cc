@@ -2,6 +2,11 @@
 // connection is known of that one alone.
 #include "core/l2/redis/connection.h"
 
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -123,6 +128,81 @@ TEST_F(ConnectionTest, GivesTheReasonOfItsLastProbe) {
   say(refusals("NOPERM second"));
   run_until([this] { return findings == 2; });
   EXPECT_THAT(connection->distrust(), testing::HasSubstr("NOPERM second"));
+}
+
+TEST_F(ConnectionTest, ComesBackEverMoreSlowlyWhereItDoesNotStayUp) {
+  for (int i = 0; i < 4; ++i) {
+    shake_hands(proof());
+    lose();
+  }
+  tcp::socket early(loop);
+  connection->tick(Clock::now() + std::chrono::milliseconds(150));
+  boost::system::error_code none;
+  for (const TimePoint until = Clock::now() + std::chrono::milliseconds(50);
+       Clock::now() < until;) {
+    poll();
+    redis.accept(early, none);
+    ASSERT_TRUE(none) << "it was connected to at once";
+  }
+  connection->tick(Clock::now() + std::chrono::milliseconds(500));
+  shake_hands(proof());
+}
+
+/// All that an instance has to one Redis.
+class ManyConnections : public ConnectionTest {
+ protected:
+  static constexpr int kMany = 64;
+
+  ManyConnections() {
+    const auto route = std::make_shared<Route>(
+        RedisUrl{.server = {"127.0.0.1", std::to_string(redis.local_endpoint().port())}}, nullptr);
+    for (cohere::LaneView& each : views) {
+      lanes.push_back(std::make_shared<LaneConnection>(loop, route, std::chrono::seconds(20),
+                                                       cohere::LaneConfig{.probe_key = "p"}, each,
+                                                       listener, [] {}));
+    }
+  }
+  ~ManyConnections() override {
+    for (const auto& lane : lanes) lane->stop();
+    poll();
+  }
+
+  std::ptrdiff_t up() const {
+    return std::ranges::count_if(lanes, [](const auto& lane) { return lane->up(); });
+  }
+  void accept_all() {
+    for (boost::system::error_code error;;) {
+      peer = tcp::socket(loop);
+      redis.accept(peer, error);
+      if (error) return;
+      say(std::string(kHello) + proof() + std::string(kMaster));
+      peers.push_back(std::move(peer));
+    }
+  }
+  /// By a clock that begins there.
+  void connect_all(TimePoint begun) {
+    for (int allowed = ConnectRate::kAtOnce; allowed <= kMany; ++allowed) {
+      const TimePoint now = begun + (allowed - ConnectRate::kAtOnce) * ConnectRate::kOneEvery;
+      for (const auto& lane : lanes) lane->tick(now);
+      run_until([&] {
+        accept_all();
+        return std::ssize(peers) >= allowed;
+      });
+      ASSERT_EQ(std::ssize(peers), allowed);
+    }
+    run_until([&] { return up() == kMany; });
+  }
+
+  std::array<cohere::LaneView, kMany> views;
+  std::vector<std::shared_ptr<LaneConnection>> lanes;
+  std::vector<tcp::socket> peers;
+};
+
+TEST_F(ManyConnections, ComeAFewAtOnceAndTheOthersOneByOne) {
+  ASSERT_NO_FATAL_FAILURE(connect_all(Clock::now()));
+  peers.clear();
+  run_until([&] { return up() == 0; });
+  ASSERT_NO_FATAL_FAILURE(connect_all(Clock::now() + std::chrono::seconds(2))) << "after a loss";
 }
 
 /// A connection whose server sentinels have to name.

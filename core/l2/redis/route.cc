@@ -4,8 +4,11 @@
 
 namespace nearlane::l2 {
 
-Route::Route(RedisUrl url, std::shared_ptr<boost::asio::ssl::context> tls)
-    : url_(std::move(url)), tls_(std::move(tls)) {
+Route::Route(RedisUrl url, std::shared_ptr<boost::asio::ssl::context> tls,
+             std::shared_ptr<ConnectRate> rate)
+    : url_(std::move(url)),
+      tls_(std::move(tls)),
+      rate_(rate ? std::move(rate) : std::make_shared<ConnectRate>()) {
   if (!may_move()) move_to(url_.server);
 }
 
@@ -19,6 +22,12 @@ std::string Route::where() const {
   const auto at = server();
   if (at) return at->to_string();
   return url_.nodes.empty() ? "the master '" + url_.master + "'" : "a primary of the cluster";
+}
+
+bool Route::may_connect(TimePoint now) const {
+  const auto at = server();
+  // Where nobody knows where it is, that is said at once.
+  return !at || rate_->take(at->to_string(), now);
 }
 
 void Route::move_to(Endpoint server) {

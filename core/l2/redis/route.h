@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "core/base/result.h"
+#include "core/l2/redis/connect_rate.h"
 #include "core/l2/redis/redis_url.h"
 
 namespace boost::asio::ssl {
@@ -29,13 +30,17 @@ namespace nearlane::l2 {
 
 class Route {
  public:
-  Route(RedisUrl url, std::shared_ptr<boost::asio::ssl::context> tls);
+  /// `rate`: of the routes that may lead to the same nodes; null: its own.
+  Route(RedisUrl url, std::shared_ptr<boost::asio::ssl::context> tls,
+        std::shared_ptr<ConnectRate> rate = nullptr);
 
   [[nodiscard]] const RedisUrl& url() const noexcept { return url_; }
   /// Null: in clear.
   [[nodiscard]] const std::shared_ptr<boost::asio::ssl::context>& tls() const noexcept {
     return tls_;
   }
+
+  [[nodiscard]] const std::shared_ptr<ConnectRate>& rate() const noexcept { return rate_; }
 
   /// Whether sentinels, or the nodes of a cluster, say where it is.
   [[nodiscard]] bool may_move() const noexcept {
@@ -49,6 +54,9 @@ class Route {
   [[nodiscard]] Result<Endpoint> server() const;
   /// The same for people.
   [[nodiscard]] std::string where() const;
+
+  /// Whether a connection may be made now, as far as others are being made; who is told so makes one.
+  [[nodiscard]] bool may_connect(TimePoint now) const;
 
   /// It is there, whether or not it was.
   void move_to(Endpoint server);
@@ -66,6 +74,7 @@ class Route {
  private:
   const RedisUrl url_;
   const std::shared_ptr<boost::asio::ssl::context> tls_;
+  const std::shared_ptr<ConnectRate> rate_;
   mutable std::mutex mutex_;
   std::optional<Endpoint> server_;
   std::string trouble_;
