@@ -109,7 +109,6 @@ PinnedBody Connection::answer_fast() {
 /// Answers one request by the Beast lane, all of which need not have come yet. False: it was the last.
 net::awaitable<bool> Connection::answer_one() {
   Parser parser;
-  parser.eager(true);
   parser.header_limit(limits_.max_header);
   parser.body_limit(limits_.max_body);
   busy_ = true;
@@ -127,10 +126,11 @@ net::awaitable<bool> Connection::answer_one() {
   co_return goes_on;
 }
 
-/// False: the connection is over.
+/// False: the connection is over. Precondition: the parser is not eager, so that it pauses behind the header.
 net::awaitable<bool> Connection::read_request(Parser& parser) {
   const TimePoint header_due = Clock::now() + limits_.header;
   std::optional<Pace> body;
+  std::optional<beast_http::fields> header;  // as it is without the trailer, where there may be one
   while (true) {
     while (buffer_.size() > 0 && !parser.is_done()) {
       error_code failed;
@@ -140,13 +140,22 @@ net::awaitable<bool> Connection::read_request(Parser& parser) {
         co_await refuse(failed);
         co_return false;
       }
+      if (parser.is_header_done() && !parser.eager()) {
+        parser.eager(true);
+        if (parser.chunked()) header.emplace(parser.get());
+      }
       if (taken == 0) break;
     }
     if (parser.is_header_done() && !body && !frames_its_body(parser.get())) {
       co_await refuse(beast_http::make_error_code(beast_http::error::bad_transfer_encoding));
       co_return false;
     }
-    if (parser.is_done()) co_return true;
+    if (parser.is_done()) {
+      // RFC 9110 section 6.5.1: a trailer's fields are not the header's, among which Beast puts them. Whoever let the
+      // header pass has not seen them.
+      if (header) static_cast<beast_http::fields&>(parser.get()) = std::move(*header);
+      co_return true;
+    }
     if (parser.is_header_done() && !body) {
       // A stranger's body is not read: it would be memory for whoever asks.
       if (!handler_->admits(parser.get())) {
