@@ -279,7 +279,11 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
     plan.response = problem(Status::bad_request, "touch needs ttl or px");
   } else if (plan.command == Command::put) {
     const auto coded = field(request, Field::content_encoding);
-    if (coded && *coded != "identity") {
+    if (request.count(Field::content_range) > 0) {
+      // RFC 9110 section 14.5: else what is meant as a part would become the whole.
+      plan.response =
+          problem(Status::bad_request, "a value is put as a whole; Content-Range is not taken");
+    } else if (coded && *coded != "identity") {
       plan.response = problem(Status::unsupported_media_type,
                               "values are stored as they are sent; Content-Encoding is not kept");
     } else if (const std::string wrong = check_types(request); !wrong.empty()) {

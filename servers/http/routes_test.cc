@@ -78,5 +78,16 @@ TEST_F(HttpTrailer, NamesNoHost) {
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
 }
 
+TEST(HttpPut, OfAPartDoesNotReplaceTheWhole) {
+  TestServer server({});
+  const std::string whole(100, 'v');
+  ASSERT_THAT(server.converse(put_request("k", whole)), StartsWith("HTTP/1.1 201 "));
+  const std::string answer =
+      server.converse(put_request("k", "abcde", "Content-Range: bytes 0-4/100\r\n"));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(answer, HasSubstr("Content-Range is not taken"));
+  EXPECT_THAT(server.converse(get("k")), EndsWith("\r\n\r\n" + whole));
+}
+
 }  // namespace
 }  // namespace nearlane::http
