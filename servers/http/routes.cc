@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include <boost/beast/core/string.hpp>
 #include <fmt/format.h>
 
 #include "core/base/epoch.h"
@@ -131,6 +132,20 @@ Response not_allowed(Route route) {
   return response;
 }
 
+/// Whether a browser asks for a page that is not ours. Each says so with every POST, and nobody else has to; whoever ends
+/// TLS in front of us has made http of https.
+bool is_of_another_origin(const Request& request) {
+  const auto origin = field(request, Field::origin);
+  if (!origin) return false;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!origin->starts_with(scheme)) continue;
+    const std::string_view authority = origin->substr(scheme.size());
+    return !boost::beast::iequals(boost::core::string_view(authority.data(), authority.size()),
+                                  request[Field::host]);
+  }
+  return true;
+}
+
 bool reads(const Request& request) {
   return request.method() == beast_http::verb::get || request.method() == beast_http::verb::head;
 }
@@ -175,6 +190,11 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
   } else if (route != Route::healthz && route != Route::readyz && !authorized(request, caller)) {
     plan.response = problem(Status::unauthorized, "an API key is asked for");
     plan.response->head.set(Field::www_authenticate, "Bearer");
+  } else if (request.method() == beast_http::verb::post && !config_.cors &&
+             !api_keys_.asked_for() && is_of_another_origin(request)) {
+    // A browser that can reach us is no sign that the page may, and asks nobody before a POST of text. A page has no key.
+    plan.response = problem(Status::forbidden,
+                            "a page of another origin may not write where no key is asked for");
   } else if (request.method() == beast_http::verb::options &&
              (route != Route::unknown || request.target() == "*")) {
     // Of "*" what any resource takes.

@@ -89,5 +89,51 @@ TEST(HttpPut, OfAPartDoesNotReplaceTheWhole) {
   EXPECT_THAT(server.converse(get("k")), EndsWith("\r\n\r\n" + whole));
 }
 
+/// A POST, with the fields of a browser's that shows a page of `origin`; without any, where that is empty.
+std::string post(std::string_view target, std::string_view origin, std::string_view body = "") {
+  std::string request = "POST " + std::string(target) + " HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n";
+  if (!origin.empty()) request.append("Origin: ").append(origin).append("\r\n");
+  request += "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: ";
+  return request.append(std::to_string(body.size())).append("\r\n\r\n").append(body);
+}
+
+TEST(HttpOrigin, OfAnotherPageWritesNothing) {
+  TestServer server({});
+  ASSERT_THAT(server.converse(put_request("k", "v")), StartsWith("HTTP/1.1 201 "));
+  const std::string remove = R"({"operations": [{"delete": "k"}]})";
+  for (const char* origin :
+       {"https://evil.example", "null", "http://127.0.0.1", "http://127.0.0.1:80801",
+        "http://127.0.0.1:8080.evil.example", "file://127.0.0.1:8080", "127.0.0.1:8080"}) {
+    EXPECT_THAT(server.converse(post("/cache:batch", origin, remove)), StartsWith("HTTP/1.1 403 "))
+        << origin;
+    EXPECT_THAT(server.converse(post("/cache/k/touch?px=1", origin)), StartsWith("HTTP/1.1 403 "))
+        << origin;
+  }
+  EXPECT_THAT(server.converse(get("k")), EndsWith("\r\n\r\nv"));
+}
+
+TEST(HttpOrigin, OfOurOwnPageOrOfNoneMayWrite) {
+  TestServer server({});
+  for (const char* origin :
+       {"", "http://127.0.0.1:8080", "https://127.0.0.1:8080", "http://127.0.0.1:8080 "}) {
+    ASSERT_THAT(server.converse(put_request("k", "v")), HasSubstr("HTTP/1.1 20"));
+    EXPECT_THAT(server.converse(post("/cache/k/touch?ttl=60", origin)), StartsWith("HTTP/1.1 204 "))
+        << origin;
+    EXPECT_THAT(
+        server.converse(post("/cache:batch", origin, R"({"operations": [{"delete": "k"}]})")),
+        HasSubstr("\"status\":204"))
+        << origin;
+  }
+}
+
+TEST(HttpOrigin, IsNoMatterWhereAKeyIsShownOrAllMayAsk) {
+  const std::string request = post("/cache:batch", "https://app.example", R"({"operations": []})");
+  std::string with_key = request;
+  with_key.insert(with_key.find("Host"), "X-API-Key: s3cret\r\n");
+  EXPECT_THAT(TestServer({.api_keys = {"s3cret"}}).converse(with_key), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(TestServer({.api_keys = {"s3cret"}}).converse(request), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(TestServer({.cors = true}).converse(request), StartsWith("HTTP/1.1 200 "));
+}
+
 }  // namespace
 }  // namespace nearlane::http
