@@ -102,6 +102,26 @@ TEST_F(LanesTest, AgreeOnHits) {
   EXPECT_EQ(counts(fast), counts(slow));
 }
 
+TEST_F(LanesTest, AgreeThatLinesAreOneList) {
+  fill();
+  const string refused =
+      alike(get("html", "Host: t\r\nAccept-Encoding: br, gzip\r\nAccept-Encoding: br;q=0\r\n"));
+  EXPECT_NE(refused.find("\r\nContent-Encoding: gzip\r\n"), string::npos) << refused;
+  const string neither =
+      alike(get("html", "Host: t\r\nAccept-Encoding: identity;q=0\r\nAccept-Encoding: *;q=0\r\n"));
+  EXPECT_TRUE(neither.starts_with("HTTP/1.1 406 ")) << neither;
+  const string part = alike(get("html",
+                                "Host: t\r\nRange: bytes=0-0\r\nAccept-Encoding: br\r\n"
+                                "Accept-Encoding: identity;q=0\r\n"));
+  EXPECT_TRUE(part.starts_with("HTTP/1.1 200 ")) << "it refuses the value as it is" << part;
+  const string whole = alike(get("html"));
+  const string tag = whole.substr(whole.find("ETag: ") + 6, 18);
+  const string same =
+      alike(get("html", "Host: t\r\nIf-None-Match: \"x\"\r\nIf-None-Match: " + tag + "\r\n"));
+  EXPECT_TRUE(same.starts_with("HTTP/1.1 304 ")) << same;
+  EXPECT_EQ(counts(fast), counts(slow));
+}
+
 TEST_F(LanesTest, AgreeOnMissesAndCountThemOnce) {
   fill();
   using tier::Count;

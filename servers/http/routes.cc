@@ -86,11 +86,11 @@ std::string check_types(const Request& request) {
 
 /// What a GET asks for, where it is to be sent: of the value as it is, so to who accepts that, and only if the client's
 /// other parts, where it says so (If-Range), are of the same value. That the value has a date, nobody has told it.
-std::optional<RangeSpec> range_of(const Request& request, const Entry& entry) {
+std::optional<RangeSpec> range_of(const Request& request, const Weights& accepted,
+                                  const Entry& entry) {
   const auto range = field(request, Field::range);
   if (!range || request.method() != beast_http::verb::get) return std::nullopt;
-  if (parse_accept_encoding(field(request, Field::accept_encoding)).identity == 0)
-    return std::nullopt;
+  if (accepted.identity == 0) return std::nullopt;
   const auto if_range = field(request, Field::if_range);
   if (if_range && *if_range != EntityTag(entry.digest(), "").text()) return std::nullopt;
   return parse_range(*range);
@@ -346,10 +346,11 @@ Response Routes::found(const Request& request, const Entry& entry, tier::Source 
   tier_.want_forms(entry);
   const Preconditions asked{.if_match = joined(request, Field::if_match)};
   if (asked.any() && !asked.hold(entry.value())) return another_value();
+  const auto if_none_match = joined(request, Field::if_none_match);
   const Preference preference{
-      .accepted = parse_accept_encoding(field(request, Field::accept_encoding)),
-      .if_none_match = field(request, Field::if_none_match)};
-  const auto range = range_of(request, entry);
+      .accepted = parse_accept_encoding(joined(request, Field::accept_encoding)),
+      .if_none_match = if_none_match};
+  const auto range = range_of(request, preference.accepted, entry);
   const auto chosen = choose_representation(preference, entry, range ? Offer{} : offer(entry));
   if (!chosen) {
     return problem(Status::not_acceptable, "Accept-Encoding refuses every coding on offer");
