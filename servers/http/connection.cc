@@ -201,6 +201,8 @@ bool Connection::received(error_code failed, std::size_t size) {
 }
 
 net::awaitable<bool> Connection::send_continue(const Parser& parser) {
+  // RFC 9110 section 10.1.1: HTTP/1.0 knows no answer before the answer, and would take this for it.
+  if (parser.get().version() < 11) co_return true;
   const auto expect = parser.get().find(Field::expect);
   if (expect == parser.get().end() || !boost::beast::iequals(expect->value(), "100-continue")) {
     co_return true;

@@ -89,6 +89,21 @@ TEST(HttpPut, OfAPartDoesNotReplaceTheWhole) {
   EXPECT_THAT(server.converse(get("k")), EndsWith("\r\n\r\n" + whole));
 }
 
+TEST(HttpExpect, OfHttp10IsNotAnsweredByItself) {
+  TestServer server({});
+  const auto put = [&server](std::string_view version) {
+    const std::string head = "PUT /cache/k HTTP/" + std::string(version) +
+                             "\r\nHost: t\r\nConnection: keep-alive\r\nExpect: 100-continue\r\n"
+                             "Content-Length: 5\r\n\r\n";
+    return server.converse(std::initializer_list<std::string_view>{head, "hello"});
+  };
+  const std::string old = put("1.0");
+  EXPECT_THAT(old, StartsWith("HTTP/1.0 201 "));
+  EXPECT_THAT(old, Not(HasSubstr("100 Continue")));
+  const std::string present = put("1.1");
+  EXPECT_THAT(present, StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 "));
+}
+
 /// A POST, with the fields of a browser's that shows a page of `origin`; without any, where that is empty.
 std::string post(std::string_view target, std::string_view origin, std::string_view body = "") {
   std::string request = "POST " + std::string(target) + " HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n";
