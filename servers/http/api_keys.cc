@@ -3,6 +3,8 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include "servers/http/text.h"
+
 namespace nearlane::http {
 
 ApiKeys::ApiKeys(std::span<const std::string> keys) {
@@ -40,10 +42,11 @@ bool Caller::shows_key(std::string_view sent) {
 bool Caller::admitted(std::optional<std::string_view> authorization,
                       std::optional<std::string_view> api_key) {
   if (!keys_.asked_for()) return true;
-  static constexpr std::string_view kBearer = "Bearer ";
-  if (authorization && authorization->starts_with(kBearer) &&
-      shows_key(authorization->substr(kBearer.size()))) {
-    return true;
+  // RFC 9110 sections 11.1 and 11.4: in letters of any case, and one space at least behind it.
+  static constexpr std::string_view kScheme = "bearer";
+  if (authorization && is_word(authorization->substr(0, kScheme.size()), kScheme)) {
+    const std::string_view rest = authorization->substr(kScheme.size());
+    if (rest.starts_with(' ') && shows_key(trim(rest))) return true;
   }
   return api_key && shows_key(*api_key);
 }

@@ -34,6 +34,15 @@ TEST(Caller, IsAdmittedByEitherField) {
   EXPECT_FALSE(caller.admitted("Bearer ", ""));
 }
 
+TEST(Caller, MayWriteTheSchemeAsItLikes) {
+  const ApiKeys keys(kTwo);
+  Caller caller(keys);
+  EXPECT_TRUE(caller.admitted("bearer old", std::nullopt));
+  EXPECT_TRUE(caller.admitted("BEARER   new", std::nullopt));
+  for (const char* wrong : {"Bearerold", "Bearer\told", "bearer OLD", "Bearer", "", "Bear old"})
+    EXPECT_FALSE(caller.admitted(wrong, std::nullopt)) << wrong;
+}
+
 TEST(Caller, RemembersWhatWasAcceptedAndAdmitsNothingElseForIt) {
   const ApiKeys keys(kTwo);
   Caller caller(keys);
