@@ -1,6 +1,5 @@
 #include "servers/http/batch_run.h"
 
-#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -38,12 +37,14 @@ json written(const BatchOperation& operation, bool existed) {
 }  // namespace
 
 BatchRun::BatchRun(tier::TieredCache& tier, std::uint32_t db,
-                   std::vector<BatchOperation> operations, std::chrono::milliseconds l2_timeout)
+                   std::vector<BatchOperation> operations, std::chrono::milliseconds l2_timeout,
+                   std::size_t most_bytes)
     : tier_(tier),
       db_(db),
       operations_(std::move(operations)),
       l2_timeout_(l2_timeout),
       deadline_(Clock::now() + l2_timeout),
+      most_bytes_(most_bytes),
       outcomes_(operations_.size()) {}
 
 boost::asio::awaitable<void> BatchRun::work() {
@@ -78,16 +79,16 @@ void BatchRun::start(std::size_t index, std::function<void()> done) {
           entry = tier_.find_stale(key, now);
           outcome.stale = entry != nullptr;
         }
-        outcome.entry = EntryPtr::pin(entry);
+        keep(outcome, EntryPtr::pin(entry));
       }
-      if (outcome.entry) return done();
+      if (outcome.entry || outcome.too_long) return done();
       tier_.get(Key(key), tier::ReadFrom::l1_first, deadline_,
-                [&outcome, done = std::move(done)](Result<tier::Lookup> looked) {
+                [this, &outcome, done = std::move(done)](Result<tier::Lookup> looked) {
                   if (looked.has_error()) {
                     outcome.failure = looked.error();
                   } else {
                     outcome.stale = looked->source == tier::Source::stale;
-                    outcome.entry = std::move(looked->entry);
+                    keep(outcome, std::move(looked->entry));
                   }
                   done();
                 });
@@ -119,19 +120,35 @@ void BatchRun::start(std::size_t index, std::function<void()> done) {
   }
 }
 
-std::string BatchRun::page(std::size_t most_bytes) const {
-  json out = json::array();
+void BatchRun::keep(Outcome& outcome, EntryPtr entry) noexcept {
+  const std::size_t size = entry ? entry->value().size() : 0;
+  std::size_t bytes = bytes_.load(std::memory_order_relaxed);
+  do {
+    if (size > most_bytes_ - bytes) {
+      outcome.too_long = true;
+      return;
+    }
+  } while (!bytes_.compare_exchange_weak(bytes, bytes + size, std::memory_order_relaxed));
+  outcome.entry = std::move(entry);
+}
+
+std::size_t BatchRun::held() const noexcept {
   std::size_t bytes = 0;
+  for (const Outcome& outcome : outcomes_)
+    bytes += outcome.entry ? outcome.entry->value().size() : 0;
+  return bytes;
+}
+
+std::string BatchRun::page() const {
+  json out = json::array();
   for (std::size_t i = 0; i < operations_.size(); ++i) {
     const BatchOperation& operation = operations_[i];
     const Outcome& outcome = outcomes_[i];
-    const std::size_t size = outcome.entry ? outcome.entry->value().size() : 0;
-    if (size > most_bytes - bytes) {
+    if (outcome.too_long) {
       out.push_back(
           {{"status", 413}, {"detail", "the values together are too long for one answer"}});
       continue;
     }
-    bytes += size;
     if (outcome.failure) {
       out.push_back(problem_body(*outcome.failure, operation.kind != Kind::get, l2_timeout_));
     } else if (operation.kind != Kind::get) {

@@ -543,9 +543,9 @@ net::awaitable<void> Routes::batch(const Request& request, Plan& plan) const {
     fail(plan, operations.error(), true);
     co_return;
   }
-  BatchRun run(tier_, db_, std::move(*operations), config_.l2_timeout);
+  BatchRun run(tier_, db_, std::move(*operations), config_.l2_timeout, config_.batch.bytes);
   co_await run.work();
-  plan.response = page({.content_type = "application/json", .body = run.page(config_.batch.bytes)});
+  plan.response = page({.content_type = "application/json", .body = run.page()});
   plan.outcome = Outcome::ok;
 }
 
