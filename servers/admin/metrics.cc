@@ -130,6 +130,18 @@ void add_audits(Page& page, const audit::Auditor& auditor) {
   }
 }
 
+/// Lookups that L1 did not answer in any way. A lookup counts as one of all misses first, so these are summed last.
+std::uint64_t sum_misses(const Sources& sources) {
+  using tier::Count;
+  using tier::Counts;
+  const std::uint64_t answered = Counts::sum(Count::l1_negatives) + Counts::sum(Count::l1_stale);
+  const std::uint64_t all = Counts::sum(Count::l1_misses);
+  const std::uint64_t misses = all - std::min(answered, all);
+  std::uint64_t said = sources.said_misses.load();
+  while (said < misses && !sources.said_misses.compare_exchange_weak(said, misses)) continue;
+  return std::max(said, misses);
+}
+
 void add_tiers(Page& page, const Sources& sources) {
   using tier::Count;
   const auto sum = [](Count id) { return tier::Counts::sum(id); };
@@ -150,8 +162,7 @@ void add_tiers(Page& page, const Sources& sources) {
       .add({{"outcome", "hit"}}, sum(Count::l1_hits))
       .add({{"outcome", "negative"}}, sum(Count::l1_negatives))
       .add({{"outcome", "stale"}}, sum(Count::l1_stale))
-      .add({{"outcome", "miss"}},
-           sum(Count::l1_misses) - sum(Count::l1_negatives) - sum(Count::l1_stale));
+      .add({{"outcome", "miss"}}, sum_misses(sources));
   page.counter("nearlane_l2_lookups_total", "Lookups that L2 answered")
       .add({{"outcome", "hit"}}, sum(Count::l2_hits))
       .add({{"outcome", "miss"}}, sum(Count::l2_misses));

@@ -37,6 +37,8 @@ struct Sources {
   TimePoint started = Clock::now();
   std::atomic<std::uint64_t> requests_per_second{0};  // of the last second; sample() keeps it
   std::uint64_t sampled_requests = 0;                 // sample()'s own
+  /// The most that a page has said of L1's misses. Each page is summed while others count, and a counter never goes back.
+  mutable std::atomic<std::uint64_t> said_misses{0};
 };
 
 /// How others' writes are heard of at this moment.
