@@ -212,7 +212,7 @@ net::awaitable<bool> Connection::send_continue(const Parser& parser) {
 }
 
 /// A peer that does not read makes us wait, and leases and deadlines run on meanwhile: what is buffered is answered as of
-/// now, not as of when it came.
+/// now, not as of when it came. Where nobody made us wait, sending has still taken a time that is none of its answer's.
 void Connection::waited() noexcept {
   if (buffer_.size() > 0) received_ = Clock::now();
 }
@@ -241,7 +241,10 @@ net::awaitable<bool> Connection::send_behind(std::string_view body) {
 }
 
 net::awaitable<bool> Connection::flush() {
-  if (send_now()) co_return socket_.is_open();
+  if (send_now()) {
+    waited();
+    co_return socket_.is_open();
+  }
   const bool sent = co_await send_all(out_, {});
   out_.clear();
   co_return sent;

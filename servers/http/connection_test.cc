@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -22,7 +23,9 @@ using std::chrono::seconds;
 
 class Bytes final : public Handler {
  public:
-  bool answer_now(const Request& request, Response& response, TimePoint /*received*/) override {
+  explicit Bytes(std::vector<TimePoint>& received) : received_(received) {}
+  bool answer_now(const Request& request, Response& response, TimePoint received) override {
+    received_.push_back(received);
     const std::string path(request.target());
     response.text = std::string(std::strtoul(path.c_str() + 1, nullptr, 10), 'v');
     response.head.content_length(response.text.size());
@@ -31,6 +34,9 @@ class Bytes final : public Handler {
   boost::asio::awaitable<void> answer(const Request& /*request*/, Response& /*response*/) override {
     co_return;
   }
+
+ private:
+  std::vector<TimePoint>& received_;
 };
 
 constexpr ConnectionLimits kLimits{
@@ -39,7 +45,8 @@ constexpr ConnectionLimits kLimits{
 class SlowPeer : public testing::Test {
  protected:
   explicit SlowPeer(std::array<int, 2> ends = loop::unix_pair()) : peer_(ends[0]) {
-    loop_.add(std::make_shared<Connection>(loop_, ends[1], std::make_unique<Bytes>(), kLimits));
+    loop_.add(
+        std::make_shared<Connection>(loop_, ends[1], std::make_unique<Bytes>(received_), kLimits));
   }
   ~SlowPeer() override { ::close(peer_); }
 
@@ -67,6 +74,7 @@ class SlowPeer : public testing::Test {
     EXPECT_EQ(loop_.connections(), 0U);
   }
 
+  std::vector<TimePoint> received_;  // when the requests came, as their answers were told
   loop::Loop loop_{0};
   int peer_;
 };
@@ -116,6 +124,16 @@ TEST_F(SlowPeer, MustTakeTheAnswersToAPipeline) {
   for (int i = 0; i < 200; ++i) pipeline += "GET /16000 HTTP/1.1\r\nHost: t\r\n\r\n";
   send(pipeline);
   expect_given_up_after(seconds(30));
+}
+
+TEST_F(SlowPeer, PaysForNoAnswerThatWasSentBeforeItsOwn) {
+  // The first five are more than is gathered before it is sent, and the kernel takes them at once.
+  std::string pipeline;
+  for (int i = 0; i < 6; ++i) pipeline += "GET /16000 HTTP/1.1\r\nHost: t\r\n\r\n";
+  send(pipeline);
+  ASSERT_EQ(received_.size(), 6U);
+  EXPECT_EQ(received_[4], received_[0]);
+  EXPECT_GT(received_[5], received_[0]);
 }
 
 TEST_F(SlowTcpPeer, IsNotSentWhatItDidNotTakeInTime) {
