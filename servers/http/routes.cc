@@ -210,7 +210,7 @@ Plan Routes::plan(const Request& request, Caller& caller, TimePoint now,
         plan_read(request, plan, now, looked_up);
         break;
       default:
-        plan_write(request, plan);
+        plan_write(request, plan, now);
     }
   } else if (route == Route::batch) {
     plan.command = Command::batch;
@@ -261,7 +261,7 @@ void Routes::plan_read(const Request& request, Plan& plan, TimePoint now,
   plan.outcome = Outcome::hit;
 }
 
-void Routes::plan_write(const Request& request, Plan& plan) const {
+void Routes::plan_write(const Request& request, Plan& plan, TimePoint now) const {
   const bool touches = plan.target.route == Route::touch;
   switch (request.method()) {
     case beast_http::verb::put:
@@ -309,6 +309,12 @@ void Routes::plan_write(const Request& request, Plan& plan) const {
     } else if (const std::string wrong = check_types(request); !wrong.empty()) {
       plan.response = problem(Status::bad_request, wrong);
     }
+  } else if (touches) {
+    const epoch::Guard guard;
+    if (!tier_.slide(KeyRef(db_, plan.target.key), *plan.target.ttl, now)) return;
+    plan.answered_by = AnsweredBy::l1;
+    plan.response = empty(Status::no_content);
+    plan.outcome = Outcome::ok;
   }
 }
 
@@ -507,15 +513,6 @@ net::awaitable<void> Routes::remove_if(Plan& plan) const {
 }
 
 net::awaitable<void> Routes::touch(Plan& plan) const {
-  {
-    const epoch::Guard guard;
-    if (tier_.slide(KeyRef(db_, plan.target.key), *plan.target.ttl, Clock::now())) {
-      plan.answered_by = AnsweredBy::l1;
-      plan.response = empty(Status::no_content);
-      plan.outcome = Outcome::ok;
-    }
-  }
-  if (plan.response) co_return;
   const auto touched = co_await answer_of<bool>([this, &plan](tier::TieredCache::BoolHandler done) {
     tier_.touch(KeyRef(db_, plan.target.key), *plan.target.ttl, deadline(), std::move(done));
   });

@@ -71,7 +71,7 @@ class Routes {
 
   /// Whether the request has an API key, where one is asked for. Reads the header only.
   [[nodiscard]] static bool authorized(const Request& request, Caller& caller);
-  /// Understands the request, and answers it if nothing must be waited for: a hit, an error, an
+  /// Understands the request, and answers it if nothing must be waited for: a hit, a touch that L1 answers, an error, an
   /// admin page. `looked_up`: what L1 has, where it has been asked.
   [[nodiscard]] Plan plan(const Request& request, Caller& caller, TimePoint now,
                           const std::optional<tier::Lookup>& looked_up = {}) const;
@@ -85,7 +85,7 @@ class Routes {
   [[nodiscard]] static Response page(AdminPage page);
   void plan_read(const Request& request, Plan& plan, TimePoint now,
                  const std::optional<tier::Lookup>& looked_up) const;
-  void plan_write(const Request& request, Plan& plan) const;
+  void plan_write(const Request& request, Plan& plan, TimePoint now) const;
   [[nodiscard]] Response found(const Request& request, const Entry& entry,
                                tier::Source source) const;
   [[nodiscard]] Offer offer(const Entry& entry) const;

@@ -89,6 +89,26 @@ TEST(HttpPut, OfAPartDoesNotReplaceTheWhole) {
   EXPECT_THAT(server.converse(get("k")), EndsWith("\r\n\r\n" + whole));
 }
 
+TEST(HttpTouch, IsTimedFromItsRequestOnWhereL1AnswersIt) {
+  TestServer server({});
+  ASSERT_THAT(server.converse(put_request("slid:k?ttl=60", "v")), StartsWith("HTTP/1.1 201 "));
+  Request request(beast_http::verb::post, "/cache/slid:k/touch?ttl=60", 11);
+  request.set(Field::host, "t");
+  const Routes routes(server.tier(), {});
+  Caller caller(routes.api_keys());
+  const Plan plan = routes.plan(request, caller, Clock::now());
+  ASSERT_TRUE(plan.response) << "what is waited for is timed from when it has ended";
+  EXPECT_EQ(plan.response->head.result(), Status::no_content);
+  EXPECT_EQ(plan.answered_by, loop::AnsweredBy::l1);
+  const auto timed = [&server] { return server.stats().l1_latency.snapshot().count(); };
+  const auto before = timed();
+  EXPECT_THAT(server.converse("POST /cache/slid:k/touch?ttl=60 HTTP/1.1\r\nHost: t\r\n\r\n"),
+              StartsWith("HTTP/1.1 204 "));
+  EXPECT_EQ(timed(), before + 1);
+  request.target("/cache/slid:k/touch?ttl=600");
+  EXPECT_FALSE(routes.plan(request, caller, Clock::now()).response) << "that is L2's to do";
+}
+
 TEST(HttpExpect, OfHttp10IsNotAnsweredByItself) {
   TestServer server({});
   const auto put = [&server](std::string_view version) {

@@ -31,6 +31,7 @@ class TestServer {
   explicit TestServer(RoutesConfig routes)
       : tier_({.precompress = tier::Precompress::asked,
                .prefixes = {{.match = std::string(kNeverInL1), .rules = {.l1 = false}},
+                            {.match = "slid:", .rules = {.touch_coalescing = true}},
                             {.match = "b:",
                              .rules = {.precompress = tier::Precompress::asked,
                                        .content_type = "application/json"}}},
