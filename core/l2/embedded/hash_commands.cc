@@ -74,8 +74,13 @@ Reply hmget(Context& call) {
   const Hash hash(call);
   if (hash.wrong()) return wrong_type();
   std::vector<Reply> values;
+  std::size_t bytes = 0;
   for (const auto name : call.args.subspan(2)) {
-    values.push_back(bulk_or_null(hash.fields.find(name)));
+    const Fields::Field* field = hash.fields.find(name);
+    // Before the copy: a command of a few bytes may name a large value again and again.
+    bytes += kReplyOverhead + (field == nullptr ? 0 : field->value.size());
+    if (bytes > kMaxAnswer) return answer_too_long();
+    values.push_back(bulk_or_null(field));
   }
   return Reply::array(std::move(values));
 }

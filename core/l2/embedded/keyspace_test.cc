@@ -325,6 +325,24 @@ TEST_P(KeyspaceTest, RefusesCommandsOfTheOtherKind) {
   EXPECT_EQ(run({"TYPE", "h"}), Reply::simple("string"));
 }
 
+TEST_P(KeyspaceTest, NamingALargeValueAgainAndAgainAsksForNoMoreThanAnAnswerMayBe) {
+  constexpr std::size_t kLarge = std::size_t{16} << 20U;
+  const std::string large(kLarge, 'v');
+  run({"SET", "k", large});
+  run({"HSET", "h", "f", large});
+  const auto times = [](std::size_t count, Words words) {
+    words.resize(words.size() + count, words.back());
+    return words;
+  };
+  const std::string too_long = "ERR nearlane: the answer would be longer than 256 MiB";
+  ASSERT_EQ(error(times(kMaxAnswer / kLarge, {"MGET", "k"})), too_long);
+  ASSERT_EQ(error(times(kMaxAnswer / kLarge, {"HMGET", "h", "f"})), too_long);
+  EXPECT_EQ(error(times(100'000, {"MGET", "k"})), too_long);
+  EXPECT_EQ(run(times(3, {"MGET", "k"})).elements.size(), 4U);
+  EXPECT_EQ(run(times(3, {"HMGET", "h", "f"})).elements.size(), 4U);
+  EXPECT_EQ(run(times(100'000, {"MGET", "none"})).elements.size(), 100'001U);
+}
+
 /// All names that a whole SCAN returns, with `between` run before each further step.
 template <class Between>
 std::multiset<std::string> scan_all(const std::function<Reply(const Words&)>& run, Words options,

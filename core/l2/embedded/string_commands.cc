@@ -5,6 +5,7 @@
 
 #include "core/l2/embedded/command.h"
 #include "core/l2/embedded/float_text.h"
+#include "core/l2/embedded/keyspace.h"
 #include "core/protocol/integer.h"
 
 namespace nearlane::l2::embedded {
@@ -195,9 +196,14 @@ Reply get(Context& call) {
 Reply mget(Context& call) {
   std::vector<Reply> values;
   values.reserve(call.args.size() - 1);
+  std::size_t bytes = 0;
   for (const auto key : call.args.subspan(1)) {
-    const Store::Entry* entry = call.find(key);
-    values.push_back(wrong(entry) ? Reply::null() : bulk_or_null(entry));
+    const Store::Entry* found = call.find(key);
+    const Store::Entry* entry = wrong(found) ? nullptr : found;
+    // Before the copy: a command of a few bytes may name a large value again and again.
+    bytes += kReplyOverhead + (entry == nullptr ? 0 : entry->second.bytes.size());
+    if (bytes > kMaxAnswer) return answer_too_long();
+    values.push_back(bulk_or_null(entry));
   }
   return Reply::array(std::move(values));
 }
