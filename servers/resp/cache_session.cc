@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <fmt/format.h>
 
 #include "core/base/epoch.h"
 #include "servers/resp/errors.h"
@@ -49,9 +50,19 @@ bool is_for_subscribers(const CommandSpec& spec) {
   return name.ends_with("subscribe") || name == "ping" || name == "quit" || name == "reset";
 }
 
-bool has_subcommands(const CommandSpec& spec) {
-  const std::string_view name = spec.name;
-  return name == "client" || name == "command" || name == "config" || name == "pubsub";
+/// What is wrong with the subcommand that args[1] names, in the words in which Redis takes it for none; empty: nothing.
+std::string subcommand_refusal(const CommandSpec& spec, std::span<const std::string_view> args) {
+  const Subcommand* subcommand = find_subcommand(spec, args[1]);
+  if (subcommand == nullptr) {
+    std::string container(spec.name);
+    std::ranges::transform(container, container.begin(),
+                           [](char c) { return static_cast<char>(c - 'a' + 'A'); });
+    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", args[1].substr(0, kEchoBytes),
+                       container);
+  }
+  if (allows(subcommand->arity, args.size())) return {};
+  return fmt::format("ERR wrong number of arguments for '{}|{}' command", spec.name,
+                     subcommand->name);
 }
 
 const std::size_t kGet = index_of(*find_command("get"));
@@ -226,19 +237,22 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
 
 /// What is wrong with a command whatever there is in the store; empty: nothing.
 std::string CacheSession::refusal(const CommandSpec& spec, Args args) const {
-  const auto count = static_cast<int>(args.size());
-  const bool right = spec.arity >= 0 ? count == spec.arity : count >= -spec.arity;
   // Whether there are only whole pairs Redis sees when it executes the command, which may be much later.
-  const bool pairs = spec.step != 2 || count % 2 != 0 || queue_;
-  if (!right || !pairs)
+  const bool pairs = spec.step != 2 || args.size() % 2 != 0 || queue_;
+  if (!allows(spec.arity, args.size()) || !pairs)
     return "ERR wrong number of arguments for '" + std::string(spec.name) + "' command";
+  const bool nested = args.size() > 1 && has_subcommands(spec);
+  if (nested) {
+    std::string wrong = subcommand_refusal(spec, args);
+    if (!wrong.empty()) return wrong;
+  }
   const auto keys = key_positions(spec, args.size());
   for (std::size_t i = keys.first; i < keys.end; i += keys.step) {
     if (args[i].size() > kMaxKeyBytes) return "ERR nearlane: the key is longer than 64 KiB";
   }
   if (!restricted() || is_for_subscribers(spec)) return {};
   std::string name(spec.name);
-  if (has_subcommands(spec) && args.size() > 1) {
+  if (nested) {
     name += '|';
     std::ranges::transform(args[1].substr(0, kEchoBytes), std::back_inserter(name), lower);
   }

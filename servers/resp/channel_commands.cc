@@ -154,13 +154,7 @@ void CacheSession::pubsub(Args args) {
       protocol::append_integer(out, static_cast<std::int64_t>(channels.subscribers(name)));
     }
   } else if (equals_ignoring_case(what, "numpat")) {
-    if (args.size() != 2) {
-      fail("ERR wrong number of arguments for 'pubsub|numpat' command");
-      return;
-    }
     protocol::append_integer(out, static_cast<std::int64_t>(channels.patterns()));
-  } else {
-    fail(fmt::format("ERR unknown subcommand '{}'. Try PUBSUB HELP.", what.substr(0, kEchoBytes)));
   }
 }
 

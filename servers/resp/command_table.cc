@@ -94,6 +94,18 @@ constexpr std::array kCommands = {
     CommandSpec{"watch", -2, Route::transaction, "noscript loading stale fast", 1, -1, 1},
 };
 
+constexpr std::array kSubcommands = {
+    Subcommand{"client", "getname", 2},   Subcommand{"client", "id", 2},
+    Subcommand{"client", "info", 2},      Subcommand{"client", "list", -2},
+    Subcommand{"client", "no-evict", 3},  Subcommand{"client", "reply", 3},
+    Subcommand{"client", "setinfo", 4},  // of Redis 7.2: clients name their library unasked
+    Subcommand{"client", "setname", 3},   Subcommand{"command", "count", 2},
+    Subcommand{"command", "docs", -2},    Subcommand{"command", "info", -2},
+    Subcommand{"command", "list", -2},    Subcommand{"config", "get", -3},
+    Subcommand{"pubsub", "channels", -2}, Subcommand{"pubsub", "numpat", 2},
+    Subcommand{"pubsub", "numsub", -2},
+};
+
 constexpr bool by_name(const CommandSpec& a, const CommandSpec& b) { return a.name < b.name; }
 static_assert(std::is_sorted(kCommands.begin(), kCommands.end(), by_name));
 
@@ -112,6 +124,19 @@ const CommandSpec* find_command(std::string_view name) noexcept {
       kCommands.begin(), kCommands.end(), wanted,
       [](const CommandSpec& spec, std::string_view text) { return spec.name < text; });
   return found != kCommands.end() && found->name == wanted ? found : nullptr;
+}
+
+bool has_subcommands(const CommandSpec& spec) noexcept {
+  // What has keys has no subcommands here, and is asked the most.
+  return spec.first_key == 0 &&
+         std::ranges::find(kSubcommands, spec.name, &Subcommand::container) != kSubcommands.end();
+}
+
+const Subcommand* find_subcommand(const CommandSpec& spec, std::string_view name) noexcept {
+  const auto* found = std::ranges::find_if(kSubcommands, [&](const Subcommand& each) {
+    return each.container == spec.name && equals_ignoring_case(name, each.name);
+  });
+  return found == kSubcommands.end() ? nullptr : found;
 }
 
 KeyPositions key_positions(const CommandSpec& spec, std::size_t arguments) noexcept {

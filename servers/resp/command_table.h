@@ -42,10 +42,27 @@ struct CommandSpec {
   int step = 0;
 };
 
+/// What a container of commands has below it: Redis counts its arguments, too, before it takes the command.
+struct Subcommand {
+  std::string_view container;  // both in lower case
+  std::string_view name;
+  int arity;  // as of a command, the container's name counts
+};
+
 /// All commands, sorted by name.
 [[nodiscard]] std::span<const CommandSpec> commands() noexcept;
 /// Null: unknown. Case does not matter.
 [[nodiscard]] const CommandSpec* find_command(std::string_view name) noexcept;
+/// Whether it does nothing by itself but by its subcommands, or can.
+[[nodiscard]] bool has_subcommands(const CommandSpec& spec) noexcept;
+/// Null: there is none, or none that we know. Case does not matter.
+[[nodiscard]] const Subcommand* find_subcommand(const CommandSpec& spec,
+                                                std::string_view name) noexcept;
+/// Whether an arity allows so many words.
+[[nodiscard]] constexpr bool allows(int arity, std::size_t words) noexcept {
+  const auto count = static_cast<int>(words);
+  return arity >= 0 ? count == arity : count >= -arity;
+}
 /// Where the keys of a command with so many arguments are: first, first + step, … below end. None:
 /// first == end.
 struct KeyPositions {

@@ -72,6 +72,32 @@ TEST_F(TransactionSession, QueuesAndExecutesAsRedisDoes) {
   }
 }
 
+TEST_F(TransactionSession, ASubcommandThatIsNoneSpoilsTheTransaction) {
+  for (const Exchange& wrong : std::vector<Exchange>{
+           {"CLIENT SETNAME\r\n",
+            "-ERR wrong number of arguments for 'client|setname' command\r\n"},
+           {"client foo\r\n", "-ERR unknown subcommand 'foo'. Try CLIENT HELP.\r\n"},
+           {"CONFIG FOO x\r\n", "-ERR unknown subcommand 'FOO'. Try CONFIG HELP.\r\n"},
+           {"CONFIG GET\r\n", "-ERR wrong number of arguments for 'config|get' command\r\n"},
+           {"COMMAND FOO\r\n", "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.\r\n"},
+           {"COMMAND COUNT 1\r\n",
+            "-ERR wrong number of arguments for 'command|count' command\r\n"},
+           {"PUBSUB FOO\r\n", "-ERR unknown subcommand 'FOO'. Try PUBSUB HELP.\r\n"},
+           {"PUBSUB NUMPAT x\r\n",
+            "-ERR wrong number of arguments for 'pubsub|numpat' command\r\n"},
+       }) {
+    EXPECT_EQ(serve("MULTI\r\nSET a 1\r\n" + std::string(wrong.in) + "EXEC\r\n"),
+              "+OK\r\n+QUEUED\r\n" + std::string(wrong.out) +
+                  "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    EXPECT_EQ(serve("GET a\r\n"), "$-1\r\n") << wrong.in;
+  }
+  EXPECT_EQ(serve("MULTI\r\nSET a 1\r\nCOMMAND LIST x\r\nPUBSUB CHANNELS a b\r\nEXEC\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n-ERR syntax error\r\n"
+            "-ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB "
+            "HELP.\r\n")
+      << "what a subcommand thinks of its arguments is known when it is executed";
+}
+
 TEST_F(TransactionSession, SelectInsideATransactionTakesWhatFollowsElsewhere) {
   EXPECT_EQ(
       serve("SET a 0\r\nMULTI\r\nSELECT 1\r\nSET a 1\r\nSELECT 99\r\nGET a\r\nEXEC\r\nGET a\r\n"),
