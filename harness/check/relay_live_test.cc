@@ -400,6 +400,49 @@ TEST_F(RelayLive, SubscribersHearWhatIsPublished) {
   }
 }
 
+TEST_F(RelayLive, RedisSaysWhichDatabasesThereAre) {
+  redis = RedisServer::start({.config = {"--databases", "24"}}).value();
+  start({}, redis.url() + "/20");
+  auto client = connect();
+  EXPECT_EQ(ask(client, "SET k default"), "+OK\r\n");
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(ask(client, "SELECT 20"), "+OK\r\n");
+    EXPECT_EQ(ask(client, "GET k"), "$7\r\ndefault\r\n");
+    EXPECT_EQ(ask(client, "SELECT 23"), "+OK\r\n");
+    EXPECT_EQ(ask(client, "SET k last"), "+OK\r\n");
+    EXPECT_EQ(ask(client, "SELECT 24"), "-ERR DB index is out of range\r\n");
+    EXPECT_EQ(ask(client, "SELECT 64"), "-ERR DB index is out of range\r\n");
+    EXPECT_EQ(ask(client, "GET k"), "$4\r\nlast\r\n") << "as if nothing had been said";
+    EXPECT_EQ(ask(client, "APPEND k !"), ":5\r\n");
+    EXPECT_TRUE(ask(client, "SADD s " + std::to_string(round)).starts_with(":1"));
+  }
+  EXPECT_LE(relays(), 2) << "a database that is not there costs no connection";
+  auto other = connect();
+  ASSERT_TRUE(other.send("SELECT 22\r\nSET k mine\r\nSELECT 0\r\nGET k\r\nSELECT 22\r\nGET k\r\n"));
+  for (const char* reply :
+       {"+OK\r\n", "+OK\r\n", "+OK\r\n", "$-1\r\n", "+OK\r\n", "$4\r\nmine\r\n"})
+    EXPECT_EQ(other.read(kPatience).value().bytes, reply);
+}
+
+TEST_F(RelayLive, AClusterHasOneDatabase) {
+  redis = RedisServer::start({.config = {"--cluster-enabled", "yes"}}).value();
+  ASSERT_EQ(direct("CLUSTER ADDSLOTSRANGE 0 16383"), "+OK\r\n");
+  start({}, "redis+cluster://" + redis.endpoint().to_string());
+  auto client = connect();
+  EXPECT_EQ(ask(client, "SELECT 0"), "+OK\r\n");
+  EXPECT_TRUE(soon(
+      [&] { return ask(client, "SELECT 1") == "-ERR SELECT is not allowed in cluster mode\r\n"; }));
+  EXPECT_TRUE(soon([&] { return ask(client, "SET k v") == "+OK\r\n"; }));
+}
+
+TEST_F(RelayLive, ADatabaseCanBeSelectedWhileRedisIsGone) {
+  start();
+  auto client = connect();
+  redis.kill();
+  EXPECT_EQ(ask(client, "SELECT 3"), "+OK\r\n") << "the next command says what there is to say";
+  EXPECT_TRUE(ask(client, "INCR k").starts_with("-ERR nearlane: "));
+}
+
 TEST_F(RelayLive, AMonitorSeesWhatRedisIsAsked) {
   start();
   auto client = connect();

@@ -87,6 +87,8 @@ std::vector<Words> with_connection_commands(std::vector<Words> commands, bool un
                               {"SELECT", "0"},
                               {"SELECT", "15"},
                               {"SELECT", "16"},
+                              {"SELECT", "63"},
+                              {"SELECT", "64"},
                               {"SELECT", "-1"},
                               {"SELECT", "x"},
                               {"HELLO", "2"},

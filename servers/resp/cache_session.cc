@@ -192,6 +192,7 @@ bool CacheSession::dispatch(Args args) {
   if (is_relayed(spec) && !is_http(args[0])) return relay(args);
   // Its answer may decide what Redis keeps for this connection, and so which way the next command goes.
   if ((relay_ && relay_->busy()) || executing_) return false;
+  if (const auto db = unknown_database(spec, args)) return select_over_redis(args, *db);
   const bool transacts = spec != nullptr && spec->route == Route::transaction;
   if (transacts && !context_.tier.l2_capabilities().transactions) spec = nullptr;
   bool answered = false;

@@ -46,7 +46,7 @@ struct SessionLimits {
   std::size_t max_output = std::size_t{1} << 20U;  // bytes; then reading stops
   std::size_t max_held =
       std::size_t{256} * 1024 * 1024;  // bytes of replies; then the client is dropped
-  std::uint32_t databases = 16;        // of SELECT
+  std::uint32_t databases = 16;        // of SELECT; over Redis, which may have fewer, kDatabases
   CommandQueueLimits transaction = {};
   std::size_t max_subscriptions = 65'536;  // of one client; a name is as long as a key may be
 };
@@ -119,7 +119,12 @@ class CacheSession final : public Session,
   // What Redis answers (relayed.cc).
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
   [[nodiscard]] bool is_relayed(const CommandSpec* spec) const noexcept;
+  Relay& relay_of_its_own();
   bool relay(Args args);
+  [[nodiscard]] std::optional<std::uint32_t> unknown_database(const CommandSpec* spec,
+                                                              Args args) const noexcept;
+  bool select_over_redis(Args args, std::uint32_t db);
+  void take_selected(std::uint64_t number, std::uint32_t db, Result<std::string> answer);
   void take_relayed(std::uint64_t number, Order::Kind kind, Result<std::string> answer);
   void pushed(std::string_view bytes) noexcept override;
   void forsaken() noexcept override;

@@ -14,6 +14,8 @@ Door::Door(loop::LoopGroup& loops, tier::TieredCache& tier, DoorConfig config)
   upstreams_->route = config_.relay_to;
   upstreams_->cluster = config_.relay_to_nodes;
   upstreams_->max_open = config_.max_relays;
+  if (config_.relay_to)
+    config_.limits.databases = kDatabases;  // which of them there are Redis says
   for (std::size_t i = 0; i < loops.size(); ++i) {
     if (config_.relay_to) {
       relays_.emplace_back(new RelayContext{.tier = tier,

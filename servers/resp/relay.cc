@@ -166,6 +166,12 @@ void Relay::send(std::string_view name, Args args, Effect effect, protocol::Vers
   send_pending(args, false);
 }
 
+void Relay::select(Args args, std::uint32_t wanted, protocol::Version version, std::uint32_t db,
+                   Done done) {
+  selects_ = wanted;
+  send("select", args, {}, version, db, std::move(done));
+}
+
 /// The timer is set for one command, and not touched when it is answered: the next ones would set it each anew.
 void Relay::watch() {
   if (watches_ || !busy() || waits()) return;
@@ -295,6 +301,8 @@ void Relay::follow(const Reply& frame) {
     if (!frame.is_error()) queued_.add(std::exchange(pending_.front().effect, {}));
   } else if (!frame.is_ok()) {
     return;
+  } else if (name == "select") {
+    upstream_->selected(selects_);
   } else if (name == "multi") {
     in_transaction_ = true;
   } else if (name == "watch") {

@@ -48,6 +48,7 @@ struct RelayContext {
   UpstreamPool pool;
   CommandCatalog& catalog;
   std::chrono::milliseconds l2_timeout;
+  std::uint64_t databases = 0;  // bits: those that Redis has let a client of this loop into
 };
 
 class Relay final : private Upstream::Owner {
@@ -81,6 +82,10 @@ class Relay final : private Upstream::Owner {
   [[nodiscard]] bool goes_alone(std::string_view name, const Effect& effect) const noexcept;
   /// Whether one more may be under way.
   [[nodiscard]] bool has_room() const noexcept { return pending_.size() < window_; }
+  /// SELECT as a client says it, which is otherwise not relayed: Redis alone knows whether there is such a database.
+  /// Precondition: it names one, nothing is under way, and Redis keeps nothing for this client.
+  void select(Args args, std::uint32_t wanted, protocol::Version version, std::uint32_t db,
+              Done done);
   /// Precondition: has_room, and nothing is under way if it or what is under way goes alone.
   void send(std::string_view name, Args args, Effect effect, protocol::Version version,
             std::uint32_t db, Done done);
@@ -140,6 +145,7 @@ class Relay final : private Upstream::Owner {
       std::make_shared<const char>();  // its timer knows it by this
   protocol::Version version_ = protocol::Version::resp2;
   std::uint32_t db_ = 0;
+  std::uint32_t selects_ = 0;  // the database that a SELECT under way asks for
   bool in_transaction_ = false;
   bool begins_ =
       false;  // over a cluster: MULTI waits for the first command behind it, or goes with it

@@ -68,6 +68,8 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   void set_owner(Owner* owner) noexcept { owner_ = owner; }
   /// From here on it speaks this version, in this database.
   void prepare(protocol::Version version, std::uint32_t db);
+  /// A command of the owner's has taken it into this database.
+  void selected(std::uint32_t db) noexcept { db_ = db; }
   void send(std::span<const std::string_view> command);
   /// What belongs to the next command, and is not answered to the owner.
   void send_ahead(std::string_view word) { send_own({word}, Needed::no_error); }
