@@ -89,6 +89,7 @@ std::vector<Words> with_connection_commands(std::vector<Words> commands, bool un
                               {"SELECT", "16"},
                               {"SELECT", "63"},
                               {"SELECT", "64"},
+                              {"SELECT", "3000000000"},
                               {"SELECT", "-1"},
                               {"SELECT", "x"},
                               {"HELLO", "2"},

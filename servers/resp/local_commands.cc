@@ -3,6 +3,9 @@
 // Source:  replies and texts of Redis 7.0 (networking.c, server.c).
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <iterator>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -207,6 +210,9 @@ void CacheSession::select(Args args) {
   const auto db = protocol::read_integer(args[1]);
   if (!db) {
     fail("ERR value is not an integer or out of range");
+  } else if (*db < std::numeric_limits<std::int32_t>::min() ||
+             *db > std::numeric_limits<std::int32_t>::max()) {
+    fail("ERR value is out of range, value must between -2147483648 and 2147483647");
   } else if (*db < 0 || *db >= context_.limits.databases) {
     fail("ERR DB index is out of range");
   } else {
