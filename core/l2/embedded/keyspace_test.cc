@@ -385,6 +385,8 @@ TEST_P(KeyspaceTest, ScanTakesOptions) {
   EXPECT_THAT(scan({"MATCH", "a:*"}), UnorderedElementsAre("a:1", "a:2", "a:h"));
   EXPECT_THAT(scan({"TYPE", "hash", "COUNT", "1"}), UnorderedElementsAre("a:h"));
   EXPECT_THAT(scan({"TYPE", "string", "MATCH", "b*"}), UnorderedElementsAre("b:1"));
+  EXPECT_THAT(scan({"TYPE", "Hash"}), UnorderedElementsAre("a:h"));
+  EXPECT_THAT(scan({"TYPE", ""}), UnorderedElementsAre()) << "no key is of this type";
   EXPECT_EQ(error({"SCAN", "x"}), "ERR invalid cursor");
   EXPECT_EQ(error({"SCAN", "0", "COUNT", "0"}), "ERR syntax error");
   EXPECT_EQ(error({"SCAN", "0", "COUNT", "x"}), "ERR value is not an integer or out of range");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -49,7 +50,7 @@ Reply randomkey(Context& call) {
 
 struct ScanOptions {
   std::string_view pattern = "*";
-  std::string_view type = {};
+  std::optional<std::string_view> type = {};  // an empty one is no key's
   std::int64_t count = kScanCount;
 };
 
@@ -91,12 +92,14 @@ Reply scan(Context& call) {
   ScanOptions options;
   if (auto error = read_options(call.args.subspan(2), true, options)) return *error;
   std::vector<Reply> names;
-  const Cursor next = call.store.scan(
-      call.db, *from, static_cast<std::size_t>(options.count), call.now,
-      [&](const Store::Entry& entry) {
-        if (!options.type.empty() && !is_option(options.type, type_name(entry.second.kind))) return;
-        if (matches(options.pattern, entry.first)) names.push_back(Reply::bulk(entry.first));
-      });
+  const Cursor next =
+      call.store.scan(call.db, *from, static_cast<std::size_t>(options.count), call.now,
+                      [&](const Store::Entry& entry) {
+                        if (options.type && !is_option(*options.type, type_name(entry.second.kind)))
+                          return;
+                        if (matches(options.pattern, entry.first))
+                          names.push_back(Reply::bulk(entry.first));
+                      });
   return Reply::array({Reply::bulk(std::to_string(next)), Reply::array(std::move(names))});
 }
 
