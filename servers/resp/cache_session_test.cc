@@ -86,6 +86,10 @@ TEST_F(CacheSessionTest, AnswersAsRedisDoes) {
            {"CLIENT FOO x\r\n", "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n"},
            {"CONFIG GET save\r\n", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"},
            {"COMMAND INFO nope\r\n", "*1\r\n*-1\r\n"},
+           {"COMMAND INFO dbsize\r\n",
+            "*1\r\n*10\r\n$6\r\ndbsize\r\n:1\r\n*2\r\n+readonly\r\n+fast\r\n:0\r\n:0\r\n:0\r\n*"
+            "0\r\n*0"
+            "\r\n*0\r\n*0\r\n"},
            {"COMMAND DOCS\r\n", "*0\r\n"},
            {"COMMAND FOO\r\n", "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.\r\n"},
            {"HELLO 4\r\n", "-NOPROTO unsupported protocol version\r\n"},
@@ -105,6 +109,9 @@ TEST_F(CacheSessionTest, SpeaksRESP3AfterHello) {
   EXPECT_NE(hello.find("$5\r\nproto\r\n:3\r\n"), std::string::npos);
   EXPECT_EQ(serve("GET none\r\n"), "_\r\n");
   EXPECT_EQ(serve("MGET none\r\n"), "*1\r\n_\r\n");
+  EXPECT_EQ(serve("COMMAND INFO dbsize nope\r\n"),
+            "*2\r\n*10\r\n$6\r\ndbsize\r\n:1\r\n~2\r\n+readonly\r\n+fast\r\n:0\r\n:0\r\n:0\r\n"
+            "~0\r\n~0\r\n~0\r\n~0\r\n_\r\n");
   EXPECT_TRUE(serve("HELLO 2\r\n").starts_with("*14\r\n"));
   EXPECT_EQ(serve("GET none\r\n"), "$-1\r\n");
 }

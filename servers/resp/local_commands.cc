@@ -31,13 +31,20 @@ bool valid_client_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
 }
 
-void append_spec(std::string& out, const CommandSpec& spec) {
-  protocol::append_array_header(out, 6);
+void append_set_header(std::string& out, std::size_t count, protocol::Version version) {
+  if (version == protocol::Version::resp2) return protocol::append_array_header(out, count);
+  fmt::format_to(std::back_inserter(out), "~{}\r\n", count);
+}
+
+/// Ten parts, as Redis 7.0 has them: clients count on them by the version that we name. What we do not keep is empty:
+/// categories, tips, key specifications and subcommands.
+void append_spec(std::string& out, const CommandSpec& spec, protocol::Version version) {
+  protocol::append_array_header(out, 10);
   protocol::append_bulk(out, spec.name);
   protocol::append_integer(out, spec.arity);
   const auto words =
       static_cast<std::size_t>(std::count(spec.flags.begin(), spec.flags.end(), ' ')) + 1;
-  protocol::append_array_header(out, words);
+  append_set_header(out, words, version);
   for (std::size_t from = 0; from < spec.flags.size();) {
     const std::size_t end = std::min(spec.flags.find(' ', from), spec.flags.size());
     protocol::append_simple(out, spec.flags.substr(from, end - from));
@@ -46,6 +53,7 @@ void append_spec(std::string& out, const CommandSpec& spec) {
   protocol::append_integer(out, spec.first_key);
   protocol::append_integer(out, spec.last_key);
   protocol::append_integer(out, spec.step);
+  for (int empty = 0; empty < 4; ++empty) append_set_header(out, 0, version);
 }
 
 }  // namespace
@@ -286,7 +294,7 @@ void CacheSession::command(Args args) {
   std::string& out = tail();
   if (args.size() == 1) {
     protocol::append_array_header(out, commands().size());
-    for (const CommandSpec& spec : commands()) append_spec(out, spec);
+    for (const CommandSpec& spec : commands()) append_spec(out, spec, version_);
   } else if (equals_ignoring_case(args[1], "count")) {
     protocol::append_integer(out, static_cast<std::int64_t>(commands().size()));
   } else if (equals_ignoring_case(args[1], "list") && args.size() == 2) {
@@ -298,11 +306,11 @@ void CacheSession::command(Args args) {
     const Args names = args.subspan(2);
     protocol::append_array_header(out, names.empty() ? commands().size() : names.size());
     if (names.empty()) {
-      for (const CommandSpec& spec : commands()) append_spec(out, spec);
+      for (const CommandSpec& spec : commands()) append_spec(out, spec, version_);
     }
     for (const std::string_view name : names) {
       if (const CommandSpec* spec = find_command(name)) {
-        append_spec(out, *spec);
+        append_spec(out, *spec, version_);
       } else {
         protocol::append_null_array(out, version_);
       }
