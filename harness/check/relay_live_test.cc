@@ -400,6 +400,22 @@ TEST_F(RelayLive, SubscribersHearWhatIsPublished) {
   }
 }
 
+TEST_F(RelayLive, ASubscriberKeepsTheVersionInWhichItHears) {
+  start();
+  auto client = connect();
+  ask(client, "HELLO 3");
+  ASSERT_EQ(ask(client, "SUBSCRIBE c").substr(0, 1), ">");
+  EXPECT_EQ(
+      ask(client, "HELLO 2"),
+      "-ERR nearlane: HELLO cannot change the protocol of a connection with subscriptions\r\n");
+  EXPECT_TRUE(ask(client, "HELLO 3").starts_with("%7\r\n")) << "it is the same";
+  EXPECT_EQ(direct("PUBLISH c x"), ":1\r\n");
+  EXPECT_EQ(client.read(kPatience).value().bytes, ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n");
+  ASSERT_EQ(ask(client, "UNSUBSCRIBE c").substr(0, 1), ">");
+  EXPECT_TRUE(ask(client, "HELLO 2").starts_with("*14\r\n"));
+  ASSERT_EQ(ask(client, "SUBSCRIBE c").substr(0, 1), "*");
+}
+
 TEST_F(RelayLive, RedisSaysWhichDatabasesThereAre) {
   redis = RedisServer::start({.config = {"--databases", "24"}}).value();
   start({}, redis.url() + "/20");

@@ -181,6 +181,11 @@ void CacheSession::hello(Args args) {
       return;
     }
   }
+  // Messages are handed on as Redis sends them, and some may be on their way.
+  if (version != version_ && relay_ && relay_->subscribed()) {
+    fail("ERR nearlane: HELLO cannot change the protocol of a connection with subscriptions");
+    return;
+  }
   // Only now, so that no half of a HELLO takes effect.
   if (authenticates && !check_password(user, password)) return;
   if (!client_.authenticated) {

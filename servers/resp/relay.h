@@ -93,6 +93,8 @@ class Relay final : private Upstream::Owner {
   [[nodiscard]] bool pinned() const noexcept {
     return in_transaction_ || watching_ || monitoring_ || subscribed();
   }
+  /// It hears channels: what Redis sends it comes in the version in which it has subscribed.
+  [[nodiscard]] bool subscribed() const noexcept { return channels_ + shards_ != 0; }
   /// Commands are under way.
   [[nodiscard]] bool busy() const noexcept { return !pending_.empty(); }
   /// Its command may wait for as long as it likes.
@@ -130,7 +132,6 @@ class Relay final : private Upstream::Owner {
   void fail(const Error& why);
   /// The same, and the client is not told: it has left.
   void abandon(const Error& why);
-  [[nodiscard]] bool subscribed() const noexcept { return channels_ + shards_ != 0; }
 
   RelayContext& context_;
   Client& client_;
