@@ -337,6 +337,22 @@ TEST_F(RelayLive, ManyRefusalsBehindACommandUnderWayAreAllAnswered) {
     ASSERT_TRUE(client.read(kPatience).value().reply.is_error()) << i;
 }
 
+TEST_F(RelayLive, AKilledClientIsHungUpOnThoughItWaits) {
+  start();
+  auto waiting = connect();
+  auto other = connect();
+  const std::string id = ask(waiting, "CLIENT ID").substr(1);
+  const std::string kill = "CLIENT KILL ID " + id.substr(0, id.find('\r'));
+  ASSERT_TRUE(waiting.send("BLPOP none 0\r\n"));
+  ASSERT_TRUE(soon([&] { return direct("CLIENT LIST").find("cmd=blpop") != std::string::npos; }));
+  EXPECT_EQ(ask(other, kill), ":1\r\n");
+  const auto end = waiting.read(kPatience);
+  ASSERT_FALSE(end);
+  EXPECT_NE(end.error().code, Errc::timeout);
+  EXPECT_TRUE(soon([&] { return ask(other, kill) == ":0\r\n"; }));
+  EXPECT_TRUE(soon([&] { return direct("CLIENT LIST").find("cmd=blpop") == std::string::npos; }));
+}
+
 TEST_F(RelayLive, WhatCameBeforeACommandThatWaitsIsExecutedThoughItsClientLeaves) {
   start();
   for (int i = 1; i <= 10; ++i) {

@@ -80,6 +80,15 @@ CacheSession::CacheSession(SessionContext& context, Host& host, ClientInfo clien
   set_authenticated(context_.password.empty());
 }
 
+std::shared_ptr<CacheSession> CacheSession::make(SessionContext& context, Host& host,
+                                                 ClientInfo client) {
+  auto session = std::make_shared<CacheSession>(context, host, std::move(client));
+  // Only now is there something that another thread could share.
+  ClientRegistry::Client& known = *session;
+  context.clients.introduce(session->client_.id, known);
+  return session;
+}
+
 void CacheSession::set_authenticated(bool authenticated) {
   client_.authenticated = authenticated;
   // Not a new parser: the command that authenticates still views its own arguments.
@@ -126,12 +135,13 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
     if (joins_run(args, input)) {
       context_.run.emplace_back(client_.db, args[1]);
       if (context_.run.size() == kRun) flush_run();
-    } else if (!args.empty()) {
+    } else {
       flush_run();
-      if (!dispatch(args)) {
+      if (!args.empty() && !dispatch(args)) {
         blocked_ = true;
         break;
       }
+      if (apart_ && !executing_) end_command();
     }
     taken += size;
   }
@@ -144,6 +154,15 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
 bool CacheSession::full() const noexcept {
   return slots_.size() + context_.run.size() >= context_.limits.max_unanswered ||
          out_.size() + held_ >= context_.limits.max_output;
+}
+
+void CacheSession::end_command() noexcept {
+  if (replies_ == Replies::skip) {
+    replies_ = Replies::on;
+  } else if (replies_ == Replies::skip_next) {
+    replies_ = Replies::skip;
+  }
+  look_apart();
 }
 
 /// Consecutive GETs are looked up together, as long as no write of this connection is unanswered.
@@ -269,7 +288,7 @@ std::string& CacheSession::tail() noexcept {
 }
 
 std::uint64_t CacheSession::open_slot() {
-  slots_.push_back({.version = version_});
+  slots_.push_back({.mute = muted(), .version = version_});
   return first_slot_ + slots_.size() - 1;
 }
 
@@ -286,11 +305,11 @@ void CacheSession::complete(std::uint64_t number, Order::Kind kind) {
   order_.answered(kind);
   order_.came_back(mine.aside);
   mine.ready = true;
-  if (host_ == nullptr) {  // nobody waits for it any more
+  if (host_ == nullptr || mine.mute) {  // nobody waits for it
     mine.entry = nullptr;
     mine.text.clear();
-    return;
   }
+  if (host_ == nullptr) return;
   held_ += mine.reply_size();
   refill();
   // Answers that came in together are sent together: the host is told once a turn of the loop.
@@ -307,7 +326,7 @@ void CacheSession::tell_host() {
 }
 
 void CacheSession::refill() {
-  if (slots_.empty() || !slots_.front().ready) return;
+  if (slots_.empty() || !slots_.front().ready || killed_) return;
   out_.borrow(context_.home.spare());
   while (!slots_.empty() && slots_.front().ready && out_.size() < context_.limits.max_output) {
     Slot& front = slots_.front();

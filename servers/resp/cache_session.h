@@ -70,14 +70,18 @@ struct SessionContext {
 class CacheSession final : public Session,
                            public std::enable_shared_from_this<CacheSession>,
                            private Relay::Client,
-                           private Channels::Subscriber {
+                           private Channels::Subscriber,
+                           private ClientRegistry::Client {
  public:
+  [[nodiscard]] static std::shared_ptr<CacheSession> make(SessionContext& context, Host& host,
+                                                          ClientInfo client);
+  /// For make() alone.
   CacheSession(SessionContext& context, Host& host, ClientInfo client);
 
   [[nodiscard]] std::size_t serve(std::string_view input, TimePoint received) override;
   void refill() override;
   [[nodiscard]] bool blocked() const noexcept override { return blocked_; }
-  [[nodiscard]] bool idle() const noexcept override { return slots_.empty(); }
+  [[nodiscard]] bool idle() const noexcept override { return slots_.empty() || killed_; }
   [[nodiscard]] std::size_t missing() const noexcept override { return parser_.missing(); }
   [[nodiscard]] bool waits() const noexcept override { return relay_ && relay_->waits(); }
   [[nodiscard]] bool overrun() const noexcept override {
@@ -92,6 +96,7 @@ class CacheSession final : public Session,
   /// A reply that is not sent yet, and what follows it at once.
   struct Slot {
     bool ready = false;
+    bool mute = false;  // nobody is to see the reply
     protocol::Version version = protocol::Version::resp2;
     EntryPtr entry = {};  // the reply is this entry's, else the text
     std::string text = {};
@@ -114,7 +119,14 @@ class CacheSession final : public Session,
   void refuse(const CommandSpec* spec, std::string_view why);
   [[nodiscard]] std::string refusal(const CommandSpec& spec, Args args) const;
   /// After whatever decides it: commands of this client may go another way than by L1.
-  void look_apart() noexcept { apart_ = queue_.has_value() || watch_ != nullptr || restricted(); }
+  void look_apart() noexcept {
+    apart_ = queue_.has_value() || watch_ != nullptr || restricted() || replies_ != Replies::on;
+  }
+
+  /// CLIENT REPLY: skip_next is of the command that asks for it, which is none of those that are skipped.
+  enum class Replies : std::uint8_t { on, skip_next, skip, off };
+  [[nodiscard]] bool muted() const noexcept { return replies_ >= Replies::skip; }
+  void end_command() noexcept;
 
   // What Redis answers (relayed.cc).
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
@@ -147,6 +159,7 @@ class CacheSession final : public Session,
   // The same (channel_commands.cc).
   bool channel(const CommandSpec& spec, Args args);
   void run_channel(const CommandSpec& spec, Args args);
+  [[nodiscard]] static bool confirms(const CommandSpec& spec) noexcept;
   void subscribe(std::string_view word, Channels::Kind kind, Args names);
   void unsubscribe(std::string_view word, Channels::Kind kind, Args names);
   void confirm(std::string_view word, std::optional<std::string_view> name);
@@ -157,6 +170,7 @@ class CacheSession final : public Session,
             const std::shared_ptr<const Channels::Message>& message) noexcept override;
   void deliver(Channels::Kind kind, const std::string& name, const Channels::Message& message);
   void drop_slow();
+  void hang_up() noexcept override;
   using Names = std::set<std::string, std::less<>>;
   [[nodiscard]] Names& subscribed(Channels::Kind kind) noexcept {
     return subscribed_[static_cast<std::size_t>(kind)];
@@ -199,6 +213,9 @@ class CacheSession final : public Session,
   void auth(Args args);
   void hello(Args args);
   void client(Args args);
+  void client_reply(std::string_view how);
+  void client_list(Args args);
+  void client_kill(Args args);
   void command(Args args);
   void config(Args args);
   void select(Args args);
@@ -213,6 +230,15 @@ class CacheSession final : public Session,
   /// What is answered at once, behind all that was asked before.
   template <class Append>
   void append_to_tail(Append&& append) {
+    push_to_tail([&](std::string& out) {
+      const std::size_t before = out.size();
+      std::forward<Append>(append)(out);
+      if (muted()) out.resize(before);  // by what it says itself: REPLY ON is answered, OFF is not
+    });
+  }
+  /// The same of what is no answer, and so is never left out.
+  template <class Append>
+  void push_to_tail(Append&& append) {
     std::string& out = tail();
     const std::size_t before = out.size();
     std::forward<Append>(append)(out);
@@ -237,10 +263,11 @@ class CacheSession final : public Session,
   std::shared_ptr<cohere::Watch> watch_;  // from WATCH to EXEC
   std::size_t watched_ = 0;               // keys
   std::size_t watched_bytes_ = 0;
-  bool unwatched_ = false;           // not all of them: they are too many, or L2 could not be asked
-  bool executing_ = false;           // EXEC is under way
-  bool apart_ = false;               // look_apart()
-  std::array<Names, 2> subscribed_;  // by kind
+  bool unwatched_ = false;  // not all of them: they are too many, or L2 could not be asked
+  bool executing_ = false;  // EXEC is under way
+  bool apart_ = false;      // look_apart()
+  Replies replies_ = Replies::on;
+  std::array<Names, 2> subscribed_;    // by kind
   std::size_t subscribed_bytes_ = 0;   // of their names
   std::atomic<std::size_t> heard_{0};  // of messages that are on their way to this loop
   std::atomic<bool> deaf_{false};      // they were too many
@@ -249,6 +276,7 @@ class CacheSession final : public Session,
   std::size_t held_ = 0;  // bytes in slots
   bool blocked_ = false;
   bool serving_ = false;
+  bool killed_ = false;     // by CLIENT KILL: nothing is sent any more
   bool announced_ = false;  // the host will be told
 
   // Of the call of serve() that is under way.

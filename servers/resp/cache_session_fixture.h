@@ -110,7 +110,7 @@ class CacheSessionTest : public testing::Test, public Session::Host {
                                                                .channels = channels_,
                                                                .password = password_,
                                                                .info = info_});
-    session_ = std::make_shared<CacheSession>(*context_, *this, ClientInfo{});
+    session_ = CacheSession::make(*context_, *this, ClientInfo{});
   }
   ~CacheSessionTest() override {
     tier_->stop();
@@ -162,7 +162,7 @@ class CacheSessionTest : public testing::Test, public Session::Host {
 /// Another client of the same loop.
 struct CacheSessionTest::Client final : Session::Host {
   explicit Client(CacheSessionTest& home)
-      : test(home), session(std::make_shared<CacheSession>(*home.context_, *this, ClientInfo{})) {}
+      : test(home), session(CacheSession::make(*home.context_, *this, ClientInfo{})) {}
   ~Client() override { session->detach(); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

@@ -116,6 +116,117 @@ TEST_F(CacheSessionTest, SpeaksRESP3AfterHello) {
   EXPECT_EQ(serve("GET none\r\n"), "$-1\r\n");
 }
 
+/// Each as redis-server 7.0.15 answers it.
+TEST_F(CacheSessionTest, ClientReplyLeavesOutWhatItIsToldTo) {
+  for (const Exchange& e : std::vector<Exchange>{
+           {"SET a 1\r\nCLIENT REPLY OFF\r\nSET a 2\r\nGET a\r\nNOPE\r\nGET\r\nMGET a "
+            "b\r\nPING\r\n",
+            "+OK\r\n"},
+           {"CLIENT REPLY SKIP\r\nEXPIRE a 100\r\nEXPIRE a 100\r\nHELLO x\r\n", ""},
+           {"CLIENT REPLY ON\r\nGET a\r\n", "+OK\r\n$1\r\n2\r\n"},
+           {"CLIENT REPLY SKIP\r\nSET a 3\r\nGET a\r\nGET a\r\n", "$1\r\n3\r\n$1\r\n3\r\n"},
+           {"CLIENT REPLY SKIP\r\nGET a\r\nGET a\r\n", "$1\r\n3\r\n"},
+           {"CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nGET a\r\nPING\r\n", "+PONG\r\n"},
+           {"CLIENT REPLY SKIP\r\nCLIENT REPLY ON\r\nPING\r\n", "+OK\r\n+PONG\r\n"},
+           {"CLIENT REPLY SKIP\r\nNOPE\r\nPING\r\n", "+PONG\r\n"},
+           {"CLIENT REPLY SKIP\r\n\r\nPING\r\n", "+PONG\r\n"},
+           {"CLIENT REPLY OFF\r\nRESET\r\nPING\r\n", "+RESET\r\n+PONG\r\n"},
+           {"CLIENT REPLY SKIP\r\nMULTI\r\nGET a\r\nEXEC\r\n", "+QUEUED\r\n*1\r\n$1\r\n3\r\n"},
+           {"MULTI\r\nCLIENT REPLY SKIP\r\nGET a\r\nEXEC\r\nPING\r\nPING x\r\n",
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\n3\r\n$1\r\nx\r\n"},
+           {"CLIENT REPLY OFF\r\nMULTI\r\nGET a\r\nCLIENT REPLY ON\r\nGET a\r\nEXEC\r\nPING\r\n",
+            "+OK\r\n$1\r\n3\r\n+PONG\r\n"},
+           {"CLIENT REPLY SKIP\r\nSUBSCRIBE c\r\nPING\r\n",
+            "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"},
+           {"RESET\r\nCLIENT REPLY OFF\r\nSUBSCRIBE c\r\nSUBSCRIBE\r\nPING\r\n",
+            "+RESET\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"},
+       }) {
+    EXPECT_EQ(serve(e.in), e.out) << e.in;
+  }
+  const auto other = second();
+  EXPECT_EQ(other->serve("PUBLISH c x\r\n"), ":1\r\n");
+  EXPECT_EQ(settle(), "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n") << "it is no reply";
+  EXPECT_EQ(serve("*1\r\n+x\r\n"), "");
+  EXPECT_TRUE(session_->closing());
+}
+
+TEST_F(CacheSessionTest, ClientReplyIsOfTheCommandsBehindItThoughOthersAreUnanswered) {
+  serve("SET a 1\r\n");
+  l2_->hold();
+  EXPECT_EQ(serve("GET none\r\nCLIENT REPLY OFF\r\nGET b\r\nGET a\r\nCLIENT REPLY ON\r\nGET a\r\n"),
+            "");
+  l2_->release(1);
+  EXPECT_EQ(settle(), "$-1\r\n");
+  l2_->release(1);
+  EXPECT_EQ(settle(), "+OK\r\n$1\r\n1\r\n");
+  EXPECT_EQ(serve("MULTI\r\nCLIENT REPLY SKIP\r\nGET a\r\nEXEC\r\nGET a\r\nPING\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+  l2_->release(1);
+  EXPECT_EQ(settle(), "*2\r\n$1\r\n1\r\n+PONG\r\n");
+  EXPECT_TRUE(session_->idle());
+}
+
+TEST_F(CacheSessionTest, ClientListShowsWhomItIsAskedFor) {
+  const auto other = second();
+  EXPECT_EQ(other->serve("CLIENT ID\r\n"), ":2\r\n");
+  other->serve("CLIENT SETNAME heard\r\nSUBSCRIBE c\r\n");
+  const auto shown = [this](const std::string& which) {
+    const std::string list = serve("CLIENT LIST " + which + "\r\n");
+    return std::string(list.find("id=1 ") != std::string::npos ? "1" : "") +
+           (list.find("id=2 ") != std::string::npos ? "2" : "") + (list == "$0\r\n\r\n" ? "-" : "");
+  };
+  EXPECT_EQ(shown(""), "12");
+  EXPECT_EQ(shown("ID 2"), "2");
+  EXPECT_EQ(shown("ID 2 1 99"), "12");
+  EXPECT_EQ(shown("id 99 -1"), "-");
+  EXPECT_EQ(shown("TYPE normal"), "1");
+  EXPECT_EQ(shown("TYPE PubSub"), "2");
+  EXPECT_EQ(shown("TYPE replica"), "-");
+  for (const Exchange& e :
+       std::vector<Exchange>{{"CLIENT LIST x\r\n", "-ERR syntax error\r\n"},
+                             {"CLIENT LIST ID\r\n", "-ERR syntax error\r\n"},
+                             {"CLIENT LIST TYPE normal x\r\n", "-ERR syntax error\r\n"},
+                             {"CLIENT LIST ID x\r\n", "-ERR Invalid client ID\r\n"},
+                             {"CLIENT LIST TYPE foo\r\n", "-ERR Unknown client type 'foo'\r\n"}}) {
+    EXPECT_EQ(serve(e.in), e.out) << e.in;
+  }
+}
+
+TEST_F(CacheSessionTest, ClientKillHangsUpOnWhomItNames) {
+  for (const Exchange& e : std::vector<Exchange>{
+           {"CLIENT KILL ID 999\r\n", ":0\r\n"},
+           {"CLIENT KILL 1.2.3.4:5\r\n", "-ERR No such client\r\n"},
+           {"CLIENT KILL ID\r\n", "-ERR No such client\r\n"},
+           {"CLIENT KILL\r\n", "-ERR wrong number of arguments for 'client|kill' command\r\n"},
+           {"CLIENT KILL ID x\r\n", "-ERR client-id should be greater than 0\r\n"},
+           {"CLIENT KILL ID 0\r\n", "-ERR client-id should be greater than 0\r\n"},
+           {"CLIENT KILL FOO x\r\n", "-ERR syntax error\r\n"},
+           {"CLIENT KILL ID 999 ADDR\r\n", "-ERR syntax error\r\n"},
+           {"CLIENT KILL SKIPME maybe\r\n", "-ERR syntax error\r\n"},
+           {"CLIENT KILL TYPE foo\r\n", "-ERR Unknown client type 'foo'\r\n"},
+           {"CLIENT KILL TYPE master\r\n", ":0\r\n"},
+           {"CLIENT KILL USER nobody\r\n", "-ERR No such user 'nobody'\r\n"},
+           {"CLIENT KILL USER default\r\n", ":0\r\n"},
+       }) {
+    EXPECT_EQ(serve(e.in), e.out) << e.in;
+    EXPECT_FALSE(session_->closing()) << e.in;
+  }
+  const auto waiting = second();
+  const auto hearing = second();
+  hearing->serve("SUBSCRIBE c\r\n");
+  l2_->hold();
+  EXPECT_EQ(waiting->serve("PING\r\nGET none\r\n"), "+PONG\r\n");
+  EXPECT_EQ(serve("CLIENT KILL TYPE pubsub\r\n"), ":1\r\n");
+  EXPECT_TRUE(hearing->session->closing());
+  EXPECT_FALSE(waiting->session->closing());
+  EXPECT_EQ(serve("CLIENT KILL ID 2\r\n"), ":1\r\n");
+  EXPECT_TRUE(waiting->session->closing() && waiting->session->idle());
+  l2_->release(1);
+  EXPECT_EQ(waiting->settle(), "") << "nothing is sent any more";
+  EXPECT_EQ(serve("CLIENT KILL ID 1 SKIPME no\r\nPING\r\n"), ":1\r\n");
+  EXPECT_TRUE(session_->closing());
+}
+
 TEST_F(CacheSessionTest, AnswersAlikeHoweverTheBytesArrive) {
   const std::string in = "SET a 1\r\n" + get("a") + get("b") + "MGET a b\r\nINCR a\r\n" + get("a") +
                          "SET s:1 x\r\n*2\r\n$15\r\nNEARLANE.REVOKE\r\n$3\r\ns:1\r\n" + get("s:1") +

@@ -36,8 +36,17 @@ std::size_t cost_of(const std::string& name, const Channels::Message& message) {
 bool CacheSession::channel(const CommandSpec& spec, Args args) {
   if (!slots_.empty()) return false;
   count(index_of(spec), AnsweredBy::local, Outcome::ok);
-  append_to_tail([&](std::string&) { run_channel(spec, args); });
+  if (confirms(spec)) {
+    push_to_tail([&](std::string&) { run_channel(spec, args); });
+  } else {
+    append_to_tail([&](std::string&) { run_channel(spec, args); });
+  }
   return true;
+}
+
+/// What it says is no answer, unless it is refused.
+bool CacheSession::confirms(const CommandSpec& spec) noexcept {
+  return spec.name.ends_with("subscribe");
 }
 
 void CacheSession::run_channel(const CommandSpec& spec, Args args) {
@@ -194,6 +203,17 @@ void CacheSession::deliver(Channels::Kind kind, const std::string& name,
   protocol::append_bulk(frame, message.text);
   pushed(frame);
   if (overrun()) drop_slow();
+}
+
+/// On the thread of whoever has asked for it.
+void CacheSession::hang_up() noexcept {
+  boost::asio::post(context_.home.context(), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->host_ == nullptr) return;
+    self->killed_ = self->closing_ = true;
+    self->out_.drop_front(self->out_.size());
+    self->tell_host();
+  });
 }
 
 void CacheSession::drop_slow() {

@@ -95,14 +95,22 @@ constexpr std::array kCommands = {
 };
 
 constexpr std::array kSubcommands = {
-    Subcommand{"client", "getname", 2},   Subcommand{"client", "id", 2},
-    Subcommand{"client", "info", 2},      Subcommand{"client", "list", -2},
-    Subcommand{"client", "no-evict", 3},  Subcommand{"client", "reply", 3},
+    Subcommand{"client", "getname", 2},
+    Subcommand{"client", "id", 2},
+    Subcommand{"client", "info", 2},
+    Subcommand{"client", "kill", -3},
+    Subcommand{"client", "list", -2},
+    Subcommand{"client", "no-evict", 3},
+    Subcommand{"client", "reply", 3},
     Subcommand{"client", "setinfo", 4},  // of Redis 7.2: clients name their library unasked
-    Subcommand{"client", "setname", 3},   Subcommand{"command", "count", 2},
-    Subcommand{"command", "docs", -2},    Subcommand{"command", "info", -2},
-    Subcommand{"command", "list", -2},    Subcommand{"config", "get", -3},
-    Subcommand{"pubsub", "channels", -2}, Subcommand{"pubsub", "numpat", 2},
+    Subcommand{"client", "setname", 3},
+    Subcommand{"command", "count", 2},
+    Subcommand{"command", "docs", -2},
+    Subcommand{"command", "info", -2},
+    Subcommand{"command", "list", -2},
+    Subcommand{"config", "get", -3},
+    Subcommand{"pubsub", "channels", -2},
+    Subcommand{"pubsub", "numpat", 2},
     Subcommand{"pubsub", "numsub", -2},
 };
 

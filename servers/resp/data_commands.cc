@@ -82,7 +82,7 @@ bool CacheSession::get(Args args) {
   const Entry* entry = context_.tier.find(key, now_);
   if (entry == nullptr) entry = context_.tier.find_stale(key, now_);
   if (entry != nullptr) {
-    reply_hit(*entry);
+    if (!muted()) reply_hit(*entry);
     count(kGet, AnsweredBy::l1, Outcome::hit);
     return true;
   }
@@ -153,7 +153,7 @@ bool CacheSession::mget(Args args) {
   std::size_t size = out_.size() + held_;
   for (const Entry* entry : found) size += entry != nullptr ? entry->resp_bulk().size() : 0;
   const bool hit = std::ranges::find(found, nullptr) == found.end();
-  if (hit && slots_.empty() && size <= context_.limits.max_held) {
+  if (hit && slots_.empty() && !muted() && size <= context_.limits.max_held) {
     protocol::append_array_header(out_.text(), found.size());
     for (const Entry* entry : found) out_.append(*entry);
     ++l1_answers_;

@@ -44,7 +44,7 @@ std::shared_ptr<loop::Connection> Door::accept(loop::Loop& home, int socket) {
   return std::make_shared<Connection>(
       home, socket, config_.transfer_timeout,
       [this, &home, client = std::move(client)](Session::Host& host) {
-        return std::make_shared<CacheSession>(contexts_[home.index()], host, client);
+        return CacheSession::make(contexts_[home.index()], host, client);
       });
 }
 

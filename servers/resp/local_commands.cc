@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -29,6 +30,41 @@ constexpr std::string_view kDefaultUser = "default";
 
 bool valid_client_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
+/// Options of CLIENT KILL, in pairs; what is wrong with them, or nothing.
+std::string read_filter(std::span<const std::string_view> options, ClientFilter& which) {
+  const std::uint64_t own = which.skipped;
+  for (std::size_t i = 0; i < options.size(); i += 2) {
+    if (i + 1 == options.size()) return "ERR syntax error";
+    const std::string_view option = options[i];
+    const std::string_view value = options[i + 1];
+    const auto is = [option](std::string_view word) { return equals_ignoring_case(option, word); };
+    if (is("id")) {
+      const auto id = protocol::read_integer(value);
+      if (!id || *id < 1) return "ERR client-id should be greater than 0";
+      which.id = static_cast<std::uint64_t>(*id);
+    } else if (is("type")) {
+      which.type = ClientFilter::type_of(value);
+      if (!which.type)
+        return fmt::format("ERR Unknown client type '{}'", value.substr(0, kEchoBytes));
+    } else if (is("addr")) {
+      which.address = value;
+    } else if (is("laddr")) {
+      which.local_address = value;
+    } else if (is("user")) {
+      // Everybody is the one user that there is.
+      if (value != kDefaultUser)
+        return fmt::format("ERR No such user '{}'", value.substr(0, kEchoBytes));
+    } else if (is("skipme") && equals_ignoring_case(value, "yes")) {
+      which.skipped = own;
+    } else if (is("skipme") && equals_ignoring_case(value, "no")) {
+      which.skipped = 0;
+    } else {
+      return "ERR syntax error";
+    }
+  }
+  return {};
 }
 
 void append_set_header(std::string& out, std::size_t count, protocol::Version version) {
@@ -58,7 +94,9 @@ void append_spec(std::string& out, const CommandSpec& spec, protocol::Version ve
 
 }  // namespace
 
-void CacheSession::fail(std::string_view text) { protocol::append_error(tail(), text); }
+void CacheSession::fail(std::string_view text) {
+  if (!muted()) protocol::append_error(tail(), text);
+}
 
 void CacheSession::run_local(const CommandSpec& spec, Args args) {
   count(index_of(spec), AnsweredBy::local, Outcome::ok);
@@ -237,6 +275,7 @@ void CacheSession::select(Args args) {
 
 void CacheSession::reset() {
   if (relay_) relay_->close();
+  replies_ = Replies::on;
   discard();
   unsubscribe_all();
   client_.db = context_.tier.l2_capabilities().default_db;
@@ -284,15 +323,81 @@ void CacheSession::client(Args args) {
     ok();
   } else if (is("info")) {
     protocol::append_bulk(tail(), ClientRegistry::line(client_, now_));
-  } else if (is("list") && args.size() == 2) {
-    protocol::append_bulk(tail(), context_.clients.list(now_));
-  } else if ((is("no-evict") &&
-              (equals_ignoring_case(args[2], "on") || equals_ignoring_case(args[2], "off"))) ||
-             (is("reply") && equals_ignoring_case(args[2], "on"))) {
-    ok();
+  } else if (is("list")) {
+    client_list(args);
+  } else if (is("kill")) {
+    client_kill(args);
+  } else if (is("reply")) {
+    client_reply(args[2]);
+  } else if (equals_ignoring_case(args[2], "on") || equals_ignoring_case(args[2], "off")) {
+    ok();  // of NO-EVICT
   } else {
     fail("ERR syntax error");
   }
+}
+
+void CacheSession::client_reply(std::string_view how) {
+  if (equals_ignoring_case(how, "on")) {
+    replies_ = Replies::on;
+    protocol::append_simple(tail(), "OK");
+  } else if (equals_ignoring_case(how, "off")) {
+    replies_ = Replies::off;
+  } else if (!equals_ignoring_case(how, "skip")) {
+    fail("ERR syntax error");
+  } else if (replies_ != Replies::off) {
+    replies_ = Replies::skip_next;
+  }
+  look_apart();
+}
+
+void CacheSession::client_list(Args args) {
+  std::string text;
+  if (args.size() == 2) {
+    text = context_.clients.list({}, now_);
+  } else if (args.size() == 4 && equals_ignoring_case(args[2], "type")) {
+    const auto type = ClientFilter::type_of(args[3]);
+    if (!type) {
+      fail(fmt::format("ERR Unknown client type '{}'", args[3].substr(0, kEchoBytes)));
+      return;
+    }
+    text = context_.clients.list({.type = type}, now_);
+  } else if (args.size() > 3 && equals_ignoring_case(args[2], "id")) {
+    // Once each: a few bytes of command would ask for a line of any length again and again.
+    std::set<std::uint64_t> ids;
+    for (const std::string_view arg : args.subspan(3)) {
+      const auto id = protocol::read_integer(arg);
+      if (!id) {
+        fail("ERR Invalid client ID");
+        return;
+      }
+      if (*id > 0 && ids.insert(static_cast<std::uint64_t>(*id)).second)
+        text += context_.clients.line_of(static_cast<std::uint64_t>(*id), now_);
+    }
+  } else {
+    fail("ERR syntax error");
+    return;
+  }
+  protocol::append_bulk(tail(), text);
+}
+
+void CacheSession::client_kill(Args args) {
+  ClientFilter which{.skipped = client_.id};
+  const bool by_address = args.size() == 3;
+  if (by_address) {
+    which = {.address = args[2]};
+  } else if (std::string wrong = read_filter(args.subspan(2), which); !wrong.empty()) {
+    fail(wrong);
+    return;
+  }
+  const auto hung_up = context_.clients.hang_up(which, client_.id);
+  if (!by_address) {
+    protocol::append_integer(tail(), static_cast<std::int64_t>(hung_up.count));
+  } else if (hung_up.count == 0) {
+    fail("ERR No such client");
+  } else {
+    protocol::append_simple(tail(), "OK");
+  }
+  closing_ = closing_ || hung_up.asker;  // and is answered first
 }
 
 void CacheSession::command(Args args) {

@@ -93,12 +93,17 @@ bool CacheSession::relay(Args args) {
   }
   order_.sent(kind, 0);
   const std::uint64_t number = open_slot();
+  // What Redis confirms to a subscriber is no answer.
+  const bool pushes = name.ends_with("subscribe");
   relay_->send(name, args, std::move(effect), version_, client_.db,
-               [self = shared_from_this(), number, kind](Result<std::string> answer) {
-                 boost::asio::dispatch(self->context_.home.context(),
-                                       [self, number, kind, answer = std::move(answer)]() mutable {
-                                         self->take_relayed(number, kind, std::move(answer));
-                                       });
+               [self = shared_from_this(), number, kind, pushes](Result<std::string> answer) {
+                 boost::asio::dispatch(
+                     self->context_.home.context(),
+                     [self, number, kind, pushes, answer = std::move(answer)]() mutable {
+                       if (pushes && answer.has_value() && !answer->starts_with('-'))
+                         self->slot(number)->mute = false;
+                       self->take_relayed(number, kind, std::move(answer));
+                     });
                });
   return true;
 }
@@ -119,7 +124,7 @@ void CacheSession::pushed(std::string_view bytes) noexcept {
   if (slots_.empty() || !slots_.front().ready) {
     out_.text().append(bytes);
   } else {
-    append_to_tail([&](std::string& out) { out.append(bytes); });
+    push_to_tail([&](std::string& out) { out.append(bytes); });
   }
   tell_host();
 }

@@ -167,23 +167,27 @@ void CacheSession::take_executed(std::uint64_t number, std::span<const CommandQu
   }
   count(kExec, AnsweredBy::l2, answer.has_error() ? Outcome::error : Outcome::ok);
   complete(number, Order::Kind::whole);
+  if (!serving_) end_command();  // else whoever serves does
 }
 
 /// The store's replies, and between them those of the connection's own commands, which are executed only now.
 void CacheSession::append_executed(Slot& mine, std::span<const CommandQueue::Step> steps,
                                    const Reply& answer) {
-  protocol::append_array_header(mine.text, steps.size());
+  mine.mute = false;  // each is by itself: CLIENT REPLY may be among them
+  if (!muted()) protocol::append_array_header(mine.text, steps.size());
   const std::string behind = std::exchange(mine.after, {});  // what is wrong with what follows EXEC
   auto next = answer.elements.begin();
   std::vector<std::string_view> args;
   for (const CommandQueue::Step& step : steps) {
     if (step.needs_store()) {
-      append_answer(mine.text, *step.spec, *next++, version_);
+      if (!muted()) append_answer(mine.text, *step.spec, *next, version_);
+      ++next;
       continue;
     }
     args.assign(step.args.begin(), step.args.end());
     run_here(*step.spec, args);  // behind this slot, which is the last one
     const std::string own = std::exchange(mine.after, {});
+    if (muted() && !confirms(*step.spec)) continue;
     if (own.size() + mine.text.size() <= context_.limits.max_held) {
       mine.text += own;
     } else {
