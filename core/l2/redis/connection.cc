@@ -17,9 +17,6 @@ constexpr Duration kFirstWait = std::chrono::milliseconds(50);
 constexpr Duration kLongestWait = std::chrono::seconds(2);
 // A connection that was up reconnects as soon as its route allows, but for this much jitter.
 constexpr Duration kAfterLoss = std::chrono::milliseconds(10);
-// One that was up for less has failed like one that could not be made: what ends every connection at once would be
-// connected to all the time.
-constexpr Duration kSettled = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -109,7 +106,7 @@ void Connection::after_change() {
   }
   note_change();
   if (conversation_->ready() && !up_.load(std::memory_order_relaxed)) {
-    up_since_ = Clock::now();
+    failures_ = 0;
     up_.store(true, std::memory_order_relaxed);
   }
   flush_soon();
@@ -153,10 +150,7 @@ void Connection::close(const Error& why) {
 }
 
 void Connection::schedule_reconnect(bool was_up, TimePoint now) {
-  if (was_up && now - up_since_ >= kSettled) {
-    failures_ = 0;
-    return connect_after(Duration::zero(), kAfterLoss, now);
-  }
+  if (was_up) return connect_after(Duration::zero(), kAfterLoss, now);
   const Duration wait =
       std::min(kLongestWait, kFirstWait * (std::int64_t{1} << std::min(failures_, 10U)));
   ++failures_;

@@ -74,9 +74,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool stopped_ = false;
   bool writing_ = false;
   bool flush_posted_ = false;
-  std::uint64_t version_;  // of the route, that was followed
-  unsigned failures_ = 0;  // in a row
-  TimePoint up_since_{};
+  std::uint64_t version_;      // of the route, that was followed
+  unsigned failures_ = 0;      // in a row
   TimePoint connect_at_{};     // when to try next, while there is no link
   TimePoint connect_until_{};  // an attempt that is not ready by then has failed
   std::minstd_rand random_;

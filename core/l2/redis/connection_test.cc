@@ -130,24 +130,6 @@ TEST_F(ConnectionTest, GivesTheReasonOfItsLastProbe) {
   EXPECT_THAT(connection->distrust(), testing::HasSubstr("NOPERM second"));
 }
 
-TEST_F(ConnectionTest, ComesBackEverMoreSlowlyWhereItDoesNotStayUp) {
-  for (int i = 0; i < 4; ++i) {
-    shake_hands(proof());
-    lose();
-  }
-  tcp::socket early(loop);
-  connection->tick(Clock::now() + std::chrono::milliseconds(150));
-  boost::system::error_code none;
-  for (const TimePoint until = Clock::now() + std::chrono::milliseconds(50);
-       Clock::now() < until;) {
-    poll();
-    redis.accept(early, none);
-    ASSERT_TRUE(none) << "it was connected to at once";
-  }
-  connection->tick(Clock::now() + std::chrono::milliseconds(500));
-  shake_hands(proof());
-}
-
 /// All that an instance has to one Redis.
 class ManyConnections : public ConnectionTest {
  protected:

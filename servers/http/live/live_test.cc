@@ -165,6 +165,11 @@ TEST(HttpContentType, IsWrittenInTheTransactionOfItsValue) {
   const Redis redis;
   const std::string cli = "redis-cli -p " + std::to_string(redis.port) + " ";
   const Nearlane server("redis://127.0.0.1:" + std::to_string(redis.port), kPlain);
+  // While a connection is made it has a transaction of its own, and a key.
+  ASSERT_EQ(run_until("redis-cli -p " + std::to_string(server.resp) +
+                          " info nearlane | grep -c l2_lanes_up:32",
+                      "1\n"),
+            "1\n");
   Child monitor({"redis-cli", "-p", std::to_string(redis.port), "monitor"});
   ASSERT_NE(monitor.line_with("OK"), "");
   ASSERT_EQ(run("curl -s -m 10 -X PUT -d v -H 'Content-Type: text/css' " +
