@@ -349,7 +349,7 @@ TEST_F(RelayLive, AKilledClientIsHungUpOnThoughItWaits) {
   const auto end = waiting.read(kPatience);
   ASSERT_FALSE(end);
   EXPECT_NE(end.error().code, Errc::timeout);
-  EXPECT_TRUE(soon([&] { return ask(other, kill) == ":0\r\n"; }));
+  EXPECT_EQ(ask(other, kill), ":0\r\n");
   EXPECT_TRUE(soon([&] { return direct("CLIENT LIST").find("cmd=blpop") == std::string::npos; }));
 }
 
@@ -473,6 +473,36 @@ TEST_F(RelayLive, ADatabaseCanBeSelectedWhileRedisIsGone) {
   redis.kill();
   EXPECT_EQ(ask(client, "SELECT 3"), "+OK\r\n") << "the next command says what there is to say";
   EXPECT_TRUE(ask(client, "INCR k").starts_with("-ERR nearlane: "));
+}
+
+TEST_F(RelayLive, ADatabaseCanBeSelectedWhileRedisHangs) {
+  start();
+  auto client = connect();
+  ASSERT_TRUE(redis.stall());
+  const TimePoint asked = Clock::now();
+  EXPECT_EQ(ask(client, "SELECT 3"), "+OK\r\n");
+  EXPECT_LT(Clock::now() - asked, std::chrono::seconds(5)) << "no longer than L2 may take";
+  ASSERT_TRUE(redis.resume());
+}
+
+TEST_F(RelayLive, ADatabaseThatIsNotThereCostsNoWatch) {
+  start();
+  auto client = connect();
+  ASSERT_EQ(ask(client, "WATCH k"), "+OK\r\n");
+  EXPECT_EQ(ask(client, "SELECT 20"), "-ERR DB index is out of range\r\n");
+  direct("SET k theirs");
+  ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+  EXPECT_EQ(ask(client, "EXEC"), "*-1\r\n") << "it watches still";
+}
+
+TEST_F(RelayLive, SubscribersAreToldFromOthers) {
+  start();
+  auto subscriber = connect();
+  auto client = connect();
+  ASSERT_TRUE(ask(subscriber, "SUBSCRIBE c").starts_with("*3\r\n"));
+  EXPECT_EQ(ask(client, "CLIENT KILL TYPE normal"), ":0\r\n") << "SKIPME";
+  EXPECT_EQ(ask(client, "CLIENT KILL TYPE pubsub"), ":1\r\n");
+  EXPECT_FALSE(subscriber.read(kPatience));
 }
 
 TEST_F(RelayLive, AMonitorSeesWhatRedisIsAsked) {

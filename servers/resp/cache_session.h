@@ -137,6 +137,7 @@ class CacheSession final : public Session,
                                                               Args args) const noexcept;
   bool select_over_redis(Args args, std::uint32_t db);
   void take_selected(std::uint64_t number, std::uint32_t db, Result<std::string> answer);
+  void note_relayed_subscriptions();
   void take_relayed(std::uint64_t number, Order::Kind kind, Result<std::string> answer);
   void pushed(std::string_view bytes) noexcept override;
   void forsaken() noexcept override;

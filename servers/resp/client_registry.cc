@@ -36,13 +36,16 @@ bool ClientFilter::takes(const ClientInfo& info) const {
 ClientRegistry::HungUp ClientRegistry::hang_up(const ClientFilter& which, std::uint64_t asker) {
   HungUp hung_up;
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, known] : clients_) {
-    if (known.client == nullptr || !which.takes(known.info)) continue;
-    ++hung_up.count;
-    if (id == asker) {
-      hung_up.asker = true;
+  for (auto at = clients_.begin(); at != clients_.end();) {
+    const auto& [id, known] = *at;
+    const bool taken = known.client != nullptr && which.takes(known.info);
+    hung_up.count += taken ? 1 : 0;
+    if (!taken || id == asker) {
+      hung_up.asker = hung_up.asker || taken;
+      ++at;
     } else {
       known.client->hang_up();
+      at = clients_.erase(at);  // nobody sees it again, though its own loop may take its time
     }
   }
   return hung_up;

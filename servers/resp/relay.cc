@@ -170,6 +170,9 @@ void Relay::select(Args args, std::uint32_t wanted, protocol::Version version, s
                    Done done) {
   selects_ = wanted;
   send("select", args, {}, version, db, std::move(done));
+  if (!busy() || pinned()) return;
+  due_ = Clock::now() + context_.l2_timeout;  // it is answered without Redis, if need be
+  patience_.cancel();                         // whoever waits for it sets it anew
 }
 
 /// The timer is set for one command, and not touched when it is answered: the next ones would set it each anew.

@@ -83,7 +83,8 @@ class Relay final : private Upstream::Owner {
   /// Whether one more may be under way.
   [[nodiscard]] bool has_room() const noexcept { return pending_.size() < window_; }
   /// SELECT as a client says it, which is otherwise not relayed: Redis alone knows whether there is such a database.
-  /// Precondition: it names one, nothing is under way, and Redis keeps nothing for this client.
+  /// It has failed when Redis has not answered in time, unless Redis keeps something for this client.
+  /// Precondition: it names one, nothing is under way, and no MULTI or MONITOR.
   void select(Args args, std::uint32_t wanted, protocol::Version version, std::uint32_t db,
               Done done);
   /// Precondition: has_room, and nothing is under way if it or what is under way goes alone.
@@ -92,6 +93,10 @@ class Relay final : private Upstream::Owner {
   /// Redis keeps something for this client.
   [[nodiscard]] bool pinned() const noexcept {
     return in_transaction_ || watching_ || monitoring_ || subscribed();
+  }
+  /// Of channels, patterns and shards.
+  [[nodiscard]] std::size_t subscriptions() const noexcept {
+    return static_cast<std::size_t>(channels_ + shards_);
   }
   /// It hears channels: what Redis sends it comes in the version in which it has subscribed.
   [[nodiscard]] bool subscribed() const noexcept { return channels_ + shards_ != 0; }

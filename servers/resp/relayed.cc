@@ -40,7 +40,7 @@ Relay& CacheSession::relay_of_its_own() {
 std::optional<std::uint32_t> CacheSession::unknown_database(const CommandSpec* spec,
                                                             Args args) const noexcept {
   if (context_.relay == nullptr || spec == nullptr || spec->name != "select") return {};
-  if (!client_.authenticated || pinned() || args.size() != 2) return {};
+  if (!client_.authenticated || args.size() != 2) return {};
   const auto wanted = protocol::read_integer(args[1]);
   if (!wanted || *wanted < 0 || *wanted >= context_.limits.databases) return {};
   const auto db = static_cast<std::uint32_t>(*wanted);
@@ -102,10 +102,18 @@ bool CacheSession::relay(Args args) {
                      [self, number, kind, pushes, answer = std::move(answer)]() mutable {
                        if (pushes && answer.has_value() && !answer->starts_with('-'))
                          self->slot(number)->mute = false;
+                       if (pushes) self->note_relayed_subscriptions();
                        self->take_relayed(number, kind, std::move(answer));
                      });
                });
   return true;
+}
+
+/// CLIENT LIST and KILL tell subscribers from others.
+void CacheSession::note_relayed_subscriptions() {
+  if (host_ == nullptr) return;
+  client_.channels = relay_->subscriptions();
+  context_.clients.update(client_);
 }
 
 void CacheSession::take_relayed(std::uint64_t number, Order::Kind kind,
@@ -120,6 +128,7 @@ void CacheSession::take_relayed(std::uint64_t number, Order::Kind kind,
 }
 
 void CacheSession::pushed(std::string_view bytes) noexcept {
+  if (killed_) return;
   // No reply has to be waited for; what is in the output are whole ones.
   if (slots_.empty() || !slots_.front().ready) {
     out_.text().append(bytes);
