@@ -246,15 +246,15 @@ kind = "expiry"
 title = "small"
 [sessions]
 keys = 100
-ttl = "1s"
+ttl = "{}"
 swept_within = "1s"
 planted = "{}"
 )";
-  write(fmt::format(kExpiry, "endless"));
+  write(fmt::format(kExpiry, "1s", "endless"));
   EXPECT_THAT(run_quick().failures, AllOf(Contains("1 keys were left in Redis"),
                                           Contains(HasSubstr(" entries were left in L1")),
                                           Contains(HasSubstr(" a session after its end"))));
-  write(fmt::format(kExpiry, "early"));
+  write(fmt::format(kExpiry, "5s", "early"));
   EXPECT_THAT(run_quick().failures, Contains(HasSubstr(" reads found none before its end")));
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -35,6 +36,7 @@ std::filesystem::path server() {
 }
 
 TEST(GateCounts, LeaveNoServerBehindWhenTheyAreKilled) {
+  if (std::system("strace -o /dev/null true") != 0) GTEST_SKIP() << "nobody may trace here";
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
   const pid_t gate = ::fork();

@@ -205,8 +205,7 @@ Result<ClaimsTable> judge_claims(const std::string& directory) {
       return Error{Errc::protocol, fmt::format("{}: {}", name, wrong.what())};
     }
   }
-  table.grid = {
-      {"#", "claim", "published", "ours, the median of its repetitions", "measured", "verdict"}};
+  table.grid = {{"#", "claim", "published", "ours", "measured", "verdict"}};
   std::map<Verdict, int> tally;
   try {
     for (const Claim& claim : claims()) table.grid.push_back(row_of(claim, library, tally));

@@ -130,12 +130,13 @@ void add_audits(Page& page, const audit::Auditor& auditor) {
   }
 }
 
-/// Lookups that L1 did not answer in any way. A lookup counts as one of all misses first, so these are summed last.
+/// Lookups that L1 did not answer in any way. All misses are summed first: what is answered meanwhile must not look like
+/// one, and the next page has what this one lacks.
 std::uint64_t sum_misses(const Sources& sources) {
   using tier::Count;
   using tier::Counts;
-  const std::uint64_t answered = Counts::sum(Count::l1_negatives) + Counts::sum(Count::l1_stale);
   const std::uint64_t all = Counts::sum(Count::l1_misses);
+  const std::uint64_t answered = Counts::sum(Count::l1_negatives) + Counts::sum(Count::l1_stale);
   const std::uint64_t misses = all - std::min(answered, all);
   std::uint64_t said = sources.said_misses.load();
   while (said < misses && !sources.said_misses.compare_exchange_weak(said, misses)) continue;
