@@ -149,6 +149,7 @@ TEST_F(ClusterLive, KeysOfSeveralSlotsGetRedissOwnError) {
   EXPECT_EQ(ask(client, "MSET {t}a 1 {t}b 2"), "+OK\r\n");
   EXPECT_EQ(ask(client, "MGET {t}a {t}b"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
   EXPECT_EQ(ask(client, "DEL {t}a {t}b"), ":2\r\n");
+  EXPECT_EQ(ask(client, "SELECT 0"), "+OK\r\n");
   EXPECT_EQ(ask(client, "SELECT 1"), "-ERR SELECT is not allowed in cluster mode\r\n");
   EXPECT_EQ(ask(client, "GET a"), "$-1\r\n");
 }

@@ -456,17 +456,6 @@ TEST_F(RelayLive, RedisSaysWhichDatabasesThereAre) {
     EXPECT_EQ(other.read(kPatience).value().bytes, reply);
 }
 
-TEST_F(RelayLive, AClusterHasOneDatabase) {
-  redis = RedisServer::start({.config = {"--cluster-enabled", "yes"}}).value();
-  ASSERT_EQ(direct("CLUSTER ADDSLOTSRANGE 0 16383"), "+OK\r\n");
-  start({}, "redis+cluster://" + redis.endpoint().to_string());
-  auto client = connect();
-  EXPECT_EQ(ask(client, "SELECT 0"), "+OK\r\n");
-  EXPECT_TRUE(soon(
-      [&] { return ask(client, "SELECT 1") == "-ERR SELECT is not allowed in cluster mode\r\n"; }));
-  EXPECT_TRUE(soon([&] { return ask(client, "SET k v") == "+OK\r\n"; }));
-}
-
 TEST_F(RelayLive, ADatabaseCanBeSelectedWhileRedisIsGone) {
   start();
   auto client = connect();
