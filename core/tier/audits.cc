@@ -127,7 +127,7 @@ void TieredCache::Impl::audit(TimePoint now) {
   const l2::Capabilities l2 = l2_->capabilities();
   if (l2.lease == Duration::zero()) return;  // nobody else writes, or L1 serves nothing
   // What others write past all instances may be served for longer than a lease there, and would be an alarm.
-  if (l2.coherence == "pubsub" || l2.announces) return;
+  if (l2.announces) return;
   const std::uint64_t before = std::exchange(audited_hits_, hits());
   auditor_.earn(audited_hits_ - before, now);
   auto questions = auditor_.due(now, [this](const KeyRef& key) { return peek(key); });

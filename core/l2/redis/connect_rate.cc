@@ -1,7 +1,5 @@
 #include "core/l2/redis/connect_rate.h"
 
-#include <utility>
-
 namespace nearlane::l2 {
 
 bool ConnectRate::take(const std::string& server, TimePoint now) {
