@@ -55,7 +55,7 @@ void Connection::tick(TimePoint now) {
   conversation_->tick(now);
   if (link_) {
     after_change();
-  } else if (now >= connect_at_ && route_->version() != 0 && conversation_->wanted() &&
+  } else if (is_due(now) && route_->version() != 0 && conversation_->wanted() &&
              route_->may_connect(now)) {
     begin_connect(now);
   }
@@ -106,7 +106,7 @@ void Connection::after_change() {
   }
   note_change();
   if (conversation_->ready() && !up_.load(std::memory_order_relaxed)) {
-    failures_ = 0;
+    if (std::exchange(failures_, 0) != 0) route_->arrive();
     up_.store(true, std::memory_order_relaxed);
   }
   flush_soon();
@@ -157,9 +157,15 @@ void Connection::schedule_reconnect(bool was_up, TimePoint now) {
   connect_after(wait / 2, wait, now);
 }
 
+/// What another has found to be back is tried at once, at the rate of the route.
+bool Connection::is_due(TimePoint now) const {
+  return now >= connect_at_ || route_->arrivals() != arrivals_;
+}
+
 void Connection::connect_after(Duration least, Duration most, TimePoint now) {
   std::uniform_int_distribution<std::int64_t> spread(least.count(), most.count());
   connect_at_ = now + Duration(spread(random_));
+  arrivals_ = route_->arrivals();
 }
 
 LaneConnection::LaneConnection(asio::io_context& loop, std::shared_ptr<Route> route,

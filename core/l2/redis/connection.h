@@ -62,6 +62,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void flush_soon();
   void close(const Error& why);
   void schedule_reconnect(bool was_up, TimePoint now);
+  [[nodiscard]] bool is_due(TimePoint now) const;
   void connect_after(Duration least, Duration most, TimePoint now);
 
   const std::shared_ptr<Route> route_;
@@ -74,10 +75,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool stopped_ = false;
   bool writing_ = false;
   bool flush_posted_ = false;
-  std::uint64_t version_;      // of the route, that was followed
-  unsigned failures_ = 0;      // in a row
-  TimePoint connect_at_{};     // when to try next, while there is no link
-  TimePoint connect_until_{};  // an attempt that is not ready by then has failed
+  std::uint64_t version_;       // of the route, that was followed
+  std::uint64_t arrivals_ = 0;  // by the route, when this one was last lost
+  unsigned failures_ = 0;       // in a row
+  TimePoint connect_at_{};      // when to try next, while there is no link
+  TimePoint connect_until_{};   // an attempt that is not ready by then has failed
   std::minstd_rand random_;
 
   std::atomic<bool> up_{false};

@@ -239,5 +239,37 @@ TEST_F(MovingConnection, LeavesAtOnceWhenTheMasterIsElsewhere) {
   EXPECT_EQ(connection->form(), Form::tracked);
 }
 
+TEST_F(MovingConnection, TriesAtOnceWhatAnotherHasFoundToBeBack) {
+  const Endpoint server = endpoint_of(redis);
+  const auto port = redis.local_endpoint().port();
+  route->move_to(server);
+  connection->tick(Clock::now());
+  redis.close();
+  (void)route->take_doubt();
+  const TimePoint before = Clock::now() + std::chrono::milliseconds(10);
+  connection->tick(before);
+  run_until([this] { return route->take_doubt(); });
+
+  redis = tcp::acceptor(loop, tcp::endpoint(asio::ip::address_v4::loopback(), port));
+  redis.non_blocking(true);
+  boost::system::error_code error;
+  connection->tick(before);
+  poll();
+  redis.accept(peer, error);
+  EXPECT_TRUE(error) << "it is not its turn yet";
+  route->arrive();
+  connection->tick(before);
+  run_until([&] {
+    redis.accept(peer, error);
+    return !error;
+  });
+  say(std::string(kHello) + proof() + std::string(kMaster));
+  run_until([this] { return connection->up(); });
+  EXPECT_EQ(route->arrivals(), 2U) << "it had failed, and tells the others";
+  lose();
+  shake_hands(proof());
+  EXPECT_EQ(route->arrivals(), 2U) << "it was lost, and had not failed";
+}
+
 }  // namespace
 }  // namespace nearlane::l2

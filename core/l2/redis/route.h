@@ -70,6 +70,11 @@ class Route {
     return doubted_.load(std::memory_order_relaxed) &&
            doubted_.exchange(false, std::memory_order_relaxed);
   }
+  /// A connection that had failed to be made is up: the others need not wait until they would have tried again.
+  void arrive() noexcept { arrivals_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t arrivals() const noexcept {
+    return arrivals_.load(std::memory_order_relaxed);
+  }
 
  private:
   const RedisUrl url_;
@@ -80,6 +85,7 @@ class Route {
   std::string trouble_;
   std::atomic<std::uint64_t> version_{0};
   std::atomic<bool> doubted_{false};
+  std::atomic<std::uint64_t> arrivals_{0};
 };
 
 /// `ca_file`: whom to trust where the URL asks for TLS; empty: whom the system trusts.
