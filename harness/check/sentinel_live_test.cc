@@ -100,10 +100,10 @@ TEST_F(SentinelLive, ASentinelThatIsDownIsPassedOver) {
   group.sentinels()[0].kill();
   const Instance nearlane = start(group.url());
   ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
-  ASSERT_TRUE(eventually([&] { return listeners_of(group.sentinels()[1]) > 0; }, kPatience));
-  const std::size_t others = listeners_of(group.sentinels()[2]);
+  for (const std::size_t other : {1U, 2U}) {
+    EXPECT_TRUE(eventually([&] { return listeners_of(group.sentinels()[other]) > 0; }, kPatience));
+  }
   group.sentinels()[1].kill();
-  EXPECT_TRUE(eventually([&] { return listeners_of(group.sentinels()[2]) > others; }, kPatience));
   RawClient client = RawClient::connect(nearlane.resp()).value();
   EXPECT_EQ(ask(client, "SET k v"), "+OK\r\n") << "the master is where it was";
 }
@@ -145,7 +145,7 @@ class SentinelUnderLoad : public SentinelLive {
 
   static void run_for(Duration duration) { std::this_thread::sleep_for(duration); }
 
-  /// Returns when the sentinel that all instances listen to says that another server is the master.
+  /// Returns when a sentinel says that another server is the master.
   TimePoint wait_for_another_master(const Endpoint& old) {
     EXPECT_TRUE(soon([&] {
       const auto now = group.master_of(group.sentinels()[0]);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "core/l2/redis/connection.h"
 #include "core/l2/redis/loop_share.h"
 #include "core/l2/redis/sentinel_watch.h"
+#include "core/l2/redis/sentinels.h"
 #include "core/l2/redis/settings.h"
 
 namespace nearlane::l2 {
@@ -234,19 +236,24 @@ class RedisBackend final : public L2Backend {
     shares_[0]->add(channel_);
   }
 
-  /// Sentinels are asked over one connection, whatever is asked of Redis.
+  /// Each sentinel is asked over one connection, whatever is asked of Redis.
   void watch_sentinels() {
-    auto own =
-        std::make_shared<Route>(RedisUrl{.server = route_->url().sentinels.front()}, nullptr);
-    auto watch = std::make_unique<SentinelWatch>(*route_, *own);
-    shares_[0]->add(std::make_shared<Connection>(
-        *loops_[0], std::move(own), config_.connect_timeout, std::move(watch),
-        [this, seen = std::uint64_t{0}](TimePoint) mutable {
-          if (std::exchange(seen, route_->version()) == route_->version()) return;
-          const auto server = route_->server();
-          if (!server) return spdlog::warn("l2: {}", server.error().detail);
-          spdlog::warn("l2: the master '{}' is at {}", route_->url().master, server->to_string());
-        }));
+    sentinels_.emplace(*route_);
+    const auto& servers = route_->url().sentinels;
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+      shares_[0]->add(std::make_shared<Connection>(
+          *loops_[0], std::make_shared<Route>(RedisUrl{.server = servers[i]}, nullptr),
+          config_.connect_timeout, std::make_unique<SentinelWatch>(*sentinels_, i),
+          [this](TimePoint) { note_master(); }));
+    }
+  }
+
+  /// Of the loop of the sentinels.
+  void note_master() {
+    if (std::exchange(noted_, route_->version()) == route_->version()) return;
+    const auto server = route_->server();
+    if (!server) return spdlog::warn("l2: {}", server.error().detail);
+    spdlog::warn("l2: the master '{}' is at {}", route_->url().master, server->to_string());
   }
 
   /// Why a lane vouches for nothing; empty: none is known to be unreliable.
@@ -312,6 +319,8 @@ class RedisBackend final : public L2Backend {
   std::shared_ptr<LaneConnection> aside_;  // null: nobody needs it
   std::shared_ptr<Connection> channel_;    // null: nobody announces anything
   cohere::Channel* heard_ = nullptr;       // the channel's own
+  std::optional<Sentinels> sentinels_;     // where they say where the master is
+  std::uint64_t noted_ = 0;                // version of the route that was logged last
   std::uint32_t next_announcer_ = 0;
   std::atomic<std::size_t> next_wide_{0};
   std::atomic<bool> stopped_{false};

@@ -1,9 +1,7 @@
 #include "core/l2/redis/sentinel_watch.h"
 
-#include <algorithm>
 #include <charconv>
-#include <utility>
-#include <vector>
+#include <string>
 
 #include "core/protocol/writer.h"
 
@@ -20,35 +18,24 @@ constexpr Duration kHurried = std::chrono::milliseconds(50);
 
 constexpr std::string_view kSwitch = "+switch-master";
 
-bool is_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return failed == std::errc() && end == text.data() + text.size() && port != 0;
-}
-
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words(1);
-  for (const char c : text) {
-    if (c == ' ') {
-      words.emplace_back();
-    } else {
-      words.back() += c;
-    }
-  }
-  return words;
+/// 0: it is none, or too large.
+template <class Number>
+Number number_of(std::string_view text) {
+  Number number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return failed == std::errc() && end == text.data() + text.size() ? number : Number{0};
 }
 
 }  // namespace
 
-SentinelWatch::SentinelWatch(Route& route, Route& own) : route_(route), own_(own) {
-  own_.turn_to(sentinel());
-}
+SentinelWatch::SentinelWatch(Sentinels& sentinels, std::size_t which)
+    : sentinels_(sentinels), which_(which) {}
 
 void SentinelWatch::connected(TimePoint) {
   parser_.reset();
   broken_.reset();
   output_.clear();
-  asked_ = false;
+  awaited_ = 0;
   state_ = State::greeting;
   // The password is the master's. A sentinel is told only if it asks.
   protocol::append_command(output_, {"HELLO", "3"});
@@ -65,16 +52,17 @@ void SentinelWatch::received(std::string_view bytes, TimePoint now) {
 }
 
 void SentinelWatch::take(const Reply& reply, TimePoint now) {
-  if (reply.type == Type::push) return take_message(reply);
+  if (reply.type == Type::push) return take_message(reply, now);
   if (state_ == State::greeting || state_ == State::authenticating)
     return take_greeting(reply, now);
-  if (!asked_) return fail(Errc::protocol, "a sentinel answered what nobody asked");
-  asked_ = false;
-  take_address(reply);
+  if (awaited_ == 0) return fail(Errc::protocol, "a sentinel answered what nobody asked");
+  if (awaited_-- == 2) return take_epoch(reply);
+  take_address(reply, now);
+  if (ask_again_ && !broken_) ask(now);
 }
 
 void SentinelWatch::take_greeting(const Reply& reply, TimePoint now) {
-  const RedisUrl& url = route_.url();
+  const RedisUrl& url = sentinels_.url();
   if (state_ == State::greeting && reply.text.starts_with("NOAUTH") && !url.password.empty()) {
     state_ = State::authenticating;
     const std::string_view user = url.user.empty() ? "default" : std::string_view(url.user);
@@ -88,52 +76,66 @@ void SentinelWatch::take_greeting(const Reply& reply, TimePoint now) {
 }
 
 void SentinelWatch::ask(TimePoint now) {
-  asked_ = true;
+  awaited_ = 2;
+  ask_again_ = false;
   asked_at_ = now;
-  protocol::append_command(output_, {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", route_.url().master});
+  doubts_ = sentinels_.doubts();
+  // In this order: what happens in between makes the epoch too low, and the next answer sets it right.
+  protocol::append_command(output_, {"SENTINEL", "MASTER", sentinels_.url().master});
+  protocol::append_command(output_,
+                           {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels_.url().master});
 }
 
-void SentinelWatch::take_address(const Reply& reply) {
-  const std::string& name = route_.url().master;
+void SentinelWatch::take_epoch(const Reply& reply) {
+  // An older sentinel, or one that does not permit the question, still says where the master is.
+  epoch_ = 0;
+  const auto& fields = reply.elements;
+  for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
+    if (fields[i].text == "config-epoch") epoch_ = number_of<std::uint64_t>(fields[i + 1].text);
+  }
+}
+
+void SentinelWatch::take_address(const Reply& reply, TimePoint now) {
   if (reply.is_error()) return fail(Errc::unavailable, "it refused to say: " + reply.text);
-  if (reply.is_null()) return fail(Errc::unavailable, "it knows no master '" + name + "'");
+  if (reply.is_null())
+    return fail(Errc::unavailable, "it knows no master '" + sentinels_.url().master + "'");
   if (reply.type != Type::array || reply.elements.size() != 2)
     return fail(Errc::protocol, "its answer is no address");
-  move_to(reply.elements[0].text, reply.elements[1].text);
+  const std::string& host = reply.elements[0].text;
+  const std::string& port = reply.elements[1].text;
+  if (host.empty() || number_of<std::uint16_t>(port) == 0)
+    return fail(Errc::protocol, "its answer is no address");
+  state_ = State::watching;
+  sentinels_.tell(which_, epoch_, {host, port}, now);
 }
 
-void SentinelWatch::take_message(const Reply& push) {
+void SentinelWatch::take_message(const Reply& push, TimePoint now) {
   const auto& parts = push.elements;
   if (parts.size() != 3 || parts[0].text != "message" || parts[1].text != kSwitch) return;
-  // The name, where it was, where it is.
-  const auto words = words_of(parts[2].text);
-  if (words.size() == 5 && words[0] == route_.url().master) move_to(words[3], words[4]);
-}
-
-void SentinelWatch::move_to(const std::string& host, const std::string& port) {
-  if (host.empty() || !is_port(port)) return fail(Errc::protocol, "its answer is no address");
-  route_.move_to({host, port});
-  state_ = State::watching;
-  in_vain_ = 0;
+  // The name comes first. The message has no epoch, so that it is but a reason to ask.
+  if (!parts[2].text.starts_with(sentinels_.url().master + ' ')) return;
+  if (awaited_ != 0) {
+    ask_again_ = true;
+  } else {
+    ask(now);
+  }
 }
 
 void SentinelWatch::tick(TimePoint now) {
   if (state_ != State::watching || broken_) return;
   const Duration since = now - asked_at_;
-  if (asked_ && since >= kAskEvery) return fail(Errc::timeout, "it did not answer within 1 s");
-  if (asked_ || since < kHurried) return;
-  if (route_.take_doubt() || since >= kAskEvery) ask(now);
+  if (awaited_ != 0) {
+    if (since >= kAskEvery) fail(Errc::timeout, "it did not answer within 1 s");
+    return;
+  }
+  if (since < kHurried) return;
+  if (since >= kAskEvery || sentinels_.doubts() != doubts_) ask(now);
 }
 
 void SentinelWatch::closed(Error why, TimePoint) {
-  if (++in_vain_ >= route_.url().sentinels.size()) {
-    route_.lose("no sentinel says where the master '" + route_.url().master +
-                "' is; the last one asked was " + sentinel().to_string() + ": " + why.detail);
-  }
-  at_ = (at_ + 1) % route_.url().sentinels.size();
-  own_.turn_to(sentinel());
+  sentinels_.give_up(which_, why.detail);
   state_ = State::down;
-  asked_ = false;
+  awaited_ = 0;
   output_.clear();
   broken_.reset();
 }

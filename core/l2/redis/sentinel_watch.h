@@ -1,33 +1,32 @@
-// SentinelWatch: what is said to one sentinel after the other, to know where the master is.
+// SentinelWatch: what is said to one sentinel, to know where it believes the master to be.
 //
-// It asks (SENTINEL GET-MASTER-ADDR-BY-NAME) once a second, at once when somebody doubts the answer, and hears of
-// switches between (+switch-master). A sentinel that is silent, or does not know the name, is left for the next one;
-// as long as none answers, what was known is believed. Whether the server is a master, whoever connects to it finds
-// out: a sentinel may be wrong.
+// It asks for the address and for the epoch of the switch that led there, once a second, at once when it hears of a
+// switch (+switch-master) and when somebody doubts what the sentinels say. A sentinel that is silent, or does not know
+// the name, is left, and tried again as any server is. Whether the server is a master, whoever connects to it finds
+// out: sentinels may be wrong.
 //
 // Units:     time on the monotonic clock.
 // Errors:    as Conversation: broken() says why this sentinel is of no use.
-// Threads:   one owner.
-// Lifetime:  both routes outlive it.
-// Cost:      a small command a second.
+// Threads:   one owner, the same for all sentinels of a master.
+// Lifetime:  the sentinels outlive it.
+// Cost:      two small commands a second.
 // Source:    Redis, "Guidelines for Redis clients with support for Redis Sentinel".
 #pragma once
 
 #include <cstddef>
-#include <string>
+#include <cstdint>
 #include <string_view>
 
 #include "core/cohere/conversation.h"
-#include "core/l2/redis/redis_url.h"
-#include "core/l2/redis/route.h"
+#include "core/l2/redis/sentinels.h"
 #include "core/protocol/reply_parser.h"
 
 namespace nearlane::l2 {
 
 class SentinelWatch final : public cohere::Conversation {
  public:
-  /// Moves `route`, whose URL names the sentinels; turns `own`, by which it is connected itself, from one to the next.
-  SentinelWatch(Route& route, Route& own);
+  /// For the `which`th of the URL.
+  SentinelWatch(Sentinels& sentinels, std::size_t which);
 
   void connected(TimePoint now) override;
   void received(std::string_view bytes, TimePoint now) override;
@@ -47,18 +46,17 @@ class SentinelWatch final : public cohere::Conversation {
   void ask(TimePoint now);
   void take(const protocol::Reply& reply, TimePoint now);
   void take_greeting(const protocol::Reply& reply, TimePoint now);
-  void take_address(const protocol::Reply& reply);
-  void take_message(const protocol::Reply& push);
-  void move_to(const std::string& host, const std::string& port);
+  void take_epoch(const protocol::Reply& reply);
+  void take_address(const protocol::Reply& reply, TimePoint now);
+  void take_message(const protocol::Reply& push, TimePoint now);
 
-  [[nodiscard]] const Endpoint& sentinel() const noexcept { return route_.url().sentinels[at_]; }
-
-  Route& route_;
-  Route& own_;
-  std::size_t at_ = 0;       // which sentinel
-  std::size_t in_vain_ = 0;  // sentinels since one has answered
+  Sentinels& sentinels_;
+  const std::size_t which_;
   State state_ = State::down;
-  bool asked_ = false;  // and not answered yet
+  unsigned awaited_ = 0;      // replies to the question
+  bool ask_again_ = false;    // what it answers may be older than what was heard since
+  std::uint64_t epoch_ = 0;   // of the answer that is coming
+  std::uint64_t doubts_ = 0;  // that were asked about
   TimePoint asked_at_ = TimePoint::min();
   protocol::ReplyParser parser_;
 };

@@ -13,8 +13,8 @@ using namespace nearlane;
 
 std::string heard(std::string_view greeting, std::string_view bytes, std::size_t step) {
   l2::Route route(l2::parse_redis_url("redis+sentinel://:pw@a:1/m").value(), nullptr);
-  l2::Route own(l2::RedisUrl{.server = {"a", "1"}}, nullptr);
-  l2::SentinelWatch watch(route, own);
+  l2::Sentinels sentinels(route);
+  l2::SentinelWatch watch(sentinels, 0);
   const TimePoint now = TimePoint{} + std::chrono::hours(1);
   watch.connected(now);
   watch.received(greeting, now);
