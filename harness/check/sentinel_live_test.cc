@@ -1,4 +1,5 @@
 // Instances that find their Redis by its sentinels, while masters are killed and replaced, every answer judged.
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -108,6 +109,22 @@ TEST_F(SentinelLive, ASentinelThatIsDownIsPassedOver) {
   EXPECT_EQ(ask(client, "SET k v"), "+OK\r\n") << "the master is where it was";
 }
 
+TEST_F(SentinelLive, OneThatHasNotHeardOfTheSwitchHoldsNobodyBack) {
+  const Instance nearlane = start(group.url());
+  ASSERT_TRUE(succeeded(nearlane.lanes_up_within(kLanes, kPatience)));
+  RawClient client = RawClient::connect(nearlane.resp()).value();
+  ASSERT_TRUE(group.sentinels()[0].stall());
+  ASSERT_EQ(group.sentinels()[1].client().command({"SENTINEL", "FAILOVER", "mymaster"})->text,
+            "OK");
+  EXPECT_TRUE(eventually([&] { return connections_to(group.servers()[1]) > kLanes; }, kPatience));
+  EXPECT_TRUE(eventually([&] { return ask(client, "SET k v") == "+OK\r\n"; }, kPatience));
+  ASSERT_TRUE(group.sentinels()[0].resume());
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(ask(client, "SET k v"), "+OK\r\n") << "it names the old one, and is not believed";
+    std::this_thread::sleep_for(10ms);
+  }
+}
+
 TEST_F(SentinelLive, ANameThatNoSentinelKnowsIsSaid) {
   std::string url = group.url();
   url.replace(url.rfind('/'), std::string::npos, "/nobody");
@@ -148,9 +165,11 @@ class SentinelUnderLoad : public SentinelLive {
   /// Returns when a sentinel says that another server is the master.
   TimePoint wait_for_another_master(const Endpoint& old) {
     EXPECT_TRUE(soon([&] {
-      const auto now = group.master_of(group.sentinels()[0]);
-      if (now) master = *now;
-      return now && *now != old;
+      return std::ranges::any_of(group.sentinels(), [&](RedisServer& sentinel) {
+        const auto now = group.master_of(sentinel);
+        if (now) master = *now;
+        return now && *now != old;
+      });
     })) << group.sentinels()[0].child().last_output(40);
     return Clock::now();
   }

@@ -68,12 +68,13 @@ void Connection::follow(TimePoint now) {
   if (std::exchange(version_, version) == version) return;
   if (link_) close({Errc::connection_lost, "the master is at " + route_->where() + " now"});
   failures_ = 0;
-  connect_after(Duration::zero(), kAfterLoss, now);
+  connect_soon(now);
 }
 
 void Connection::begin_connect(TimePoint now) {
   link_ = std::make_shared<Link>(loop_, Link::Buffers{});
   connect_until_ = now + connect_timeout_;
+  arrivals_ = route_->arrivals();
   conversation_->connect();
   const auto server = route_->server();
   if (!server) return close(server.error());
@@ -150,14 +151,20 @@ void Connection::close(const Error& why) {
 }
 
 void Connection::schedule_reconnect(bool was_up, TimePoint now) {
-  if (was_up) return connect_after(Duration::zero(), kAfterLoss, now);
+  if (was_up) return connect_soon(now);
   const Duration wait =
       std::min(kLongestWait, kFirstWait * (std::int64_t{1} << std::min(failures_, 10U)));
   ++failures_;
   connect_after(wait / 2, wait, now);
 }
 
-/// What another has found to be back is tried at once, at the rate of the route.
+void Connection::connect_soon(TimePoint now) {
+  arrivals_ = route_->arrivals();
+  connect_after(Duration::zero(), kAfterLoss, now);
+}
+
+/// What another has found to be back since this one tried is tried at once. How often is bounded by the rate of the route
+/// alone.
 bool Connection::is_due(TimePoint now) const {
   return now >= connect_at_ || route_->arrivals() != arrivals_;
 }
@@ -165,7 +172,6 @@ bool Connection::is_due(TimePoint now) const {
 void Connection::connect_after(Duration least, Duration most, TimePoint now) {
   std::uniform_int_distribution<std::int64_t> spread(least.count(), most.count());
   connect_at_ = now + Duration(spread(random_));
-  arrivals_ = route_->arrivals();
 }
 
 LaneConnection::LaneConnection(asio::io_context& loop, std::shared_ptr<Route> route,

@@ -63,6 +63,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close(const Error& why);
   void schedule_reconnect(bool was_up, TimePoint now);
   [[nodiscard]] bool is_due(TimePoint now) const;
+  void connect_soon(TimePoint now);
   void connect_after(Duration least, Duration most, TimePoint now);
 
   const std::shared_ptr<Route> route_;
@@ -76,7 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool writing_ = false;
   bool flush_posted_ = false;
   std::uint64_t version_;       // of the route, that was followed
-  std::uint64_t arrivals_ = 0;  // by the route, when this one was last lost
+  std::uint64_t arrivals_ = 0;  // of the route, when this one was lost or tried last
   unsigned failures_ = 0;       // in a row
   TimePoint connect_at_{};      // when to try next, while there is no link
   TimePoint connect_until_{};   // an attempt that is not ready by then has failed

@@ -271,5 +271,21 @@ TEST_F(MovingConnection, TriesAtOnceWhatAnotherHasFoundToBeBack) {
   EXPECT_EQ(route->arrivals(), 2U) << "it was lost, and had not failed";
 }
 
+TEST_F(MovingConnection, WhatWasFoundWhileItTriedInVainIsTriedAtOnceToo) {
+  route->move_to(endpoint_of(redis));
+  connect();
+  route->arrive();
+  (void)route->take_doubt();
+  const TimePoint before = Clock::now() + std::chrono::milliseconds(10);
+  peer.close();
+  run_until([this] { return route->take_doubt(); });
+  connection->tick(before);
+  boost::system::error_code error;
+  run_until([&] {
+    redis.accept(peer, error);
+    return !error;
+  });
+}
+
 }  // namespace
 }  // namespace nearlane::l2

@@ -1,6 +1,9 @@
 #include "core/l2/redis/link.h"
 
+#include <array>
+
 #include <boost/asio/connect.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ssl/stream.hpp>
 
 #include "core/l2/redis/tls.h"
@@ -24,21 +27,32 @@ Link::~Link() = default;
 void Link::open(const Endpoint& server, std::shared_ptr<TlsContext> tls, Opened done) {
   where_ = server.to_string();
   context_ = std::move(tls);
+  // One thread resolves all names of a loop, and one that takes long must not keep an address waiting.
+  error_code is_name;
+  const auto address = asio::ip::make_address(server.host, is_name);
+  if (const auto port = server.port_number(); !is_name && port != 0)
+    return connect(std::array{asio::ip::tcp::endpoint(address, port)}, server.host,
+                   std::move(done));
   resolver_.async_resolve(
       server.host, server.port,
       [self = shared_from_this(), host = server.host, done = std::move(done)](
           error_code failed, const asio::ip::tcp::resolver::results_type& endpoints) mutable {
         if (self->closed_) return;
         if (failed) return done(self->unavailable("cannot resolve", failed.message()));
-        asio::async_connect(
-            self->socket_, endpoints,
-            [self, host = std::move(host), done = std::move(done)](error_code refused,
-                                                                   const auto&) mutable {
-              if (self->closed_) return;
-              if (refused) return done(self->unavailable("cannot connect to", refused.message()));
-              self->connected(host, std::move(done));
-            });
+        self->connect(endpoints, std::move(host), std::move(done));
       });
+}
+
+template <class Endpoints>
+void Link::connect(const Endpoints& endpoints, std::string host, Opened done) {
+  asio::async_connect(socket_, endpoints,
+                      [self = shared_from_this(), host = std::move(host), done = std::move(done)](
+                          error_code refused, const auto&) mutable {
+                        if (self->closed_) return;
+                        if (refused)
+                          return done(self->unavailable("cannot connect to", refused.message()));
+                        self->connected(host, std::move(done));
+                      });
 }
 
 void Link::connected(const std::string& host, Opened done) {

@@ -79,6 +79,8 @@ class Link : public std::enable_shared_from_this<Link> {
   struct Tls;
   using Moved = std::function<void(boost::system::error_code, std::size_t)>;
 
+  template <class Endpoints>
+  void connect(const Endpoints& endpoints, std::string host, Opened done);
   void connected(const std::string& host, Opened done);
   void read_tls(Moved done);
   void write_tls(Moved done);

@@ -243,17 +243,8 @@ class RedisBackend final : public L2Backend {
     for (std::size_t i = 0; i < servers.size(); ++i) {
       shares_[0]->add(std::make_shared<Connection>(
           *loops_[0], std::make_shared<Route>(RedisUrl{.server = servers[i]}, nullptr),
-          config_.connect_timeout, std::make_unique<SentinelWatch>(*sentinels_, i),
-          [this](TimePoint) { note_master(); }));
+          config_.connect_timeout, std::make_unique<SentinelWatch>(*sentinels_, i)));
     }
-  }
-
-  /// Of the loop of the sentinels.
-  void note_master() {
-    if (std::exchange(noted_, route_->version()) == route_->version()) return;
-    const auto server = route_->server();
-    if (!server) return spdlog::warn("l2: {}", server.error().detail);
-    spdlog::warn("l2: the master '{}' is at {}", route_->url().master, server->to_string());
   }
 
   /// Why a lane vouches for nothing; empty: none is known to be unreliable.
@@ -320,7 +311,6 @@ class RedisBackend final : public L2Backend {
   std::shared_ptr<Connection> channel_;    // null: nobody announces anything
   cohere::Channel* heard_ = nullptr;       // the channel's own
   std::optional<Sentinels> sentinels_;     // where they say where the master is
-  std::uint64_t noted_ = 0;                // version of the route that was logged last
   std::uint32_t next_announcer_ = 0;
   std::atomic<std::size_t> next_wide_{0};
   std::atomic<bool> stopped_{false};

@@ -9,6 +9,7 @@
 #include <boost/url/url_view.hpp>
 
 #include "core/base/key.h"
+#include "core/protocol/integer.h"
 
 namespace nearlane::l2 {
 namespace {
@@ -95,6 +96,11 @@ Result<RedisUrl> read_one(const std::string& text) {
 }
 
 }  // namespace
+
+std::uint16_t Endpoint::port_number() const noexcept {
+  const auto number = protocol::read_integer(port);
+  return number && *number > 0 && *number <= UINT16_MAX ? static_cast<std::uint16_t>(*number) : 0;
+}
 
 std::string Endpoint::to_string() const {
   const bool bare_v6 = host.find(':') != std::string::npos;

@@ -25,6 +25,8 @@ struct Endpoint {
   std::string port;
 
   [[nodiscard]] std::string to_string() const;
+  /// 0: it is none from 1 to 65535.
+  [[nodiscard]] std::uint16_t port_number() const noexcept;
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 

@@ -1,8 +1,10 @@
 #include "core/l2/redis/sentinel_watch.h"
 
-#include <charconv>
+#include <algorithm>
 #include <string>
+#include <utility>
 
+#include "core/protocol/integer.h"
 #include "core/protocol/writer.h"
 
 namespace nearlane::l2 {
@@ -17,14 +19,6 @@ constexpr Duration kAskEvery = std::chrono::seconds(1);
 constexpr Duration kHurried = std::chrono::milliseconds(50);
 
 constexpr std::string_view kSwitch = "+switch-master";
-
-/// 0: it is none, or too large.
-template <class Number>
-Number number_of(std::string_view text) {
-  Number number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return failed == std::errc() && end == text.data() + text.size() ? number : Number{0};
-}
 
 }  // namespace
 
@@ -55,6 +49,11 @@ void SentinelWatch::take(const Reply& reply, TimePoint now) {
   if (reply.type == Type::push) return take_message(reply, now);
   if (state_ == State::greeting || state_ == State::authenticating)
     return take_greeting(reply, now);
+  if (state_ == State::subscribing) {
+    // Its confirmation would have been a push: refused, which the ACL does by default. Questions will do.
+    state_ = State::asking;
+    return;
+  }
   if (awaited_ == 0) return fail(Errc::protocol, "a sentinel answered what nobody asked");
   if (awaited_-- == 2) return take_epoch(reply);
   take_address(reply, now);
@@ -69,7 +68,7 @@ void SentinelWatch::take_greeting(const Reply& reply, TimePoint now) {
     return protocol::append_command(output_, {"HELLO", "3", "AUTH", user, url.password});
   }
   if (reply.is_error()) return fail(Errc::unavailable, "it refused HELLO 3: " + reply.text);
-  state_ = State::asking;
+  state_ = State::subscribing;
   // Before the question, so that what happens after its answer is heard. Confirmed by a push.
   protocol::append_command(output_, {"SUBSCRIBE", kSwitch});
   ask(now);
@@ -91,7 +90,9 @@ void SentinelWatch::take_epoch(const Reply& reply) {
   epoch_ = 0;
   const auto& fields = reply.elements;
   for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
-    if (fields[i].text == "config-epoch") epoch_ = number_of<std::uint64_t>(fields[i + 1].text);
+    if (fields[i].text != "config-epoch") continue;
+    epoch_ = static_cast<std::uint64_t>(
+        std::max(protocol::read_integer(fields[i + 1].text).value_or(0), std::int64_t{0}));
   }
 }
 
@@ -101,16 +102,16 @@ void SentinelWatch::take_address(const Reply& reply, TimePoint now) {
     return fail(Errc::unavailable, "it knows no master '" + sentinels_.url().master + "'");
   if (reply.type != Type::array || reply.elements.size() != 2)
     return fail(Errc::protocol, "its answer is no address");
-  const std::string& host = reply.elements[0].text;
-  const std::string& port = reply.elements[1].text;
-  if (host.empty() || number_of<std::uint16_t>(port) == 0)
+  Endpoint master{.host = reply.elements[0].text, .port = reply.elements[1].text};
+  if (master.host.empty() || master.port_number() == 0)
     return fail(Errc::protocol, "its answer is no address");
   state_ = State::watching;
-  sentinels_.tell(which_, epoch_, {host, port}, now);
+  sentinels_.tell(which_, epoch_, std::move(master), now);
 }
 
 void SentinelWatch::take_message(const Reply& push, TimePoint now) {
   const auto& parts = push.elements;
+  if (state_ == State::subscribing) state_ = State::asking;
   if (parts.size() != 3 || parts[0].text != "message" || parts[1].text != kSwitch) return;
   // The name comes first. The message has no epoch, so that it is but a reason to ask.
   if (!parts[2].text.starts_with(sentinels_.url().master + ' ')) return;
@@ -133,7 +134,7 @@ void SentinelWatch::tick(TimePoint now) {
 }
 
 void SentinelWatch::closed(Error why, TimePoint) {
-  sentinels_.give_up(which_, why.detail);
+  if (why.code != Errc::shutting_down) sentinels_.give_up(which_, why.detail);
   state_ = State::down;
   awaited_ = 0;
   output_.clear();

@@ -39,6 +39,7 @@ class SentinelWatch final : public cohere::Conversation {
     down,
     greeting,        // HELLO 3
     authenticating,  // HELLO 3 AUTH, where it asks for it
+    subscribing,     // and asking already
     asking,          // for the first time
     watching,
   };

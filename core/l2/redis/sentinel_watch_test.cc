@@ -122,13 +122,29 @@ TEST_F(SentinelWatchTest, TheEpochSaysWhichSentinelIsBelieved) {
 }
 
 TEST_F(SentinelWatchTest, OneThatTellsNoEpochStillSaysWhere) {
+  constexpr std::string_view kAddress = "*2\r\n$9\r\n127.0.0.1\r\n$4\r\n7000\r\n";
   for (const std::string_view refused :
        {"-NOPERM this user has no permissions to run the 'sentinel|master' command\r\n", "+OK\r\n",
         "%1\r\n$12\r\nconfig-epoch\r\n$2\r\n-7\r\n", "*1\r\n$12\r\nconfig-epoch\r\n"}) {
-    begin(std::string(refused) + "*2\r\n$9\r\n127.0.0.1\r\n$4\r\n7000\r\n");
+    begin();  // with an epoch, which must be forgotten
+    pass(1s);
+    hear(std::string(refused) + std::string(kAddress));
     EXPECT_TRUE(watch.ready()) << refused;
     EXPECT_EQ(server(), "127.0.0.1:7000");
+    sentinels.tell(0, 1, {"127.0.0.1", "7001"}, now);
+    EXPECT_EQ(server(), "127.0.0.1:7001") << "its epoch is 0: " << refused;
+    pass(11s);
   }
+}
+
+TEST_F(SentinelWatchTest, OneThatRefusesItsMessagesIsAsked) {
+  watch.connected(now);
+  hear(kHello);
+  hear("-NOPERM this user has no permissions to access one of the channels used as arguments\r\n");
+  EXPECT_FALSE(watch.ready());
+  hear(at(7000, "3"));
+  EXPECT_TRUE(watch.ready());
+  EXPECT_EQ(server(), "127.0.0.1:7000");
 }
 
 TEST_F(SentinelWatchTest, AsksOnceASecondAndSoonerWhereSomebodyDoubts) {

@@ -1,10 +1,10 @@
 // Sentinels: what all sentinels of one master say of it, and which of them is believed.
 //
 // They do not learn of a switch in the same moment, and one that is cut off from the others may not learn of it for long.
-// Each switch has an epoch, for which most of them have voted, so whoever names the highest is right. Where two name the
-// same one, or none, whoever has changed its mind last is. What a sentinel said counts for kCounts, whether or not it is
-// there to repeat it: that one which has not heard of the switch outlives one that has must not undo it, and sentinels
-// that were set up anew begin with epoch 0.
+// Each switch has a higher epoch than the one before, so whoever names the highest is believed. Among those who name the
+// same one, or may not say, the address that most of them name; where it is as many, whoever has changed its mind last.
+// What a sentinel said counts for kCounts, whether or not it is there to repeat it: that one which has not heard of the
+// switch outlives one that has must not undo it.
 //
 // Units:     time on the monotonic clock.
 // Threads:   one owner.
@@ -26,7 +26,8 @@ namespace nearlane::l2 {
 
 class Sentinels {
  public:
-  /// Sentinels tell each other every two seconds.
+  /// A sentinel needs two seconds to hear of a switch from others, and eight to impose its own view on a master that they
+  /// have made: what it says after that is so. And sentinels that were set up anew begin with epoch 0.
   static constexpr Duration kCounts = std::chrono::seconds(10);
 
   /// Moves `route`, whose URL names them.
@@ -43,12 +44,14 @@ class Sentinels {
 
  private:
   struct Said {
-    Endpoint master;
+    Endpoint master = {};
     std::uint64_t epoch = 0;
-    TimePoint first = TimePoint::min();  // when it said so first
-    TimePoint last = TimePoint::min();   // and last; min(): never
-    bool useless = false;                // since then
+    TimePoint changed = TimePoint::min();  // min(): it has said nothing else before
+    TimePoint last = TimePoint::min();     // min(): it has said nothing
+    bool useless = false;                  // since then
   };
+
+  [[nodiscard]] const Endpoint& believed(TimePoint now) const;
 
   Route& route_;
   std::vector<Said> said_;

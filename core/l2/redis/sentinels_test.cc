@@ -39,12 +39,31 @@ TEST_F(SentinelsTest, WhoKnowsTheLatestSwitchIsBelieved) {
   EXPECT_EQ(route.version(), 2U) << "it is where it was";
 }
 
-TEST_F(SentinelsTest, AmongEqualEpochsWhoChangedItsMindLast) {
+TEST_F(SentinelsTest, AmongEqualEpochsWhomMostNameAndThenWhoChangedItsMindLast) {
   for (std::size_t i = 0; i < 3; ++i) sentinels.tell(i, 0, kOld, now);
   sentinels.tell(1, 0, kNew, now += 1s);
+  EXPECT_EQ(server(), "127.0.0.1:7000");
+  sentinels.tell(0, 0, kNew, now += 1s);
   EXPECT_EQ(server(), "127.0.0.1:7001");
-  sentinels.tell(0, 0, kOld, now += 1s);
-  EXPECT_EQ(server(), "127.0.0.1:7001") << "that is what it said before";
+  sentinels.tell(1, 0, kOld, now += 1s);
+  EXPECT_EQ(server(), "127.0.0.1:7000") << "as one that was reset";
+  now += 11s;
+  sentinels.tell(0, 0, kNew, now);
+  EXPECT_EQ(server(), "127.0.0.1:7001");
+  sentinels.tell(1, 0, kOld, now);
+  EXPECT_EQ(server(), "127.0.0.1:7000") << "one each, and this one changed its mind later";
+}
+
+TEST_F(SentinelsTest, AFirstWordIsNoChangeOfMind) {
+  sentinels.tell(0, 2, kNew, now);
+  sentinels.tell(1, 2, kOld, now);
+  EXPECT_EQ(server(), "127.0.0.1:7001");
+  sentinels.tell(2, 2, kNew, now);
+  now += 60s;
+  sentinels.tell(2, 2, kNew, now);
+  sentinels.tell(1, 2, kOld, now);
+  EXPECT_EQ(server(), "127.0.0.1:7001");
+  EXPECT_EQ(route.version(), 1U) << "a server of two names is not left for its other one";
 }
 
 TEST_F(SentinelsTest, WhatWasSaidCountsForTenSeconds) {
@@ -57,9 +76,13 @@ TEST_F(SentinelsTest, WhatWasSaidCountsForTenSeconds) {
   EXPECT_EQ(server(), "127.0.0.1:7000");
 }
 
-TEST_F(SentinelsTest, SentinelsThatWereSetUpAnewAreBelieved) {
+TEST_F(SentinelsTest, SentinelsThatWereSetUpAnewAreBelievedOnceTheOthersAreGone) {
   for (std::size_t i = 0; i < 3; ++i) sentinels.tell(i, 9, kOld, now);
-  for (std::size_t i = 0; i < 3; ++i) sentinels.tell(i, 0, kNew, now + 1s);
+  sentinels.tell(0, 0, kNew, now += 1s);
+  sentinels.tell(1, 0, kNew, now);
+  EXPECT_EQ(server(), "127.0.0.1:7000");
+  sentinels.give_up(2, "gone");
+  sentinels.tell(1, 0, kNew, now += 10s);
   EXPECT_EQ(server(), "127.0.0.1:7001");
 }
 
