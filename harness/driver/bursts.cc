@@ -7,6 +7,7 @@
 #include <ctime>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -48,6 +49,18 @@ Result<void> allow_descriptors(std::size_t connections) {
   if (limit.rlim_cur == wanted && ::setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
   return Error{Errc::unavailable, fmt::format("{} connections need {} descriptors; the limit is {}",
                                               connections, wanted, limit.rlim_max)};
+}
+
+/// Whether a reply, of which this has come, is an error in RESP or in memcached's text protocol: no other reply of theirs
+/// has the first two bytes of one.
+bool begins_as_error(std::string_view reply) {
+  if (reply.starts_with('-')) return true;
+  return reply.size() >= 2 &&
+         std::ranges::any_of(
+             std::array<std::string_view, 3>{"ERROR", "CLIENT_ERROR", "SERVER_ERROR"},
+             [&](std::string_view error) {
+               return reply.substr(0, error.size()) == error.substr(0, reply.size());
+             });
 }
 
 /// One connection, and the burst that is under way on it.
@@ -127,6 +140,9 @@ class Bursts {
   Result<void> receive(std::uint32_t number);
   Result<void> finish(std::uint32_t number);
   [[nodiscard]] Result<void> compare(const Line& line);
+  [[nodiscard]] Error error_reply(const Line& line, std::string_view begun);
+  [[nodiscard]] std::optional<Error> error_within(const Line& line);
+  [[nodiscard]] Error nothing_more();
   [[nodiscard]] bool over(Duration now) const;
   Result<void> loop();
   RunReport close(Flow& flow) const;
@@ -249,10 +265,7 @@ Result<void> Bursts::receive(std::uint32_t number) {
   if (moved.bytes == 0) return Error{Errc::connection_lost, "the server ended a connection"};
   if (line.left == 0) return Error{Errc::protocol, "more came than was asked for"};
   const std::string_view bytes(received_.data(), read ? moved.bytes : 0);
-  if (!line.begun && bytes.front() == '-') {
-    const auto text = bytes.substr(1, std::min(bytes.find("\r\n"), kQuoted) - 1);
-    return Error{Errc::l2_error, std::string(text)};
-  }
+  if (!line.begun && begins_as_error(bytes)) return error_reply(line, bytes);
   line.begun = true;
   if (line.compared) line.got.append(bytes);
   line.left -= moved.bytes;
@@ -261,10 +274,46 @@ Result<void> Bursts::receive(std::uint32_t number) {
   return line.left == 0 ? finish(number) : Result<void>();
 }
 
+/// It may be longer than the reply in whose place it comes, so that there is more to be received.
+Error Bursts::error_reply(const Line& line, std::string_view begun) {
+  std::string text(begun);
+  if (text.find("\r\n") == std::string::npos) {
+    const auto more = line.socket.receive(std::span(received_).first(kQuoted));
+    text.append(received_.data(), more.bytes);
+  }
+  text.resize(std::min({text.find("\r\n"), kQuoted, text.size()}));
+  if (text.starts_with('-')) text.erase(0, 1);
+  return {Errc::l2_error, std::move(text)};
+}
+
+/// The first of a compared burst's replies that is not the expected one, if it is an error.
+std::optional<Error> Bursts::error_within(const Line& line) {
+  std::string_view rest = line.got;
+  std::string expected;
+  for (std::size_t request = line.first; request < line.first + line.count; ++request) {
+    expected.clear();
+    flows_[line.flow].load->sequence->append_expected(request, 1, expected);
+    if (!rest.starts_with(expected)) break;
+    rest.remove_prefix(expected.size());
+  }
+  if (!begins_as_error(rest)) return std::nullopt;
+  return error_reply(line, rest);
+}
+
+/// An error may be shorter than the reply in whose place it came, and then the burst is never complete.
+Error Bursts::nothing_more() {
+  for (const auto& line : lines_) {
+    if (line->left == 0 || !line->compared) continue;
+    if (auto error = error_within(*line)) return std::move(*error);
+  }
+  return {Errc::timeout, fmt::format("{} bursts were not answered in time", under_way_)};
+}
+
 Result<void> Bursts::compare(const Line& line) {
   expected_.clear();
   flows_[line.flow].load->sequence->append_expected(line.first, line.count, expected_);
   if (line.got == expected_) return {};
+  if (auto error = error_within(line)) return std::move(*error);
   const auto differs = std::ranges::mismatch(line.got, expected_).in1 - line.got.begin();
   return Error{Errc::protocol,
                fmt::format("the reply to {} requests from number {} on, of {} bytes, is not the "
@@ -307,8 +356,7 @@ Result<void> Bursts::loop() {
       if (const auto done = feed(flow, pass); !done) return done.error();
     }
     if (over(pass)) return {};
-    if (under_way_ > 0 && pass - last_moved_ > options_.timeout)
-      return Error{Errc::timeout, fmt::format("{} bursts were not answered in time", under_way_)};
+    if (under_way_ > 0 && pass - last_moved_ > options_.timeout) return nothing_more();
     const int ready =
         ::epoll_wait(epoll_, events.data(), events.size(), options_.polls ? 0 : kSleep_ms);
     for (const auto& event :

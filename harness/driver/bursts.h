@@ -9,8 +9,8 @@
 //            when it was due.
 // Units:     the report's counts and rates are of requests, its times of whole bursts: from the first request's bytes given to the
 //            kernel (or due) until the last reply's last byte was there.
-// Errors:    any failure ends it: unavailable or timeout where not all connections open, connection_lost, l2_error for an error reply,
-//            protocol for a reply that is not the expected one, timeout where nothing comes any more, busy where too many wait;
+// Errors:    any failure ends it: unavailable or timeout where not all connections open, connection_lost, l2_error for an error reply
+//            (at a burst's beginning, or anywhere in a compared one; RESP's or memcached's), protocol for a reply that is not the expected one, timeout where nothing comes any more, busy where too many wait;
 //            invalid_argument for what cannot be.
 // Threads:   blocks its caller, on whose thread all of it runs.
 // Cost:      a core, as long as it polls. Memory: a compared reply.

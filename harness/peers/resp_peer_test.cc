@@ -1,5 +1,8 @@
 #include "harness/peers/resp_peer.h"
 
+#include <string>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -43,6 +46,32 @@ TEST(RespPeers, MemcachedAnswersInItsOwnProtocol) {
   ASSERT_TRUE(done) << done.error().detail;
   EXPECT_EQ(done->runs.front().answered, 1U);
   EXPECT_EQ(cores_of((*peer)->child()), 1);
+}
+
+/// What comes of requests that are all to be answered with STORED, in one burst.
+std::string stored_or(const RespPeer& memcached, const std::vector<std::string>& requests) {
+  constexpr std::string_view kStored = "STORED\r\n";
+  Sequence sequence([=](std::uint64_t, std::string& out) { out.append(kStored); });
+  for (const auto& request : requests) sequence.add(0, request, kStored.size());
+  const BurstLoad load{.sequence = &sequence,
+                       .target = memcached.resp(),
+                       .burst = static_cast<std::uint32_t>(requests.size()),
+                       .bursts = 1};
+  const auto done = send_bursts({&load, 1}, {.duration = 10s, .timeout = 2s, .polls = false});
+  return done ? "stored" : done.error().detail;
+}
+
+TEST(RespPeers, MemcachedSaysWhatIsWrong) {
+  const auto peer = start_memcached();
+  ASSERT_TRUE(peer) << peer.error().detail;
+  const std::string good = "set k 0 0 1\r\nv\r\n";
+  const std::string large = "set k 0 0 3000000\r\n" + std::string(3'000'000, 'v') + "\r\n";
+  EXPECT_EQ(stored_or(**peer, {good, good}), "stored");
+  EXPECT_EQ(stored_or(**peer, {"nonsense\r\n"}), "ERROR");
+  EXPECT_EQ(stored_or(**peer, {large}), "SERVER_ERROR object too large for cache");
+  EXPECT_EQ(stored_or(**peer, {"set k 0 0 none\r\n"}), "CLIENT_ERROR bad command line format");
+  EXPECT_EQ(stored_or(**peer, {good, "nonsense\r\n", good}), "ERROR") << "shorter than expected";
+  EXPECT_EQ(stored_or(**peer, {good, large, good}), "SERVER_ERROR object too large for cache");
 }
 
 TEST(RespPeers, NutcrackerAnswersWithWhatRedisHas) {
