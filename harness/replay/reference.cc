@@ -120,6 +120,7 @@ Result<Reference> Reference::parse(std::string_view text, const std::string& nam
               .noted = !columns->in(fields, "note").empty()};
     const auto mode = columns->in(fields, "mode");
     const char* wrong = nullptr;
+    if (read.policy.empty()) wrong = "policy is empty";
     if (mode == to_string(Unit::bytes)) {
       read.unit = Unit::bytes;
     } else if (mode != to_string(Unit::objects)) {
