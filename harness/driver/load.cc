@@ -78,20 +78,17 @@ Result<void> fill(const LoadSpec& spec, const GeneratorOptions& base) {
   return {};
 }
 
-std::string micros(Duration duration) {
-  return fmt::format("{:.1f}", std::chrono::duration<double, std::micro>(duration).count());
-}
-
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 void add_percentiles(std::string& out, std::string_view name, const Histogram& histogram) {
   fmt::format_to(std::back_inserter(out), "  {:<16}", name);
   for (const double q : {0.5, 0.9, 0.99, 0.999, 0.9999}) {
     const bool supported = static_cast<double>(histogram.count()) * (1 - q) >= kWorstCounted;
-    fmt::format_to(std::back_inserter(out), "{:>11}",
-                   supported ? micros(histogram.quantile(q)) : std::string("-"));
+    fmt::format_to(
+        std::back_inserter(out), "{:>11}",
+        supported ? fmt::format("{:.1f}", micros(histogram.quantile(q))) : std::string("-"));
   }
-  fmt::format_to(std::back_inserter(out), "{:>11}\n", micros(histogram.max()));
+  fmt::format_to(std::back_inserter(out), "{:>11.1f}\n", micros(histogram.max()));
 }
 
 }  // namespace

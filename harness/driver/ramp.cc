@@ -16,10 +16,6 @@ constexpr double kFewest = 10'000;
 constexpr int kLagPart = 2;
 constexpr int kTailPart = 100;  // of the duration
 
-std::string micros(Duration duration) {
-  return fmt::format("{:.1f}", std::chrono::duration<double, std::micro>(duration).count());
-}
-
 void judge_step(const RampSpec& spec, RampStep& step) {
   const RunReport& run = step.run;
   const auto p99 = run.response_time.quantile(0.99);
@@ -110,14 +106,14 @@ std::string ramp_head() {
 
 std::string to_text(const RampStep& step) {
   const auto& times = step.run.response_time;
-  return fmt::format("{:>12.0f}/s{:>12}{:>12}{:>12}{:>18}  {}", step.rate,
+  return fmt::format("{:>12.0f}/s{:>12.1f}{:>12.1f}{:>12.1f}{:>18.1f}  {}", step.rate,
                      micros(times.quantile(0.5)), micros(times.quantile(0.99)), micros(times.max()),
                      micros(step.run.send_lag.quantile(0.99)),
                      step.why.empty() ? "holds" : step.why);
 }
 
 std::string to_text(const RampReport& report) {
-  const std::string limit = fmt::format("p99 <= {} us", micros(report.spec.p99_most));
+  const std::string limit = fmt::format("p99 <= {:.1f} us", micros(report.spec.p99_most));
   const std::string held = report.answer ? fmt::format("{:.0f} requests/s hold", *report.answer)
                                          : std::string("no rate held");
   return fmt::format("{}{} ({}){}", report.interrupted ? "interrupted; so far " : "", held, limit,

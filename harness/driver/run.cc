@@ -13,9 +13,6 @@ constexpr Duration kLagAlwaysAllowed = 1ms;
 constexpr double kAchievedShare = 0.99;
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-double micros(Duration duration) {
-  return std::chrono::duration<double, std::micro>(duration).count();
-}
 
 }  // namespace
 

@@ -23,6 +23,11 @@
 
 namespace nearlane::harness {
 
+/// What reports show times in.
+[[nodiscard]] inline double micros(Duration duration) noexcept {
+  return std::chrono::duration<double, std::micro>(duration).count();
+}
+
 struct Progress {
   Duration elapsed{};
   Duration duration{};

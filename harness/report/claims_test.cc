@@ -42,6 +42,7 @@ class Claims : public testing::Test {
     result.label = "trial";
     for (const auto& figure : figures) {
       auto& measure = result.measure({.id = figure.measure,
+                                      .what = "a figure",
                                       .boundary = "server",
                                       .clock_starts = "bytes are there",
                                       .clock_stops = "the answer is",
@@ -167,8 +168,8 @@ TEST_F(Claims, MayBeRatios) {
   EXPECT_THAT(row("B9"), HasSubstr("missed: commands_count of same_code was not measured"));
   ScenarioResult both;
   both.scenario = "sessions/three_approaches";
-  both.measure({.id = "same_code"}).repetitions.emplace_back().values = {{"same_count", 23},
-                                                                         {"commands_count", 24}};
+  both.measure(counting("same_code", "commands", 3)).repetitions.back().values = {
+      {"same_count", 23}, {"commands_count", 24}};
   ASSERT_TRUE(write_result(both, directory_.string()));
   EXPECT_THAT(row("B9"), HasSubstr("replies as Redis's, of all: 0.96× |"));
 }
@@ -176,8 +177,9 @@ TEST_F(Claims, MayBeRatios) {
 TEST_F(Claims, AreNoMultipleOfNothing) {
   ScenarioResult both;
   both.scenario = "http/ablation";
-  both.measure({.id = "all/load"}).repetitions.emplace_back().values = {{"response_bytes", 500}};
-  both.measure({.id = "no_precompression/load"}).repetitions.emplace_back().values = {
+  both.measure(counting("all/load", "all", 2)).repetitions.back().values = {
+      {"response_bytes", 500}};
+  both.measure(counting("no_precompression/load", "without", 2)).repetitions.back().values = {
       {"response_bytes", 0}};
   ASSERT_TRUE(write_result(both, directory_.string()));
   EXPECT_THAT(row("A12"), HasSubstr("missed: response_bytes of no_precompression/load is 0"));
