@@ -92,8 +92,8 @@ class Faults {
     bench_.result.measure(settled_measure("settled", kProcesses, *settled));
     fail_on_differences("after all faults", *settled, bench_.result);
     fail_on_violations("after quiescence", history_.take_report(), bench_.result);
-    bench_.result.measure(over_time("all clients, from the first fault to the last", "closed",
-                                    kProcesses, over_time_));
+    bench_.result.measure(closed_loop_over_time("all clients, from the first fault to the last",
+                                                kProcesses, over_time_));
     if (const auto done = control(); !done) return done.error();
     bench_.meter.advance();
     add_tables();

@@ -243,10 +243,8 @@ class Failover {
       over_time_.fault(fmt::format("instance {} away", restart.instance), restart.told,
                        restart.ready);
     }
-    Measure series = over_time("all clients", "open", processes(), over_time_);
-    series.offered_per_s = load_.offered_rate;
-    series.repetitions.back().void_reasons = load_.void_reasons;
-    bench_.result.measure(std::move(series));
+    bench_.result.measure(open_loop_over_time("all clients", processes(), over_time_,
+                                              load_.offered_rate, load_.void_reasons));
     Measure counts = counting("counts", "what clients saw, and what is left", processes());
     auto& values = counts.repetitions.back().values;
     values["operations_count"] = static_cast<double>(load_.answered);

@@ -330,10 +330,8 @@ class L2Failover {
     add_stretch("after", "from a second behind the announcement on",
                 announced_.first + kServedWithin, ended_);
     over_time_.fault(plan_.cluster ? "a primary away" : "no master", gone_, announced_.first);
-    Measure series = over_time("all clients", "open", processes(), over_time_);
-    series.offered_per_s = load_.offered_rate;
-    series.repetitions.back().void_reasons = load_.void_reasons;
-    bench_.result.measure(std::move(series));
+    bench_.result.measure(open_loop_over_time("all clients", processes(), over_time_,
+                                              load_.offered_rate, load_.void_reasons));
     Measure times = counting("times", "the failover, from the kill on", processes());
     times.clock_starts = "the killed primary was reaped";
     times.clock_stops = "as each name says";

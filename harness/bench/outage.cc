@@ -115,11 +115,9 @@ class Outage {
     values["reads_over_steady"] = reads;
     values["l1_had_count"] = static_cast<double>(stats->l1_entries);
     judge(full, *recovery / (kMostReads * *steady + again));
-    Measure series =
-        over_time("all clients over HTTP, from before it on", "open", kProcesses, over_time_);
-    series.offered_per_s = plan_.load.rate;
-    series.repetitions.back().void_reasons = std::move(void_reasons_);
-    bench_.result.measure(std::move(series));
+    bench_.result.measure(open_loop_over_time("all clients over HTTP, from before it on",
+                                              kProcesses, over_time_, plan_.load.rate,
+                                              std::move(void_reasons_)));
     direct_.stop();
     if (const auto compared = compare(); !compared) return compared.error();
     add_tables();

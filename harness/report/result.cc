@@ -155,17 +155,25 @@ Measure counting(std::string id, std::string what, int processes) {
   return measure;
 }
 
-Measure over_time(std::string what, std::string loop, int processes,
-                  const TimeSeriesRecorder& recorded) {
+Measure closed_loop_over_time(std::string what, int processes, const TimeSeriesRecorder& recorded) {
   Measure measure{.id = "over_time",
                   .what = std::move(what),
                   .boundary = "client",
-                  .clock_starts = loop == "open" ? "the request was due"
-                                                 : "a batch of requests is given to the kernel",
+                  .clock_starts = "a batch of requests is given to the kernel",
                   .clock_stops = "the request's reply parsed",
-                  .loop = std::move(loop),
+                  .loop = "closed",
                   .processes = processes};
   measure.repetitions.emplace_back().series = recorded.series();
+  return measure;
+}
+
+Measure open_loop_over_time(std::string what, int processes, const TimeSeriesRecorder& recorded,
+                            double offered_per_s, std::vector<std::string> void_reasons) {
+  Measure measure = closed_loop_over_time(std::move(what), processes, recorded);
+  measure.clock_starts = "the request was due";
+  measure.loop = "open";
+  measure.offered_per_s = offered_per_s;
+  measure.repetitions.back().void_reasons = std::move(void_reasons);
   return measure;
 }
 

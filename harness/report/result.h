@@ -61,8 +61,12 @@ struct Measure {
 [[nodiscard]] Measure counting(std::string id, std::string what, int processes);
 
 /// A measure `over_time`: what became of all clients' requests second by second, through whatever was broken.
-[[nodiscard]] Measure over_time(std::string what, std::string loop, int processes,
-                                const TimeSeriesRecorder& recorded);
+[[nodiscard]] Measure closed_loop_over_time(std::string what, int processes,
+                                            const TimeSeriesRecorder& recorded);
+/// `void_reasons`: of the load, or of all of its stretches.
+[[nodiscard]] Measure open_loop_over_time(std::string what, int processes,
+                                          const TimeSeriesRecorder& recorded, double offered_per_s,
+                                          std::vector<std::string> void_reasons);
 
 /// Either text, or a metric of a measure.
 struct Cell {
