@@ -6,23 +6,23 @@ Answer LocalMaps::call(std::size_t instance, const Request& request) {
   auto& map = maps_.at(instance);
   const auto begin = Clock::now();
   Answer answer{.outcome = Outcome::miss};
-  switch (request.kind) {
-    case Op::get:
-      if (const auto at = map.find(request.key); at != map.end()) {
-        answer.outcome = Outcome::hit;
-        answer.value = at->second;
-      }
-      break;
-    case Op::set:
-      map[request.key] = request.value;
+  const auto end = request.ttl.count() > 0 ? begin + request.ttl : kForever;
+  if (request.kind == Op::set) {
+    map[request.key] = {request.value, end};
+    answer.outcome = Outcome::ok;
+  } else if (const auto at = map.find(request.key); at != map.end()) {
+    if (begin >= at->second.end) {
+      map.erase(at);
+    } else if (request.kind == Op::get) {
+      answer.outcome = Outcome::hit;
+      answer.value = at->second.value;
+    } else if (request.kind == Op::touch) {
+      at->second.end = end;
       answer.outcome = Outcome::ok;
-      break;
-    case Op::touch:  // nothing expires within a run
-      answer.outcome = map.contains(request.key) ? Outcome::ok : Outcome::miss;
-      break;
-    case Op::erase:
-      answer.outcome = map.erase(request.key) != 0 ? Outcome::ok : Outcome::miss;
-      break;
+    } else {
+      map.erase(at);
+      answer.outcome = Outcome::ok;
+    }
   }
   answer.took = Clock::now() - begin;
   return answer;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "harness/bench/caller.h"
 
 namespace nearlane::harness {
@@ -31,7 +32,11 @@ class LocalMaps final : public Approach {
   void lose(std::size_t instance) { maps_.at(instance).clear(); }
 
  private:
-  std::vector<std::unordered_map<std::string, std::string>> maps_;
+  struct Kept {
+    std::string value;
+    TimePoint end = kForever;
+  };
+  std::vector<std::unordered_map<std::string, Kept>> maps_;
 };
 
 /// A server reached over the network, or several: Redis and Nearlane differ in nothing but the endpoints.

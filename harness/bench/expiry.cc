@@ -13,6 +13,7 @@
 #include "harness/bench/checked_traffic.h"
 #include "harness/bench/scenario.h"
 #include "harness/bench/server_stats.h"
+#include "harness/bench/session_end.h"
 #include "harness/check/batch_client.h"
 #include "harness/check/fleet.h"
 #include "harness/workload/document.h"
@@ -28,12 +29,6 @@ constexpr Node kWriterDoor = 0;
 constexpr auto kLook = std::chrono::milliseconds(50);
 /// Reads go on for so long after the last end.
 constexpr Duration kAfter = std::chrono::seconds(1);
-
-/// Redis counts in milliseconds, of a clock that need not tick with ours.
-constexpr Duration kTick = std::chrono::milliseconds(1);
-/// And reads it once for all that it does in a turn of its loop, which on a crowded machine is long: a TTL may begin so much before its
-/// command was sent.
-constexpr Duration kRedisLags = std::chrono::milliseconds(100);
 
 /// The published node: 317 GB, of which 80 % are to be used.
 constexpr double kUsableBytes = 0.8 * 317e9;
@@ -58,7 +53,11 @@ constexpr std::array<std::pair<const char*, const char*>, 6> kMemory{
 class Expiry {
  public:
   Expiry(const Plan& plan, Bench& bench, Fleet& fleet)
-      : plan_(plan), bench_(bench), fleet_(fleet), ends_(bench.scaled(plan.keys)) {
+      : plan_(plan),
+        bench_(bench),
+        fleet_(fleet),
+        ttl_(ttl_of(plan, bench)),
+        ends_(bench.scaled(plan.keys)) {
     for (const Instance& instance : fleet_.instances)
       readers_.emplace_back(Protocol::resp, instance.resp(), kPatience);
   }
@@ -66,7 +65,7 @@ class Expiry {
   Result<void> run() {
     Measure measure{.id = "expiry",
                     .what = fmt::format("{} sessions of {} B with a TTL of {} ms", ends_.size(),
-                                        plan_.value_bytes, plan_.ttl.count()),
+                                        plan_.value_bytes, ttl_.count()),
                     .boundary = "client",
                     .clock_starts = "TTL after the write's acknowledgement was received",
                     .clock_stops = "a read that still finds it is sent",
@@ -106,6 +105,11 @@ class Expiry {
   }
 
  private:
+  /// The first are to be there yet when the last has been written and all are weighed.
+  static std::chrono::milliseconds ttl_of(const Plan& plan, const Bench& bench) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(plan.ttl *
+                                                                 std::max(bench.scale, 1.0));
+  }
   static std::string key(std::size_t number) { return fmt::format("ending:{:08}", number); }
 
   void fail_on(std::uint64_t count, std::string_view what) {
@@ -121,7 +125,7 @@ class Expiry {
     return {};
   }
 
-  /// What a session takes in either tier, its name and what surrounds it included.
+  /// What a session takes in either tier, its name and what surrounds it included; nothing where one may have ended already.
   Result<void> weigh(Repetition& repetition) {
     const auto sessions = static_cast<double>(ends_.size());
     const auto grown = [&](const std::string& what) {
@@ -131,6 +135,7 @@ class Expiry {
     const double taken = grown("used_bytes") - grown("clients_bytes");
     const auto stats = read_stats(fleet_.instances.front().http());
     if (!stats) return stats.error();
+    if (ends_.front().may_have_come(Clock::now())) return {};
     repetition.values["l2_session_bytes"] = taken / sessions;
     repetition.values["l1_session_bytes"] =
         static_cast<double>(stats->l1_bytes) /
@@ -148,8 +153,8 @@ class Expiry {
       const TimePoint sent = Clock::now();
       for (std::size_t i = 0; i < count; ++i) {
         Request& request = requests[i];
-        request = {.kind = Op::set, .key = key(from + i), .ttl = plan_.ttl};
-        versions[i] = history_.begin_set(request.key, kWriter, kWriterDoor, sent, plan_.ttl);
+        request = {.kind = Op::set, .key = key(from + i), .ttl = ttl_};
+        versions[i] = history_.begin_set(request.key, kWriter, kWriterDoor, sent, ttl_);
         write_document(request.key, versions[i], plan_.value_bytes, request.value);
       }
       writer.exchange({requests.data(), count},
@@ -158,8 +163,7 @@ class Expiry {
                         if (!written) ++failed_;
                         history_.end_write(requests[i].key, versions[i],
                                            written ? Effect::happened : Effect::unknown, at);
-                        // Redis has written it between these two, so its end lies between them, TTL later.
-                        ends_[from + i] = {sent + plan_.ttl, at + plan_.ttl};
+                        ends_[from + i] = SessionEnd::of(sent, at, ttl_);
                       });
     }
     return {};
@@ -196,15 +200,10 @@ class Expiry {
     }
   }
 
-  struct End {
-    TimePoint earliest{};
-    TimePoint latest{};
-  };
-
-  void judge(const End& end, Outcome outcome, TimePoint sent, TimePoint answered) {
+  void judge(const SessionEnd& end, Outcome outcome, TimePoint sent, TimePoint answered) {
     ++reads_;
     if (outcome == Outcome::miss) {
-      if (answered + kRedisLags < end.earliest) ++early_;
+      if (!end.may_have_come(answered)) ++early_;
       return;
     }
     if (outcome == Outcome::error) {
@@ -212,7 +211,7 @@ class Expiry {
       return;
     }
     ++hits_;
-    if (sent <= end.latest + kTick) return;
+    if (!end.has_come(sent)) return;
     ++zombies_;
     latest_ = std::max(latest_, sent - end.latest);
   }
@@ -308,7 +307,8 @@ class Expiry {
   const Plan& plan_;
   Bench& bench_;
   Fleet& fleet_;
-  std::vector<End> ends_;
+  const std::chrono::milliseconds ttl_;
+  std::vector<SessionEnd> ends_;
   std::deque<BatchClient> readers_;  // one an instance
   History history_{{.bound = kLease, .expiry_slack = kRedisLags}};
   RedisClient redis_ = fleet_.redis.client();

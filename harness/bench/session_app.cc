@@ -27,8 +27,18 @@ std::size_t SessionApp::pick(const Operation& operation) {
   return operation.follows ? instance_ % count : random_.below(count);
 }
 
-void SessionApp::judge_read(const Answer& answer, Session& session, std::size_t instance) {
+void SessionApp::look_for_end(Session& session, TimePoint asked, Outcome answered) {
+  const bool ended = session.end.has_come(asked) ||
+                     (answered == Outcome::miss && session.end.may_have_come(Clock::now()));
+  if (!session.exists || !ended) return;
+  session.exists = false;
+  session.changed = session.end.latest;
+}
+
+void SessionApp::judge_read(const Answer& answer, TimePoint asked, Session& session,
+                            std::size_t instance) {
   ++counts_.reads;
+  look_for_end(session, asked, answer.outcome);
   const std::uint64_t holder = std::uint64_t{1} << instance;
   if (session.exists) {
     ++counts_.existing;
@@ -66,6 +76,7 @@ void SessionApp::send(const Operation& operation) {
     write_document(request_.key, session.attempted, operation.value_bytes, request_.value);
   }
   auto instance = pick(operation);
+  const TimePoint asked = Clock::now();
   auto answer = approach_.call(instance, request_);
   // A client that cannot reach its instance is sent to the next one, as a balancer does. With affinity
   // there is no other one that could know the session.
@@ -76,19 +87,34 @@ void SessionApp::send(const Operation& operation) {
     instance = (instance + 1) % count;
     answer = approach_.call(instance, request_);
   }
+  const auto end = SessionEnd::of(asked, Clock::now(), operation.ttl);
+  const bool sets_end = operation.op == Op::set || operation.op == Op::touch;
   if (answer.outcome == Outcome::error) {
     ++counts_.failed;
+    // It may have been executed.
+    if (sets_end) {
+      session.end = {.earliest = std::min(session.end.earliest, end.earliest),
+                     .latest = std::max(session.end.latest, end.latest)};
+    }
     return;
   }
   instance_ = instance;
   if (operation.op == Op::get) {
-    judge_read(answer, session, instance);
+    judge_read(answer, asked, session, instance);
     return;
   }
-  session.holders = std::uint64_t{1} << instance;
-  if (operation.op == Op::touch) return;
+  const std::uint64_t holder = std::uint64_t{1} << instance;
+  if (operation.op == Op::touch) {
+    // It takes the others' copies away, and brings none here.
+    session.holders &= holder;
+    look_for_end(session, asked, answer.outcome);
+    if (answer.outcome == Outcome::ok) session.end = end;
+    return;
+  }
+  session.holders = holder;
   session.changed = Clock::now();
   session.exists = operation.op == Op::set;
+  session.end = end;
   if (session.exists) session.acknowledged = session.attempted;
 }
 
@@ -118,9 +144,10 @@ SessionApp::ReadBack SessionApp::read_back(std::size_t instance) {
   request_.value.clear();
   for (const auto& [key, session] : sessions_) {
     if (!session.exists) continue;
-    ++read.acknowledged;
     request_.key = key;
     const auto answer = approach_.call(instance, request_);
+    if (answer.outcome == Outcome::miss && session.end.may_have_come(Clock::now())) continue;
+    ++read.acknowledged;
     if (answer.outcome == Outcome::error) {
       ++read.failed;
       continue;

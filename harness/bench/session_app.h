@@ -2,7 +2,7 @@
 //
 // It waits for each answer before it sends the next request, so for every read it knows the last version
 // that was acknowledged. A read is right when it brings that version, or a later one whose write's outcome
-// is unknown.
+// is unknown. A session that its TTL has ended exists no longer: it is not lost, and must not be found.
 //
 // Units:    counts of requests. Errors: those of the workload; what servers do wrong is counted.
 // Threads:  one.
@@ -16,6 +16,7 @@
 #include "core/base/histogram.h"
 #include "core/base/result.h"
 #include "harness/bench/approach.h"
+#include "harness/bench/session_end.h"
 #include "harness/workload/random.h"
 #include "harness/workload/workload.h"
 
@@ -27,16 +28,16 @@ struct AppCounts {
   std::uint64_t existing = 0;   // reads of sessions that exist
   std::uint64_t found = 0;      // of those, answered with the last version
   std::uint64_t not_found = 0;  // of those, answered "no such session"
-  std::uint64_t stale = 0;      // answered with what an acknowledged write or delete had replaced
+  std::uint64_t stale = 0;      // answered with what a write, a delete or its TTL had ended
   std::uint64_t corrupt = 0;    // answered with something that nobody wrote
   std::uint64_t l1 = 0;         // reads that the server says L1 answered
   std::uint64_t l2 = 0;         // and L2
   std::uint64_t could_be_l1 =
       0;  // reads that an unlimited L1 could answer: this instance has served the
-          // session, and no other one has written, touched or deleted it since
+          // session's value, and no other one has written, touched or deleted it since
   std::uint64_t retried = 0;  // requests that failed on one instance and were sent to another
   std::uint64_t failed = 0;   // requests that failed on every instance
-  Duration stalest{};         // longest time from an acknowledgement to a read that was stale
+  Duration stalest{};         // longest time from then to a read that was stale
   Histogram found_took;       // of reads that were found
 
   [[nodiscard]] double found_share() const;
@@ -67,7 +68,7 @@ class SessionApp {
     std::uint64_t l1 = 0;
     Histogram took;
   };
-  /// Reads every session that exists through one instance.
+  /// Reads every session that exists through one instance; one that its TTL ends meanwhile is not counted.
   [[nodiscard]] ReadBack read_back(std::size_t instance);
 
   [[nodiscard]] const AppCounts& counts() const noexcept { return counts_; }
@@ -79,12 +80,15 @@ class SessionApp {
     std::uint64_t acknowledged = 0;
     std::uint64_t attempted = 0;  // at least `acknowledged`
     bool exists = false;
-    TimePoint changed{};        // when the last write or delete was acknowledged
+    TimePoint changed{};        // when the last write or delete was acknowledged, or it ended
+    SessionEnd end = {};        // by its TTL
     std::uint64_t holders = 0;  // a bit for each instance whose L1 may hold the last version
   };
 
   [[nodiscard]] std::size_t pick(const Operation& operation);
-  void judge_read(const Answer& answer, Session& session, std::size_t instance);
+  /// Before an answer is judged, and by it: whether the session's TTL has ended it.
+  static void look_for_end(Session& session, TimePoint asked, Outcome answered);
+  void judge_read(const Answer& answer, TimePoint asked, Session& session, std::size_t instance);
 
   Approach& approach_;
   Balance balance_;

@@ -1,5 +1,8 @@
 #include "harness/bench/session_app.h"
 
+#include <array>
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +13,7 @@
 namespace nearlane::harness {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 WorkloadSpec sessions() {
@@ -40,7 +44,7 @@ AppCounts run_over(Approach& approach, Balance balance) {
 /// Does to another approach's answers what a broken cache would.
 class Broken final : public Approach {
  public:
-  enum class Way { forgets_writes, mixes_keys, fails };
+  enum class Way { forgets_writes, forgets_all, keeps_for_ever, mixes_keys, fails };
   explicit Broken(Way way) : way_(way), maps_(1) {}
 
   [[nodiscard]] std::size_t instances() const override { return 2; }
@@ -49,7 +53,9 @@ class Broken final : public Approach {
     if (way_ == Way::forgets_writes && request.kind == Op::set && ++writes_ > 300) {
       return {.outcome = Outcome::ok};
     }
+    if (way_ == Way::forgets_all && request.kind == Op::get) return {.outcome = Outcome::miss};
     auto asked = request;
+    if (way_ == Way::keeps_for_ever) asked.ttl = {};
     if (way_ == Way::mixes_keys && request.kind == Op::get) {
       write_key_name("sess:", 0, asked.key);
     }
@@ -93,6 +99,99 @@ TEST(SessionApp, TriesEveryInstanceBeforeARequestHasFailed) {
   const auto counts = run_over(broken, Balance::random);
   EXPECT_EQ(counts.failed, counts.requests);
   EXPECT_EQ(counts.retried, counts.requests);
+}
+
+/// An operation on the one session there is.
+Operation on_session(Op op, std::chrono::milliseconds ttl = {}) {
+  return {.op = op, .key = "sess:0", .value_bytes = 500, .ttl = ttl};
+}
+
+TEST(SessionApp, LosesNoSessionThatItsTtlHasEnded) {
+  Broken broken(Broken::Way::forgets_all);
+  SessionApp app(broken, Balance::random, 1);
+  app.send(on_session(Op::set, 1ms));
+  app.send(on_session(Op::get));
+  EXPECT_EQ(app.counts().existing, 0U);
+  EXPECT_EQ(app.counts().not_found, 0U);
+  app.send(on_session(Op::set, 1ms));
+  const auto read = app.read_back(0);
+  EXPECT_EQ(read.acknowledged + read.lost, 0U);
+}
+
+TEST(SessionApp, LosesOneWhoseEndIsYetToCome) {
+  Broken broken(Broken::Way::forgets_all);
+  SessionApp app(broken, Balance::random, 1);
+  app.send(on_session(Op::set, 1h));
+  app.send(on_session(Op::get));
+  EXPECT_EQ(app.counts().not_found, 1U);
+  EXPECT_EQ(app.read_back(0).lost, 1U);
+  app.send(on_session(Op::set, 50ms));
+  app.send(on_session(Op::touch, 1h));
+  app.send(on_session(Op::get));
+  EXPECT_EQ(app.counts().not_found, 2U) << "a touch had moved it";
+}
+
+TEST(SessionApp, SeesAStoreThatNeverEndsASession) {
+  Broken broken(Broken::Way::keeps_for_ever);
+  SessionApp app(broken, Balance::random, 1);
+  app.send(on_session(Op::set, 1ms));
+  const TimePoint until = Clock::now() + 5s;
+  while (app.counts().stale == 0 && Clock::now() < until) app.send(on_session(Op::get));
+  EXPECT_EQ(app.counts().stale, 1U);
+  EXPECT_GT(app.counts().stalest, 0ns);
+}
+
+TEST(LocalMaps, EndSessionsByTheirTtl) {
+  LocalMaps maps(1);
+  const auto call = [&maps](Op kind, std::chrono::milliseconds ttl = {}) {
+    return maps.call(0, {.kind = kind, .key = "s", .value = "v", .ttl = ttl}).outcome;
+  };
+  const auto wait = [] {
+    for (const TimePoint until = Clock::now() + 3ms; Clock::now() < until;) {
+    }
+  };
+  EXPECT_EQ(call(Op::set, 2ms), Outcome::ok);
+  wait();
+  EXPECT_EQ(call(Op::get), Outcome::miss);
+  EXPECT_EQ(call(Op::touch, 1h), Outcome::miss) << "it is gone";
+  EXPECT_EQ(call(Op::set, 1h), Outcome::ok);
+  EXPECT_EQ(call(Op::touch, 2ms), Outcome::ok);
+  wait();
+  EXPECT_EQ(call(Op::get), Outcome::miss);
+  EXPECT_EQ(call(Op::set), Outcome::ok);
+  wait();
+  EXPECT_EQ(call(Op::get), Outcome::hit);
+}
+
+/// Instances with an L1 each that nothing is ever evicted from, over a store that tells the others of every change.
+class UnlimitedL1 final : public Approach {
+ public:
+  [[nodiscard]] std::size_t instances() const override { return copies_.size(); }
+  [[nodiscard]] Answer call(std::size_t instance, const Request& request) override {
+    Answer answer = store_.call(0, request);
+    auto& own = copies_[instance];
+    if (request.kind == Op::get) {
+      if (found(answer.outcome))
+        answer.outcome = own.insert(request.key).second ? Outcome::hit_l2 : Outcome::hit_l1;
+      return answer;
+    }
+    const bool had = own.contains(request.key);
+    for (auto& copies : copies_) copies.erase(request.key);
+    if (request.kind == Op::set || (request.kind == Op::touch && had)) own.insert(request.key);
+    return answer;
+  }
+
+ private:
+  LocalMaps store_{1};
+  std::array<std::set<std::string>, 2> copies_;
+};
+
+TEST(SessionApp, KnowsWhatAnUnlimitedL1CouldAnswer) {
+  UnlimitedL1 unlimited;
+  const auto counts = run_over(unlimited, Balance::random);
+  EXPECT_GT(counts.l1, 500U);
+  EXPECT_GT(counts.l2, 500U);
+  EXPECT_EQ(counts.could_be_l1, counts.l1);
 }
 
 TEST(SessionApp, ReadsBackWhatALostInstanceTookWithIt) {

@@ -48,7 +48,12 @@ namespace {
 Result<Fleet> start_fleet(const ThreeApproachesPlan& plan) {
   auto raw = RedisServer::start();
   if (!raw) return raw.error();
-  auto shared = RedisServer::start();
+  std::vector<std::string> room;
+  if (plan.redis_bytes > 0) {
+    room = {"--maxmemory", std::to_string(plan.redis_bytes), "--maxmemory-policy",
+            "allkeys-random"};
+  }
+  auto shared = RedisServer::start({.config = room});
   if (!shared) return shared.error();
   Fleet fleet{.raw = std::move(*raw), .shared = std::move(*shared), .instances = {}};
   for (std::size_t i = 0; i < kInstances; ++i) {
@@ -248,6 +253,7 @@ Body read_three_approaches(Section& file) {
   plan.rolling_requests =
       static_cast<std::uint64_t>(sessions.integer("rolling_requests", 2'000, 1, 1'000'000'000));
   plan.restarts_all_at_once = sessions.flag("restarts_all_at_once", false);
+  plan.redis_bytes = sessions.bytes("redis_bytes", 0, 0, std::uint64_t{1} << 40U);
   plan.coherence = sessions.choice("coherence", "lanes", {"lanes", "none"});
   plan.fan_in = static_cast<std::uint64_t>(sessions.integer("fan_in", 200, 1, 9'000));
   for (auto& section : file.sections("workload")) plan.workloads.push_back(read_workload(section));

@@ -22,6 +22,8 @@ namespace nearlane::harness {
 struct ThreeApproachesPlan {
   std::vector<std::string> parts;  // that are run
   std::string coherence;
+  std::uint64_t redis_bytes =
+      0;  // that the shared Redis has room for, and then evicts sessions; 0: for all
   InProcessCase hot_in_process;
   std::uint64_t hot_keys = 0;
   std::uint64_t hot_requests = 0;
