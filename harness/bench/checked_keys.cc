@@ -1,6 +1,7 @@
 #include "harness/bench/checked_keys.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -9,10 +10,16 @@
 #include "harness/workload/document.h"
 
 namespace nearlane::harness {
+namespace {
+
+constexpr std::uint16_t kFiller = UINT16_MAX - 1;  // nobody else
+constexpr std::uint64_t kBatch = 64;
+constexpr Duration kPatience = std::chrono::seconds(30);
+
+}  // namespace
 
 Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& history,
                        const SetKey& set) {
-  constexpr std::uint16_t kFiller = UINT16_MAX - 1;  // nobody else
   std::string value;
   for (std::uint64_t i = 0; i < keys; ++i) {
     const std::string key = checked_key(i);
@@ -25,18 +32,33 @@ Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& his
 }
 
 Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& history,
-                       RedisClient redis) {
-  return fill_keys(keys, value_bytes, history,
-                   [&redis](std::size_t key, const std::string& value) -> Result<void> {
-                     const auto set = redis.command({"SET", checked_key(key), value});
-                     if (!set) return set.error();
-                     return {};
-                   });
+                       const Endpoint& redis) {
+  BatchClient client(Protocol::resp, redis, kPatience);
+  std::vector<Request> requests(kBatch);
+  std::vector<std::uint64_t> versions(kBatch);
+  std::optional<std::string> failed;
+  for (std::uint64_t from = 0; from < keys && !failed; from += kBatch) {
+    const auto count = std::min(kBatch, keys - from);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Request& request = requests[i];
+      request.kind = Op::set;
+      request.key = checked_key(from + i);
+      versions[i] = history.begin_set(request.key, kFiller, kStore, Clock::now());
+      write_document(request.key, versions[i], value_bytes, request.value);
+    }
+    client.exchange(std::span(requests).first(count),
+                    [&](std::size_t i, const Reply& reply, TimePoint at) {
+                      const bool written = reply.outcome == Outcome::ok;
+                      if (!written) failed = reply.text;
+                      history.end_write(requests[i].key, versions[i],
+                                        written ? Effect::happened : Effect::unknown, at);
+                    });
+  }
+  if (failed) return Error{Errc::unavailable, "a key could not be written: " + *failed};
+  return {};
 }
 
 void read_keys(std::uint64_t keys, const Endpoint& http) {
-  constexpr std::uint64_t kBatch = 64;
-  constexpr Duration kPatience = std::chrono::seconds(30);
   BatchClient client(Protocol::http, http, kPatience);
   std::vector<Request> requests(kBatch);
   for (std::uint64_t from = 0; from < keys; from += kBatch) {

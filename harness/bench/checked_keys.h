@@ -25,9 +25,9 @@ using SetKey = std::function<Result<void>(std::size_t, const std::string&)>;
 /// Writes every key, and tells the history.
 [[nodiscard]] Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& history,
                                      const SetKey& set);
-/// With a single Redis.
+/// With a single Redis, many at once.
 [[nodiscard]] Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& history,
-                                     RedisClient redis);
+                                     const Endpoint& redis);
 /// Reads every key over HTTP once, so that L1 has what it has room for; answers are not judged.
 void read_keys(std::uint64_t keys, const Endpoint& http);
 

@@ -46,6 +46,9 @@ class Costs {
   Costs(const Plan& plan, Bench& bench, Fleet& fleet) : plan_(plan), bench_(bench), fleet_(fleet) {}
 
   Result<void> run() {
+    bench_.meter.phase("commands while L1 answers");
+    if (const auto done = heartbeats_warm(); !done) return done.error();
+    const TimePoint asked_last = Clock::now();
     for (const auto bytes : plan_.value_bytes) {
       bench_.meter.phase(fmt::format("writes of {} B", bytes));
       for (const Waiting waiting : kWaitings) {
@@ -54,8 +57,10 @@ class Costs {
     }
     bench_.meter.phase("losing a lane");
     if (const auto done = losses(); !done) return done.error();
-    bench_.meter.phase("commands while L1 answers, and while it does not");
-    if (const auto done = heartbeats(); !done) return done.error();
+    // Neither writes nor losses were the instance's, so that its lanes had time to cool down.
+    std::this_thread::sleep_until(asked_last + plan_.cool_down);
+    bench_.meter.phase("commands while nobody asks");
+    if (const auto done = heartbeats_idle(); !done) return done.error();
     bench_.meter.phase("commands without keys");
     if (const auto done = barriers(); !done) return done.error();
     add_tables();
@@ -215,19 +220,20 @@ class Costs {
     return {};
   }
 
-  Result<void> heartbeats() {
+  [[nodiscard]] Measure heartbeats_of(const char* id, const char* what) const {
     const auto window = std::chrono::duration_cast<std::chrono::milliseconds>(plan_.window).count();
-    const auto measure = [window](const char* id, const char* what) {
-      return Measure{.id = id,
-                     .what = what,
-                     .boundary = "server",
-                     .clock_starts = "Redis' count of commands",
-                     .clock_stops = fmt::format("its count {} ms later", window),
-                     .loop = "none",
-                     .processes = 3};
-    };
-    auto warm = measure("commands/warm", "one instance that only answers from L1, on every lane");
-    auto idle = measure("commands/idle", "one instance that nobody asks");
+    return {.id = id,
+            .what = what,
+            .boundary = "server",
+            .clock_starts = "Redis' count of commands",
+            .clock_stops = fmt::format("its count {} ms later", window),
+            .loop = "none",
+            .processes = 3};
+  }
+
+  Result<void> heartbeats_warm() {
+    auto warm =
+        heartbeats_of("commands/warm", "one instance that only answers from L1, on every lane");
     Caller writer(Protocol::resp, fleet_.redis.endpoint());
     Request request{.kind = Op::set, .value = "v"};
     for (std::size_t i = 0; i < kWarmKeys; ++i) {
@@ -244,7 +250,12 @@ class Costs {
       warm.repetitions.emplace_back().values["rate_per_s"] = *rate;
       bench_.meter.advance();
     }
-    std::this_thread::sleep_for(plan_.cool_down);
+    bench_.result.measure(std::move(warm));
+    return {};
+  }
+
+  Result<void> heartbeats_idle() {
+    auto idle = heartbeats_of("commands/idle", "one instance that nobody asks");
     for (int i = 0; i < bench_.repetitions; ++i) {
       const auto rate = commands_per_s(nullptr);
       if (!rate) return rate.error();
@@ -256,7 +267,6 @@ class Costs {
       }
       bench_.meter.advance();
     }
-    bench_.result.measure(std::move(warm));
     bench_.result.measure(std::move(idle));
     return {};
   }

@@ -75,7 +75,7 @@ class Failover {
   Result<void> run() {
     bench_.meter.phase("filling");
     const auto filled =
-        fill_keys(plan_.load.keys, plan_.load.value_bytes, history_, fleet_.redis.client());
+        fill_keys(plan_.load.keys, plan_.load.value_bytes, history_, fleet_.redis.endpoint());
     if (!filled) return filled.error();
     for (const Instance& instance : fleet_.instances) read_keys(plan_.load.keys, instance.http());
     for (FaultProxy& proxy : fleet_.proxies) {

@@ -10,6 +10,7 @@
 #include "harness/driver/generator.h"
 #include "harness/driver/workload_source.h"
 #include "harness/topology/instance.h"
+#include "harness/topology/process_cpu.h"
 #include "harness/topology/redis_server.h"
 #include "harness/workload/document.h"
 
@@ -108,10 +109,11 @@ class Generation {
 
     const auto stats_before = read_stats(instance_.http());
     if (!stats_before) return stats_before.error();
-    const auto cpu_before = instance_.child().usage();
+    const ProcessTree server(instance_.child().pid());
+    const Duration before = server.cpu();
     const auto report = generate(source, generator, options);
     if (!report) return report.error();
-    const auto cpu_after = instance_.child().usage();
+    const Duration used = server.cpu() - before;
     const auto stats_after = read_stats(instance_.http());
     if (!stats_after) return stats_after.error();
 
@@ -119,14 +121,9 @@ class Generation {
     repetition.add("", report->response_time);
     repetition.void_reasons = report->void_reasons;
     const auto answered = static_cast<double>(std::max<std::uint64_t>(report->answered, 1));
-    const auto each = [answered](Duration spent) {
-      return static_cast<double>(spent.count()) / answered;
-    };
     repetition.values["rate_per_s"] = report->achieved_rate;
     repetition.values["failed_count"] = static_cast<double>(report->failed);
-    repetition.values["user_ns_per_op"] = each(cpu_after.user - cpu_before.user);
-    repetition.values["system_ns_per_op"] = each(cpu_after.system - cpu_before.system);
-    repetition.values["cpu_ns_per_op"] = each(cpu_after.cpu() - cpu_before.cpu());
+    repetition.values["cpu_ns_per_op"] = static_cast<double>(used.count()) / answered;
     const double hits =
         static_cast<double>(stats_after->l1_hits - stats_before->l1_hits) / answered;
     repetition.values["l1_hit_share"] = hits;
@@ -313,8 +310,7 @@ Result<void> run_generations(const Plan& plan, Bench& bench) {
       "One event loop an instance, all profiles in one run and in turn. The load generator has a "
       "core of its "
       "own at best, so requests/s say little of a fast server; judge by CPU time a request (user "
-      "and system, "
-      "in ticks of 10 ms).");
+      "and system).");
   return {};
 }
 
@@ -332,7 +328,7 @@ Body read_generations(Section& file) {
       static_cast<std::uint64_t>(work.integer("hot_requests", 10'000, 1, 1'000'000'000));
   plan.l2_requests = static_cast<std::uint64_t>(work.integer("l2_requests", 500, 1, 1'000'000));
   plan.connections = static_cast<std::uint32_t>(work.integer("connections", 32, 1, 4096));
-  plan.load_for = work.duration("load_for", std::chrono::milliseconds(700),
+  plan.load_for = work.duration("load_for", std::chrono::milliseconds(350),
                                 std::chrono::milliseconds(50), std::chrono::hours(1));
   return [plan](Bench& bench) { return run_generations(plan, bench); };
 }

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -41,6 +43,8 @@ constexpr Duration kLaneDead = 5s;
 /// After the fault, until calls that were under way have ended and the breaker knows.
 constexpr Duration kOnset = 1s;
 constexpr Duration kWarmUp = 1s;
+/// By so much faster the first load is sent, which is to fill L1 and of which nothing counts.
+constexpr int kFillsFaster = 5;
 
 enum class Fault : std::uint8_t { down, hung, slow, flapping };
 constexpr const char* kFaultNames[] = {"down", "hung", "slow", "flapping"};
@@ -192,15 +196,17 @@ class Outage {
   /// So that L1 holds what it will hold.
   Result<void> fill() {
     const auto filled =
-        fill_keys(plan_.load.keys, plan_.load.value_bytes, history_, fleet_.redis.client());
+        fill_keys(plan_.load.keys, plan_.load.value_bytes, history_, fleet_.redis.endpoint());
     if (!filled) return filled.error();
-    if (const auto done = load_for(scaled(plan_.healthy_for), {}); !done) return done.error();
+    const auto done = load_for(scaled(plan_.healthy_for) / kFillsFaster, {}, kFillsFaster);
+    if (!done) return done.error();
     return {};
   }
 
-  /// As the workload says, each time with requests of its own.
-  Result<RunReport> load_for(Duration length, Duration warmup) {
+  /// As the workload says, but for its rate, and each time with requests of its own.
+  Result<RunReport> load_for(Duration length, Duration warmup, int faster = 1) {
     CheckedLoadOptions options = plan_.load;
+    options.rate *= faster;
     options.seed = bench_.seed + stretches_++;
     CheckedLoad load(options, history_);
     GeneratorOptions generator;
@@ -247,7 +253,7 @@ class Outage {
     bench_.meter.phase("comparing every key");
     const auto report = history_.take_report();
     if (const auto up = fleet_.ready_within(kPatience); !up) return up.error();
-    const auto settled = settle();
+    const auto settled = settle(fleet_.doors());
     if (!settled) return settled.error();
     const auto lost = history_.take_report();
     Measure counts = counting("counts", "what clients were told, and what is left", kProcesses);
@@ -259,10 +265,12 @@ class Outage {
     bench_.result.measure(std::move(counts));
     bench_.meter.advance();
     return add_control(fleet_.redis.client(), kProcesses, history_, bench_.result,
-                       [this] { return settle(); });
+                       [this] { return settle({fleet_.store_door()}); });
   }
-  Result<Settled> settle() {
-    Traffic traffic({.doors = fleet_.doors(), .keys = plan_.load.keys}, history_);
+
+  /// What these doors say of every key, the store's being one of them.
+  Result<Settled> settle(std::vector<Door> doors) {
+    Traffic traffic({.doors = std::move(doors), .keys = plan_.load.keys}, history_);
     return traffic.settle();
   }
 

@@ -99,13 +99,14 @@ Result<void> warm(const ServerHits& plan, const Instance& instance) {
   }
 }
 
+/// On all cores, until it has compressed what is read.
 Result<Instance> start(const ServerHits& plan, const RedisServer& redis) {
-  const Pinned there(kServersCore);
   auto instance = Instance::start(
       {.l2 = redis.url(),
        // So long a queue that one pass of reads asks for every key's forms.
        .flags = {"--threads", "1", "--l1-bytes", "1GiB", "--pool", std::to_string(kLanes),
-                 "--precompress-queue", std::to_string(plan.keys), "--precompress-bytes", "1GiB"}});
+                 "--precompress-threads", "2", "--precompress-queue", std::to_string(plan.keys),
+                 "--precompress-bytes", "1GiB"}});
   if (!instance) return instance.error();
   if (const auto up = instance->lanes_up_within(kLanes, kPatience); !up) return up.error();
   return instance;
@@ -172,6 +173,7 @@ Result<void> time_server_hits(const ServerHits& wanted, Bench& bench) {
   const auto instance = start(plan, *redis);
   if (!instance) return instance.error();
   if (const auto done = warm(plan, *instance); !done) return done.error();
+  pin_process(instance->child().pid(), kServersCore);
   Measure server = measure_of(plan, true);
   Measure client = measure_of(plan, false);
   const Pinned here(kClientsCore);

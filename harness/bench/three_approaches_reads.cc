@@ -1,12 +1,24 @@
 // What one read of a session costs its client: hot, first and second elsewhere, and by size.
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "harness/bench/caller.h"
 #include "harness/bench/server_reads.h"
 #include "harness/bench/three_approaches.h"
+#include "harness/check/batch_client.h"
+#include "harness/workload/document.h"
 
 namespace nearlane::harness::three_approaches {
 namespace {
+
+constexpr std::size_t kBatch = 64;
+constexpr std::size_t kBatchBytes = std::size_t{1} << 20U;
+constexpr Duration kPatience = std::chrono::seconds(10);
 
 struct Target {
   std::string id;
@@ -26,23 +38,43 @@ void keep_measures(Stage& stage, std::vector<Measure>& measures) {
   for (auto& measure : measures) stage.bench.result.measure(std::move(measure));
 }
 
+/// Writes or deletes all, many at once: neither is timed.
+Result<void> send_all(const Target& target, Op kind, const std::vector<std::string>& keys,
+                      std::size_t bytes) {
+  const std::size_t batch = std::clamp<std::size_t>(kBatchBytes / bytes, 1, kBatch);
+  BatchClient client(target.protocol, target.peer, kPatience);
+  std::vector<Request> requests(batch);
+  std::optional<Error> failed;
+  for (std::size_t from = 0; from < keys.size() && !failed; from += batch) {
+    const auto count = std::min(batch, keys.size() - from);
+    for (std::size_t i = 0; i < count; ++i) {
+      requests[i].kind = kind;
+      requests[i].key = keys[from + i];
+      if (kind == Op::set) write_document(requests[i].key, 1, bytes, requests[i].value);
+    }
+    client.exchange(
+        std::span(requests).first(count), [&](std::size_t i, const Reply& reply, TimePoint) {
+          if (reply.outcome == Outcome::error)
+            failed = Error{Errc::protocol, requests[i].key + ": " + std::string(reply.text)};
+        });
+  }
+  if (failed) return *failed;
+  return {};
+}
+
 /// Sessions written through one instance and read through the other, twice. Raw Redis has no instances:
 /// there the reader is merely another connection.
 Result<void> read_elsewhere(const Target& writer, const Target& reader, std::string_view prefix,
                             std::uint64_t count, std::size_t bytes, Histogram& first,
                             Histogram& second) {
-  Caller from(writer.protocol, writer.peer);
+  std::vector<std::string> keys(count);
+  for (std::uint64_t number = 0; number < count; ++number)
+    write_key_name(prefix, number, keys[number]);
+  if (const auto done = send_all(writer, Op::set, keys, bytes); !done) return done.error();
   Caller to(reader.protocol, reader.peer);
-  const auto keys = fill(from, prefix, count, bytes);
-  if (!keys) return keys.error();
-  if (const auto done = read_keys(to, *keys, first); !done) return done.error();
-  if (const auto done = read_keys(to, *keys, second); !done) return done.error();
-  Request request{.kind = Op::erase};
-  for (const auto& key : *keys) {
-    request.key = key;
-    (void)from.call(request);  // only to give the memory back
-  }
-  return {};
+  if (const auto done = read_keys(to, keys, first); !done) return done.error();
+  if (const auto done = read_keys(to, keys, second); !done) return done.error();
+  return send_all(writer, Op::erase, keys, bytes);  // only to give the memory back
 }
 
 }  // namespace

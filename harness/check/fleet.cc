@@ -47,8 +47,12 @@ std::vector<Door> Fleet::doors() const {
     all.push_back({.node = node, .protocol = Protocol::resp, .endpoint = instances[i].resp()});
     all.push_back({.node = node, .protocol = Protocol::http, .endpoint = instances[i].http()});
   }
-  all.push_back({.node = kStore, .protocol = Protocol::resp, .endpoint = redis.endpoint()});
+  all.push_back(store_door());
   return all;
+}
+
+Door Fleet::store_door() const {
+  return {.node = kStore, .protocol = Protocol::resp, .endpoint = redis.endpoint()};
 }
 
 Result<void> Fleet::ready_within(Duration patience) const {

@@ -39,6 +39,8 @@ struct Fleet {
 
   /// Both doors of every instance, and the way straight to the store.
   [[nodiscard]] std::vector<Door> doors() const;
+  /// The last of them alone.
+  [[nodiscard]] Door store_door() const;
   /// Waits until all lanes of every instance are up.
   [[nodiscard]] Result<void> ready_within(Duration patience) const;
 };

@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include <sched.h>
+#include <sys/types.h>
 
 namespace nearlane::harness {
 
@@ -23,6 +24,10 @@ class Pinned {
   cpu_set_t before_{};
   bool pinned_ = false;
 };
+
+/// All threads of a process that runs already, on one of the cores that the caller may use; those that it starts later from
+/// these as well.
+void pin_process(pid_t process, std::size_t nth);
 
 /// Who is measured has a core that the load does not have, where there are two.
 inline constexpr std::size_t kServersCore = 0;

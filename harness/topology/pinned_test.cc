@@ -39,5 +39,21 @@ TEST(Pinned, GivesOutTheCoresThatThereAreInTurn) {
   EXPECT_EQ(core(kServersCore) == core(kClientsCore), many == 1);
 }
 
+TEST(Pinned, LeavesOneCoreToAProcessThatRuns) {
+  const auto child = Child::start({.name = "sleep", .argv = {"sleep", "60"}});
+  ASSERT_TRUE(child) << child.error().detail;
+  const auto cores = [&child] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    EXPECT_EQ(::sched_getaffinity(child->pid(), sizeof set, &set), 0);
+    return CPU_COUNT(&set);
+  };
+  const int before = allowed();
+  EXPECT_EQ(cores(), before);
+  pin_process(child->pid(), kServersCore);
+  EXPECT_EQ(cores(), 1);
+  EXPECT_EQ(allowed(), before) << "the caller stays where it was";
+}
+
 }  // namespace
 }  // namespace nearlane::harness
