@@ -92,6 +92,7 @@ struct Config {
   std::chrono::milliseconds http_transfer_timeout{30'000};
   std::chrono::milliseconds http_idle_timeout{75'000};
   std::chrono::milliseconds resp_transfer_timeout{30'000};
+  std::chrono::milliseconds resp_idle_timeout{0};  // 0: none
   std::string api_key_file = {};
   std::string password_file = {};
   bool insecure_bind = false;

@@ -99,6 +99,7 @@ TEST_F(ConfigTest, EveryOptionIsAFlagAKeyAndAVariable) {
       {"http-transfer-timeout", "2s"},
       {"http-idle-timeout", "2s"},
       {"resp-transfer-timeout", "2s"},
+      {"resp-idle-timeout", "2s"},
   };
   for (const Option& option : options()) {
     ASSERT_TRUE(values.contains(option.name)) << option.name;

@@ -328,8 +328,13 @@ constexpr std::array kOptions = {
     Option{"http-idle-timeout", "TIME", "how long a connection over HTTP may ask for nothing [75s]",
            [](Config& c, std::string_view t) { return set_duration(c.http_idle_timeout, t); }},
     Option{"resp-transfer-timeout", "TIME",
-           "how long a client over RESP may take none of its replies [30s]",
+           "how long a client over RESP may take none of its replies, and how long a command may "
+           "take\nto come beside a second for each 64KiB of it [30s]",
            [](Config& c, std::string_view t) { return set_duration(c.resp_transfer_timeout, t); }},
+    Option{
+        "resp-idle-timeout", "TIME",
+        "how long a connection over RESP may ask for nothing; 0: for ever, as with Redis [0]",
+        [](Config& c, std::string_view t) { return set_duration_or_none(c.resp_idle_timeout, t); }},
     Option{"api-key-file", "FILE", "HTTP asks for one of the keys in this file, one a line",
            [](Config& c, std::string_view t) {
              c.api_key_file = t;

@@ -321,7 +321,8 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                                           2 * std::size_t{config.max_value}),
                      .transaction = {.bytes = std::max(resp::CommandQueueLimits{}.bytes,
                                                        2 * std::size_t{config.max_value})}},
-          .transfer_timeout = config.resp_transfer_timeout,
+          .connection = {.transfer = config.resp_transfer_timeout,
+                         .idle = config.resp_idle_timeout},
           .info = [&sources = *p.sources](
                       std::string_view section) { return admin::info_text(sources, section); },
           .relay_to = relay_to,

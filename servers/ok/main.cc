@@ -92,7 +92,7 @@ int serve(const Settings& settings) {
   loop::LoopGroup loops(settings.threads, {});
   const auto resp = open(loops, settings.resp, resp::refusals(), [&](loop::Loop& home, int socket) {
     return std::make_shared<resp::Connection>(
-        home, socket, resp::DoorConfig{}.transfer_timeout,
+        home, socket, resp::ConnectionLimits{},
         [&](resp::Session::Host&) { return std::make_shared<ok::ConstantSession>(bulk); });
   });
   const auto http = open(loops, settings.http, http::refusals(), [&](loop::Loop& home, int socket) {

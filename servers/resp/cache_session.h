@@ -84,6 +84,9 @@ class CacheSession final : public Session,
   [[nodiscard]] bool idle() const noexcept override { return slots_.empty() || killed_; }
   [[nodiscard]] std::size_t missing() const noexcept override { return parser_.missing(); }
   [[nodiscard]] bool waits() const noexcept override { return relay_ && relay_->waits(); }
+  [[nodiscard]] bool listens() const noexcept override {
+    return subscriptions() != 0 || (relay_ && relay_->listens());
+  }
   [[nodiscard]] bool overrun() const noexcept override {
     return held_ + out_.size() > context_.limits.max_held;
   }

@@ -9,6 +9,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace nearlane::resp {
@@ -33,14 +34,35 @@ ssize_t send_some(int socket, const Output& output) {
   return ::sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
+/// As Redis does with its tcp-keepalive of 300 s: after that long, and then three times within as long again.
+void ask_whether_alive(int socket) {
+  constexpr int kOn = 1;
+  constexpr int kQuietSeconds = 300;
+  constexpr int kBetweenSeconds = kQuietSeconds / 3;
+  constexpr int kTimes = 3;
+  // A Unix socket refuses, and needs none of it.
+  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof kOn);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &kQuietSeconds, sizeof kQuietSeconds);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &kBetweenSeconds, sizeof kBetweenSeconds);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &kTimes, sizeof kTimes);
+}
+
 }  // namespace
 
-Connection::Connection(loop::Loop& home, int socket, std::chrono::milliseconds transfer_timeout,
+Connection::Connection(loop::Loop& home, int socket, ConnectionLimits limits,
                        const MakeSession& make_session)
     : home_(home),
       socket_(home.context(), net::generic::stream_protocol(AF_INET, IPPROTO_TCP), socket),
-      transfer_timeout_(transfer_timeout),
-      session_(make_session(*this)) {}
+      limits_(limits),
+      session_(make_session(*this)) {
+  ask_whether_alive(socket);
+}
+
+void Connection::start() {
+  heard_at_ = Clock::now();
+  set_overdue_at(input_due());
+  wait_readable();
+}
 
 void Connection::wait_readable() {
   if (waits_to_read_ || ended_) return;
@@ -57,8 +79,7 @@ void Connection::wait_readable() {
 
 void Connection::wait_writable() {
   // Answers that came meanwhile may all have been sent since the wait began, and others not.
-  if (!waits_to_write_ || overdue_at() == kForever)
-    set_overdue_at(Clock::now() + transfer_timeout_);
+  if (!waits_to_write_ || overdue_at() == kForever) set_overdue_at(Clock::now() + limits_.transfer);
   if (waits_to_write_) return;
   waits_to_write_ = true;
   socket_.async_wait(net::socket_base::wait_write,
@@ -70,6 +91,8 @@ void Connection::wait_writable() {
 
 void Connection::receive(std::size_t size) {
   const TimePoint received = Clock::now();
+  heard_at_ = received;
+  if (input_.empty()) began_at_ = received;
   const bool more = size == read_.size();
   std::string_view input(read_.data(), size);
   if (!input_.empty()) {
@@ -108,6 +131,7 @@ void Connection::peer_ended() {
 void Connection::serve(std::string_view input, TimePoint received) {
   session_->output().borrow(home_.spare());
   const std::size_t taken = session_->serve(input, received);
+  if (taken > 0) began_at_ = received;
   if (input.data() != input_.data()) {
     input_.assign(input.substr(taken));
   } else if (taken == input_.size()) {
@@ -151,7 +175,17 @@ void Connection::move_on() {
   // Behind a command that waits as long as it likes little is read, but that the peer leaves is seen.
   const bool reads =
       !session_->blocked() || (session_->waits() && input_.size() < kHeldWhileWaiting);
+  set_overdue_at(input_due());
   if (reads && !session_->closing() && !drained) wait_readable();
+}
+
+/// By when the peer has to say something, or more of what it has begun to say.
+TimePoint Connection::input_due() const noexcept {
+  if (session_->blocked() || !session_->idle()) return kForever;  // it waits for us
+  if (!input_.empty())
+    return began_at_ + limits_.transfer + std::chrono::seconds(input_.size() / kSlowestBytes);
+  const bool may_rest = limits_.idle.count() == 0 || session_->listens();
+  return may_rest ? kForever : heard_at_ + limits_.idle;
 }
 
 /// False: the connection was closed.

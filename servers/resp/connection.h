@@ -5,6 +5,9 @@
 // epoll_ctl. The rest of a longer batch goes into the loop's scratch memory, and replies into its spare buffer: a connection owns more only while half a command
 // is waiting in it, or a reply for the peer to take it.
 //
+// A peer that trickles is given up, by what ConnectionLimits says. One that is gone without a word (its machine, or the
+// road to it) is found by the kernel, which asks for it as Redis has it asked.
+//
 // Threads:   its loop's.
 // Errors:    the peer's are answered by the session; the socket's close the connection.
 #pragma once
@@ -25,18 +28,26 @@
 
 namespace nearlane::resp {
 
+struct ConnectionLimits {
+  /// A peer that takes none of the bytes that wait for it for so long is given up, and so is one whose command is not
+  /// complete so long after its first byte, and a second for each kSlowestBytes that have come of it.
+  std::chrono::milliseconds transfer{30'000};
+  /// One that says nothing for so long, and waits for nothing; 0: it may, as with Redis's `timeout`.
+  std::chrono::milliseconds idle{0};
+};
+
 class Connection final : public loop::Connection, private Session::Host {
  public:
   /// What a connection reads without the loop's scratch memory: sixteen GETs of the usual key.
   static constexpr std::size_t kReadBytes = 1024;
+  static constexpr std::size_t kSlowestBytes = std::size_t{64} * 1024;  // a second, as over HTTP
 
   using MakeSession = std::function<std::shared_ptr<Session>(Session::Host&)>;
 
-  /// A peer that takes none of the bytes that wait for it for `transfer_timeout` is given up.
-  Connection(loop::Loop& home, int socket, std::chrono::milliseconds transfer_timeout,
+  Connection(loop::Loop& home, int socket, ConnectionLimits limits,
              const MakeSession& make_session);
 
-  void start() override { wait_readable(); }
+  void start() override;
   void drain() noexcept override;
   void close() noexcept override;
 
@@ -50,6 +61,7 @@ class Connection final : public loop::Connection, private Session::Host {
   void serve(std::string_view input, TimePoint received);
   void serve_held();
   void move_on();
+  [[nodiscard]] TimePoint input_due() const noexcept;
   bool send();
   [[nodiscard]] std::shared_ptr<Connection> self() {
     return std::static_pointer_cast<Connection>(shared_from_this());
@@ -57,10 +69,12 @@ class Connection final : public loop::Connection, private Session::Host {
 
   loop::Loop& home_;
   boost::asio::generic::stream_protocol::socket socket_;
-  const std::chrono::milliseconds transfer_timeout_;
+  const ConnectionLimits limits_;
   std::shared_ptr<Session> session_;
   std::array<char, kReadBytes> read_;
-  std::string input_;  // what is not served yet
+  std::string input_;     // what is not served yet
+  TimePoint heard_at_{};  // when something came last
+  TimePoint began_at_{};  // when the first byte of input_ came
   bool waits_to_read_ = false;
   bool waits_to_write_ = false;
   bool draining_ = false;

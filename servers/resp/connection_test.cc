@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@
 
 namespace nearlane::resp {
 namespace {
+
+using namespace std::chrono_literals;
 
 class Lines final : public Session {
  public:
@@ -29,17 +32,24 @@ class Lines final : public Session {
   void refill() override {}
   [[nodiscard]] bool blocked() const noexcept override { return false; }
   [[nodiscard]] bool idle() const noexcept override { return true; }
+  [[nodiscard]] bool listens() const noexcept override { return listening; }
   [[nodiscard]] std::size_t missing() const noexcept override { return 0; }
   void detach() noexcept override {}
+
+  bool listening = false;
 };
 
 constexpr std::chrono::seconds kTransferTimeout(7);
+constexpr std::chrono::seconds kIdleTimeout(100);
 
 class ConnectionTest : public testing::Test {
  protected:
-  explicit ConnectionTest(std::array<int, 2> ends = loop::unix_pair()) : peer_(ends[0]) {
+  explicit ConnectionTest(std::array<int, 2> ends = loop::unix_pair(),
+                          std::chrono::seconds idle = 0s)
+      : peer_(ends[0]), socket_(ends[1]) {
     auto connection = std::make_shared<Connection>(
-        loop_, ends[1], kTransferTimeout, [](Session::Host&) { return std::make_shared<Lines>(); });
+        loop_, ends[1], ConnectionLimits{.transfer = kTransferTimeout, .idle = idle},
+        [this](Session::Host&) { return session_; });
     connection_ = connection;
     loop_.add(std::move(connection));
   }
@@ -64,9 +74,22 @@ class ConnectionTest : public testing::Test {
   }
   static std::string line_of(std::size_t size) { return std::string(size - 1, 'x') + '\n'; }
 
+  /// Whether it is still there when so much time has gone by.
+  bool lasts(std::chrono::seconds after) {
+    loop_.close_overdue(Clock::now() + after);
+    return loop_.connections() != 0;
+  }
+
   loop::Loop loop_{0};
+  std::shared_ptr<Lines> session_ = std::make_shared<Lines>();
   std::weak_ptr<Connection> connection_;
   int peer_;
+  int socket_;  // the connection's
+};
+
+class IdleConnectionTest : public ConnectionTest {
+ protected:
+  IdleConnectionTest() : ConnectionTest(loop::unix_pair(), kIdleTimeout) {}
 };
 
 class TcpConnectionTest : public ConnectionTest {
@@ -113,6 +136,65 @@ TEST_F(ConnectionTest, ADrainEndsAnIdleOneThatReads) {
   loop_.drain([] {});
   (void)take();
   EXPECT_EQ(loop_.connections(), 0U);
+}
+
+TEST_F(ConnectionTest, APeerWhoseCommandDoesNotEndIsGivenUp) {
+  (void)take();
+  send("abc");
+  (void)take();
+  EXPECT_TRUE(lasts(kTransferTimeout - 1s));
+  EXPECT_FALSE(lasts(kTransferTimeout + 1s));
+}
+
+TEST_F(ConnectionTest, TricklingBuysNoTimeButALargeCommandHasMore) {
+  (void)take();
+  send("a");
+  (void)take();
+  const TimePoint due = connection_.lock()->overdue_at();
+  for (int i = 0; i < 20; ++i) {
+    send("b");
+    (void)take();
+  }
+  EXPECT_EQ(connection_.lock()->overdue_at(), due);
+  for (int i = 0; i < 4; ++i) {
+    send(std::string(Connection::kSlowestBytes / 2, 'c'));
+    (void)take();
+  }
+  EXPECT_EQ(connection_.lock()->overdue_at(), due + 2s);
+  send("\n");
+  EXPECT_EQ(take().size(), 22 + 2 * Connection::kSlowestBytes);
+  EXPECT_TRUE(lasts(kTransferTimeout + 5s)) << "it owes nothing any more";
+}
+
+TEST_F(ConnectionTest, APeerMaySayNothingForEverUnlessToldOtherwise) {
+  (void)take();
+  EXPECT_TRUE(lasts(std::chrono::hours(24)));
+}
+
+TEST_F(IdleConnectionTest, APeerThatSaysNothingIsGivenUp) {
+  (void)take();
+  EXPECT_TRUE(lasts(kIdleTimeout - 1s));
+  EXPECT_FALSE(lasts(kIdleTimeout + 1s)) << "though it has never said anything";
+}
+
+TEST_F(IdleConnectionTest, WhoListensMaySayNothingButNotHalfACommand) {
+  session_->listening = true;
+  send("a\n");
+  EXPECT_EQ(take(), "a\n");
+  EXPECT_TRUE(lasts(kIdleTimeout + 1s));
+  send("b");
+  (void)take();
+  EXPECT_FALSE(lasts(kTransferTimeout + 1s));
+}
+
+TEST_F(TcpConnectionTest, TheKernelFindsOutWhoIsGoneWithoutAWord) {
+  int asks = 0;
+  int quiet_seconds = 0;
+  socklen_t size = sizeof asks;
+  ASSERT_EQ(::getsockopt(socket_, SOL_SOCKET, SO_KEEPALIVE, &asks, &size), 0);
+  ASSERT_EQ(::getsockopt(socket_, IPPROTO_TCP, TCP_KEEPIDLE, &quiet_seconds, &size), 0);
+  EXPECT_NE(asks, 0);
+  EXPECT_EQ(quiet_seconds, 300);
 }
 
 TEST_F(ConnectionTest, APeerThatTakesNothingIsGivenUp) {

@@ -42,7 +42,7 @@ std::shared_ptr<loop::Connection> Door::accept(loop::Loop& home, int socket) {
   client.address = loop::peer_name(socket);
   client.local_address = loop::local_name(socket);
   return std::make_shared<Connection>(
-      home, socket, config_.transfer_timeout,
+      home, socket, config_.connection,
       [this, &home, client = std::move(client)](Session::Host& host) {
         return CacheSession::make(contexts_[home.index()], host, client);
       });

@@ -13,6 +13,7 @@
 
 #include "servers/loop/loop_group.h"
 #include "servers/resp/cache_session.h"
+#include "servers/resp/connection.h"
 
 namespace nearlane::resp {
 
@@ -26,8 +27,7 @@ struct DoorConfig {
   std::string password = {};  // empty: clients need not authenticate
   std::chrono::milliseconds l2_timeout{500};
   SessionLimits limits = {};
-  /// A client that takes none of its replies for so long is given up.
-  std::chrono::milliseconds transfer_timeout{30'000};
+  ConnectionLimits connection = {};
   std::function<std::string(std::string_view)> info = {};  // INFO's text for a section
   /// To the Redis that answers what our table does not have; null: there is none.
   std::shared_ptr<l2::Route> relay_to = {};

@@ -100,6 +100,8 @@ class Relay final : private Upstream::Owner {
   }
   /// It hears channels: what Redis sends it comes in the version in which it has subscribed.
   [[nodiscard]] bool subscribed() const noexcept { return channels_ + shards_ != 0; }
+  /// Redis speaks to it unasked.
+  [[nodiscard]] bool listens() const noexcept { return subscribed() || monitoring_; }
   /// Commands are under way.
   [[nodiscard]] bool busy() const noexcept { return !pending_.empty(); }
   /// Its command may wait for as long as it likes.

@@ -42,6 +42,8 @@ class Session {
   [[nodiscard]] bool closing() const noexcept { return closing_; }
   /// A command is under way that may wait for as long as it likes: nobody wants its reply once the peer has left.
   [[nodiscard]] virtual bool waits() const noexcept { return false; }
+  /// It hears what others say: nobody expects it to say anything itself.
+  [[nodiscard]] virtual bool listens() const noexcept { return false; }
   /// Bytes that are missing at least for the command at the front.
   [[nodiscard]] virtual std::size_t missing() const noexcept = 0;
   /// The peer takes its replies too slowly: the connection must go at once.
