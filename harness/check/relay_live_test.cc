@@ -156,7 +156,8 @@ TEST_F(RelayLive, EveryReplyIsRedissOwnByteForByte) {
       "SPUBLISH ch m",
       "ACL WHOAMI",
       "MEMORY USAGE none",
-      "CLUSTER INFO"};
+      "CLUSTER INFO",
+      "CLIENT HELP"};
   for (const char* version : {"2", "3"}) {
     direct("FLUSHALL");
     auto ours = connect();
@@ -240,29 +241,186 @@ TEST_F(RelayLive, ATransactionSeesWhatItsWatchGuards) {
   EXPECT_EQ(ask(client, "EXEC"), "-ERR EXEC without MULTI\r\n");
 }
 
-TEST_F(RelayLive, InsideATransactionWhatIsTheConnectionsIsRefused) {
+TEST_F(RelayLive, ExecExecutesWhatIsTheConnectionsOwnInItsPlace) {
+  start();
+  auto plain = RedisServer::start().value();
+  const std::vector<std::string> commands = {
+      "SET k zero", "MULTI", "CLIENT GETNAME", "SET k one", "CLIENT SETNAME me", "SELECT 2",
+      "SET k two", "AUTH x", "GET k", "SELECT 99", "SELECT x", "LPUSH k x", "CLIENT GETNAME",
+      "CLIENT SETNAME \"not me\"", "EXEC", "GET k", "APPEND k !", "SADD s member", "CLIENT GETNAME",
+      "SELECT 0", "GET k",
+      // Nothing of it happens.
+      "MULTI", "SELECT 3", "CLIENT SETNAME other", "SET k three", "DISCARD", "GET k",
+      "CLIENT GETNAME", "MULTI", "CLIENT SETNAME other", "CLIENT NOPE", "EXEC", "MULTI", "SELECT 3",
+      "CLIENT SETNAME", "SELECT", "EXEC", "EXEC", "CLIENT GETNAME", "GET k",
+      // No more than is Redis's, or than is ours.
+      "MULTI", "SELECT 2", "EXEC", "GET k", "MULTI", "CLIENT GETNAME", "EXEC", "MULTI", "EXEC",
+      "WATCH k", "SET k changed", "MULTI", "SELECT 0", "CLIENT SETNAME other", "EXEC", "GET k",
+      "CLIENT GETNAME", "MULTI", "CLIENT TRACKINGINFO", "CLIENT GETREDIR", "EXEC"};
+  for (const char* version : {"2", "3"}) {
+    direct("FLUSHALL");
+    auto ours = connect();
+    auto theirs = RawClient::connect(plain.endpoint()).value();
+    ask(theirs, "FLUSHALL");
+    ask(ours, std::string("HELLO ") + version);
+    ask(theirs, std::string("HELLO ") + version);
+    for (const std::string& command : commands)
+      EXPECT_EQ(ask(ours, command), ask(theirs, command)) << command << ", RESP" << version;
+    std::string together;
+    for (const std::string& command : commands) together += command + "\r\n";
+    ask(ours, "SELECT 0");
+    ask(theirs, "SELECT 0");
+    ASSERT_TRUE(ours.send(together));
+    ASSERT_TRUE(theirs.send(together));
+    for (const std::string& command : commands) {
+      EXPECT_EQ(ours.read(kPatience).value().bytes, theirs.read(kPatience).value().bytes)
+          << command << ", together, RESP" << version;
+    }
+  }
+}
+
+TEST_F(RelayLive, InfoInsideATransactionIsOurs) {
   start();
   auto client = connect();
   ask(client, "MULTI");
-  for (const char* command : {"SELECT 1", "HELLO 3", "AUTH x", "CLIENT ID"}) {
-    const std::string answer = ask(client, command);
-    EXPECT_TRUE(answer.starts_with("-ERR nearlane: '") &&
-                answer.ends_with("is not served inside MULTI\r\n"))
-        << answer;
+  ask(client, "INFO nearlane");
+  ask(client, "HELLO");
+  ASSERT_TRUE(client.send("EXEC\r\n"));
+  const auto replies = client.read(kPatience).value().reply.elements;
+  ASSERT_EQ(replies.size(), 2U);
+  EXPECT_NE(replies[0].text.find("l2_lanes_up"), std::string::npos);
+  EXPECT_EQ(replies[1].elements.size(), 14U);
+}
+
+TEST_F(RelayLive, WhatATransactionWritesInAnotherDatabaseIsSeenByTheNextReadOfAnybody) {
+  start();
+  auto writer = connect();
+  auto reader = connect();
+  ask(reader, "SELECT 2");
+  for (int i = 0; i < 50; ++i) {
+    const std::string value = std::to_string(10 + i);
+    ask(reader, "GET k");
+    ask(reader, "GET k");
+    ASSERT_TRUE(writer.send("MULTI\r\nSELECT 2\r\nSET k " + value + "\r\nSELECT 0\r\nEXEC\r\n"));
+    for (int reply = 0; reply < 5; ++reply) ASSERT_TRUE(writer.read(kPatience)) << reply;
+    ASSERT_EQ(ask(reader, "GET k"), "$2\r\n" + value + "\r\n");
   }
-  EXPECT_EQ(ask(client, "SUBSCRIBE c"),
-            "-ERR nearlane: 'subscribe' is not served inside MULTI\r\n");
-  ask(client, "SET spoiled 1");
-  EXPECT_EQ(ask(client, "EXEC"),
-            "-EXECABORT Transaction discarded because of previous errors.\r\n");
-  EXPECT_EQ(ask(client, "GET spoiled"), "$-1\r\n");
-  EXPECT_EQ(ask(client, "EXEC"), "-ERR EXEC without MULTI\r\n");
-  EXPECT_EQ(ask(client, "WAIT 0 1"),
-            "-ERR nearlane: 'wait' is not relayed: it speaks of what its own connection wrote\r\n");
-  EXPECT_EQ(ask(client, "SWAPDB 0 1"),
-            "-ERR nearlane: SWAPDB is refused: Redis announces to nobody what it exchanges\r\n");
-  EXPECT_EQ(ask(client, "SYNC"),
-            "-ERR nearlane: 'sync' is not relayed: what follows it are no replies\r\n");
+  EXPECT_EQ(ask(writer, "GET k"), "$-1\r\n");
+}
+
+TEST_F(RelayLive, WhatIsRefusedInsideATransactionSpoilsIt) {
+  start();
+  auto client = connect();
+  const std::vector<std::pair<std::string, std::string>> refused = {
+      {"SUBSCRIBE c", "'subscribe' is not served inside MULTI"},
+      {"CLIENT TRACKING ON", "'client|tracking' is not served inside MULTI"},
+      {"CLIENT REPLY OFF", "'client|reply' is not served inside MULTI"},
+      {"HELLO 3", "HELLO cannot change the protocol inside MULTI"},
+      {"SWAPDB 0 1", "SWAPDB is refused: Redis announces to nobody what it exchanges"},
+      {"WAIT 0 1", "'wait' is not relayed: it speaks of what its own connection wrote"},
+      {"SYNC", "'sync' is not relayed: what follows it are no replies"},
+      {"CLIENT SETNAME " + std::string(60'000, 'x'), {}},
+  };
+  for (const auto& [command, why] : refused) {
+    ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+    if (why.empty()) {
+      for (int i = 0; i < 17; ++i) ASSERT_EQ(ask(client, command), "+QUEUED\r\n") << i;
+      EXPECT_EQ(ask(client, command),
+                "-ERR nearlane: too many commands of the connection's own inside MULTI\r\n");
+    } else {
+      EXPECT_EQ(ask(client, command), "-ERR nearlane: " + why + "\r\n");
+    }
+    ask(client, "SET spoiled 1");
+    EXPECT_EQ(ask(client, "EXEC"),
+              "-EXECABORT Transaction discarded because of previous errors.\r\n")
+        << command.substr(0, 20);
+    EXPECT_EQ(ask(client, "GET spoiled"), "$-1\r\n");
+    EXPECT_EQ(ask(client, "EXEC"), "-ERR EXEC without MULTI\r\n");
+  }
+}
+
+TEST_F(RelayLive, AClientIsToldOfTheKeysThatItTracks) {
+  start();
+  auto writer = connect();
+  auto client = connect();
+  ask(writer, "SET k one");
+  ask(client, "HELLO 3");
+  ask(client, "GET k");
+  ASSERT_EQ(ask(client, "CLIENT TRACKING ON"), "+OK\r\n");
+  ASSERT_EQ(ask(client, "GET k"), "$3\r\none\r\n");
+  ASSERT_EQ(ask(writer, "SET k two"), "+OK\r\n");
+  constexpr const char* kInvalidated = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+  EXPECT_EQ(client.read(kPatience).value().bytes, kInvalidated);
+  EXPECT_EQ(ask(client, "GET k"), "$3\r\ntwo\r\n");
+  EXPECT_EQ(ask(client, "CLIENT GETREDIR"), ":0\r\n");
+  EXPECT_EQ(ask(client, "HELLO 2"),
+            "-ERR nearlane: HELLO cannot change the protocol of a connection with CLIENT "
+            "TRACKING\r\n");
+  ASSERT_EQ(ask(client, "CLIENT TRACKING OFF"), "+OK\r\n");
+  ASSERT_EQ(ask(writer, "SET k three"), "+OK\r\n");
+  EXPECT_EQ(ask(client, "GET k"), "$5\r\nthree\r\n") << "and it is told of nothing";
+  EXPECT_EQ(ask(client, "CLIENT GETREDIR"), ":-1\r\n");
+  EXPECT_TRUE(ask(client, "HELLO 2").starts_with("*14\r\n"));
+}
+
+TEST_F(RelayLive, AClientTracksWhatItSaysThatItCaches) {
+  start();
+  auto plain = RedisServer::start().value();
+  const auto writes = [&](const std::string& command) {
+    direct(command);
+    auto client = RawClient::connect(plain.endpoint()).value();
+    ask(client, command);
+  };
+  auto ours = connect();
+  auto theirs = RawClient::connect(plain.endpoint()).value();
+  const auto expect_same = [&](const std::string& command) {
+    EXPECT_EQ(ask(ours, command), ask(theirs, command)) << command;
+  };
+  writes("MSET a 1 b 2");
+  for (const char* command :
+       {"CLIENT CACHING YES", "CLIENT TRACKINGINFO", "CLIENT TRACKING x", "CLIENT TRACKING",
+        "CLIENT TRACKING ON OPTIN OPTOUT", "CLIENT TRACKING ON PREFIX a", "CLIENT HELP",
+        "CLIENT CACHING", "CLIENT GETREDIR", "CLIENT TRACKINGINFO x"})
+    expect_same(command);
+  ask(ours, "HELLO 3");
+  ask(theirs, "HELLO 3");
+  for (const char* command : {"CLIENT TRACKING ON OPTIN", "CLIENT TRACKINGINFO", "GET a",
+                              "CLIENT CACHING YES", "GET b", "CLIENT CACHING MAYBE"})
+    expect_same(command);
+  writes("MSET a 3 b 4");
+  EXPECT_EQ(ours.read(kPatience).value().bytes, theirs.read(kPatience).value().bytes) << "of b";
+  for (const char* command :
+       {"CLIENT TRACKING ON BCAST", "CLIENT TRACKING OFF",
+        "CLIENT TRACKING ON BCAST PREFIX redirect", "CLIENT TRACKINGINFO", "GET a"})
+    expect_same(command);
+  writes("SET redirected 1");
+  EXPECT_EQ(ours.read(kPatience).value().bytes, theirs.read(kPatience).value().bytes);
+  EXPECT_EQ(ask(ours, "RESET"), "+RESET\r\n");
+  EXPECT_EQ(ask(ours, "CLIENT GETREDIR"), ":-1\r\n");
+}
+
+TEST_F(RelayLive, AClientWhoseTrackingIsLostIsHungUpOn) {
+  start();
+  auto client = connect();
+  ask(client, "HELLO 3");
+  ASSERT_EQ(ask(client, "CLIENT TRACKING ON"), "+OK\r\n");
+  direct("CLIENT KILL TYPE normal");
+  const auto rest = client.read_to_end(kPatience);
+  EXPECT_TRUE(rest) << "it would believe what it has for ever: " << rest.error().detail;
+}
+
+TEST_F(RelayLive, WhatSpeaksOfOtherConnectionsIsRefused) {
+  start();
+  auto client = connect();
+  for (const char* command : {"pause", "unpause", "unblock"}) {
+    EXPECT_EQ(ask(client, std::string("CLIENT ") + command + " 7"),
+              std::string("-ERR nearlane: 'client|") + command +
+                  "' is not relayed: to Redis the connections of clients are others\r\n");
+  }
+  EXPECT_EQ(ask(client, "CLIENT TRACKING ON BCAST REDIRECT 7"),
+            "-ERR nearlane: CLIENT TRACKING is not relayed with REDIRECT: to Redis the connections "
+            "of clients are others\r\n");
+  EXPECT_EQ(ask(client, "SET k v"), "+OK\r\n");
 }
 
 TEST_F(RelayLive, WhatIsPipelinedBehindARelayedCommandGoesByItsAnswer) {

@@ -208,7 +208,7 @@ void CacheSession::reply_hit(const Entry& entry) {
 
 bool CacheSession::dispatch(Args args) {
   const CommandSpec* spec = find_command(args[0]);
-  if (is_relayed(spec) && !is_http(args[0])) return relay(args);
+  if (is_relayed(spec, args) && !is_http(args[0])) return relay(spec, args);
   // Its answer may decide what Redis keeps for this connection, and so which way the next command goes.
   if ((relay_ && relay_->busy()) || executing_) return false;
   if (const auto db = unknown_database(spec, args)) return select_over_redis(args, *db);

@@ -133,9 +133,13 @@ class CacheSession final : public Session,
 
   // What Redis answers (relayed.cc).
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
-  [[nodiscard]] bool is_relayed(const CommandSpec* spec) const noexcept;
+  [[nodiscard]] bool is_relayed(const CommandSpec* spec, Args args) const noexcept;
   Relay& relay_of_its_own();
-  bool relay(Args args);
+  bool relay(const CommandSpec* spec, Args args);
+  bool queue_here(const CommandSpec& spec, Args args);
+  [[nodiscard]] std::string queue_refusal(const CommandSpec& spec, Args args) const;
+  [[nodiscard]] std::optional<std::uint32_t> wanted_database(const CommandSpec* spec,
+                                                             Args args) const noexcept;
   [[nodiscard]] std::optional<std::uint32_t> unknown_database(const CommandSpec* spec,
                                                               Args args) const noexcept;
   bool select_over_redis(Args args, std::uint32_t db);
@@ -144,6 +148,8 @@ class CacheSession final : public Session,
   void take_relayed(std::uint64_t number, Order::Kind kind, Result<std::string> answer);
   void pushed(std::string_view bytes) noexcept override;
   void forsaken() noexcept override;
+  std::string execute(Args command) override;
+  void entered(std::uint32_t db) noexcept override;
   void tell_host();
 
   // What Redis would keep for the connection, where there is none (transaction_commands.cc).

@@ -220,8 +220,9 @@ void CacheSession::hello(Args args) {
     }
   }
   // Messages are handed on as Redis sends them, and some may be on their way.
-  if (version != version_ && relay_ && relay_->subscribed()) {
-    fail("ERR nearlane: HELLO cannot change the protocol of a connection with subscriptions");
+  if (version != version_ && relay_ && (relay_->subscribed() || relay_->tracking())) {
+    fail(fmt::format("ERR nearlane: HELLO cannot change the protocol of a connection with {}",
+                     relay_->subscribed() ? "subscriptions" : "CLIENT TRACKING"));
     return;
   }
   // Only now, so that no half of a HELLO takes effect.

@@ -21,14 +21,18 @@ constexpr auto kPatience = std::chrono::seconds(30);
 constexpr std::array<std::string_view, 6> kSubscribing = {
     "psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"};
 constexpr std::array<std::string_view, 3> kMessages = {"message", "pmessage", "smessage"};
-/// They are the connection's, which is ours here, or would make it something else than Redis's replies.
-constexpr std::array<std::string_view, 6> kNotInside = {"auth",    "client",          "hello",
-                                                        "monitor", "nearlane.revoke", "select"};
+/// They would make what EXEC is answered by something else than one reply a command, or are not Redis's.
+constexpr std::array<std::string_view, 3> kNotInside = {"client|tracking", "monitor",
+                                                        "nearlane.revoke"};
 constexpr std::array<std::string_view, 3> kNever = {"psync", "replconf", "sync"};
 /// They speak of what the same connection has written, which another one did.
 constexpr std::array<std::string_view, 2> kOfThisConnection = {"wait", "waitaof"};
+/// To Redis our clients are a few connections that they share with each other, and with us.
+constexpr std::array<std::string_view, 3> kOfAllConnections = {"client|pause", "client|unblock",
+                                                               "client|unpause"};
 /// Without them what follows would mean something else.
-constexpr std::array<std::string_view, 3> kBeginning = {"monitor", "multi", "watch"};
+constexpr std::array<std::string_view, 4> kBeginning = {"client|tracking", "monitor", "multi",
+                                                        "watch"};
 
 /// They end what Redis keeps, and EXEC does what those before it have left.
 constexpr std::array<std::string_view, 3> kEnding = {"discard", "exec", "unwatch"};
@@ -40,12 +44,17 @@ constexpr std::array<std::string_view, 3> kReadingScripts = {"eval_ro", "evalsha
 constexpr std::size_t kMostTogether = 16;
 constexpr std::size_t kSmallAnswer = std::size_t{64} * 1024;
 
+/// Of commands that a transaction queues here, bytes of their arguments and what each of them costs beside.
+constexpr std::size_t kMostOwnBytes = std::size_t{1} << 20U;
+constexpr std::size_t kOwnOverhead = 64;
+
 /// What Redis would say of the node that it is said to, which is one of several.
-constexpr std::array<std::string_view, 26> kOfOneNode = {
-    "acl",      "bgrewriteaof", "bgsave",    "cluster",   "dbsize",   "debug",     "failover",
-    "flushall", "flushdb",      "function",  "keys",      "lastsave", "latency",   "module",
-    "monitor",  "pfselftest",   "replicaof", "randomkey", "readonly", "readwrite", "slaveof",
-    "save",     "scan",         "script",    "shutdown",  "slowlog"};
+constexpr std::array<std::string_view, 27> kOfOneNode = {
+    "acl",       "bgrewriteaof", "bgsave",    "client|tracking", "cluster",    "dbsize",
+    "debug",     "failover",     "flushall",  "flushdb",         "function",   "keys",
+    "lastsave",  "latency",      "module",    "monitor",         "pfselftest", "replicaof",
+    "randomkey", "readonly",     "readwrite", "slaveof",         "save",       "scan",
+    "script",    "shutdown",     "slowlog"};
 /// A command goes to so many nodes: the one that is thought to have its key, the one that is said to, and the one that takes
 /// the key over.
 constexpr unsigned kMostHops = 5;
@@ -67,6 +76,15 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, kSize>&
 /// Redis keeps something for the connection after it.
 bool leaves_state(std::string_view name) {
   return is_one_of(name, kBeginning) || is_one_of(name, kSubscribing);
+}
+
+/// CLIENT TRACKING names another connection.
+bool redirects(Relay::Args args) {
+  for (std::size_t i = 2; i < args.size(); ++i) {
+    if (equals_ignoring_case(args[i], "redirect")) return true;
+    if (equals_ignoring_case(args[i], "prefix")) ++i;
+  }
+  return false;
 }
 
 bool is_of_one_node(std::string_view name, Relay::Args args) {
@@ -104,7 +122,7 @@ bool Relay::takes(std::string_view name, bool local, protocol::Version version) 
   return !local && pinned() && name != "nearlane.revoke";
 }
 
-std::string Relay::refusal(std::string_view name, Args args) {
+std::string Relay::refusal(std::string_view name, Args args) const {
   if (name == "swapdb")
     return "ERR nearlane: SWAPDB is refused: Redis announces to nobody what it exchanges";
   if (is_one_of(name, kNever))
@@ -115,21 +133,37 @@ std::string Relay::refusal(std::string_view name, Args args) {
   }
   if (name == "script" && args.size() > 1 && equals_ignoring_case(args[1], "debug"))
     return "ERR nearlane: SCRIPT DEBUG is not relayed";
+  if (is_one_of(name, kOfAllConnections)) {
+    return fmt::format(
+        "ERR nearlane: '{}' is not relayed: to Redis the connections of clients are others", name);
+  }
+  if (name == "client|tracking" && redirects(args)) {
+    return "ERR nearlane: CLIENT TRACKING is not relayed with REDIRECT: to Redis the connections "
+           "of clients are others";
+  }
   if (over_cluster() && is_of_one_node(name, args)) {
-    if (in_transaction_) spoiled_ = true;
     return fmt::format(
         "ERR nearlane: '{}' is not relayed to a Redis Cluster: it would be that of one node", name);
   }
   if (monitoring_) return "ERR nearlane: a connection that monitors takes QUIT and RESET only";
-  if (in_transaction_ && (is_one_of(name, kNotInside) || is_one_of(name, kSubscribing))) {
-    spoiled_ = true;
+  if (in_transaction_ && (is_one_of(name, kNotInside) || is_one_of(name, kSubscribing)))
     return fmt::format("ERR nearlane: '{}' is not served inside MULTI", name);
-  }
   return {};
 }
 
+bool Relay::queue(Args args) {
+  std::size_t bytes = kOwnOverhead;
+  for (const std::string_view arg : args) bytes += arg.size();
+  if (bytes > kMostOwnBytes - queued_.own_bytes) return false;
+  queued_.own_bytes += bytes;
+  queued_.own.push_back({.place = queued_.commands++, .args = {args.begin(), args.end()}});
+  return true;
+}
+
 Effect Relay::effect_of(std::string_view name, Args args) const {
-  if (name == "exec" || leaves_state(name)) return {};
+  if (name == "exec" || leaves_state(name) || name.starts_with("client|")) return {};
+  // What is queued behind it names keys of another database.
+  if (name == "select") return {.undeclared = in_transaction_};
   return context_.catalog.effect_of(name, args);
 }
 
@@ -137,7 +171,7 @@ bool Relay::goes_alone(std::string_view name, const Effect& effect) const noexce
   // What comes back is no longer one answer a command; and over a cluster each may have to go elsewhere.
   if (over_cluster() || monitoring_ || subscribed()) return true;
   if (leaves_state(name) || is_one_of(name, kEnding)) return true;
-  if (in_transaction_) return false;  // it is queued
+  if (in_transaction_) return name == "select";  // the others are queued
   return effect.undeclared || effect.blocks || is_one_of(name, kReadingScripts);
 }
 
@@ -151,11 +185,13 @@ void Relay::send(std::string_view name, Args args, Effect effect, protocol::Vers
     return done(std::string("+OK\r\n"));
   }
   const bool subscribes = is_one_of(name, kSubscribing);
+  if (name == "client|tracking") tracks_ = args.size() > 2 && equals_ignoring_case(args[2], "on");
   if (pending_.empty()) due_ = Clock::now() + kPatience;
-  pending_.push_back({.name = std::string(name),
-                      .effect = name == "exec" ? std::exchange(queued_, {}) : std::move(effect),
-                      .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
-                      .done = std::move(done)});
+  pending_.push_back(
+      {.name = std::string(name),
+       .effect = name == "exec" ? std::exchange(queued_.effect, {}) : std::move(effect),
+       .frames = subscribes ? std::max<std::size_t>(args.size(), 2) - 1 : 1,
+       .done = std::move(done)});
   if (over_cluster()) pending_.back().args.assign(args.begin(), args.end());
   if (!upstream_) {
     const auto key = over_cluster() ? context_.catalog.first_key(name, args) : std::nullopt;
@@ -169,7 +205,7 @@ void Relay::send(std::string_view name, Args args, Effect effect, protocol::Vers
 void Relay::select(Args args, std::uint32_t wanted, protocol::Version version, std::uint32_t db,
                    Done done) {
   selects_ = wanted;
-  send("select", args, {}, version, db, std::move(done));
+  send("select", args, effect_of("select", args), version, db, std::move(done));
   if (!busy() || pinned()) return;
   due_ = Clock::now() + context_.l2_timeout;  // it is answered without Redis, if need be
   patience_.cancel();                         // whoever waits for it sets it anew
@@ -299,9 +335,12 @@ void Relay::follow(const Reply& frame) {
   const std::string& name = pending_.front().name;
   if (in_transaction_ && (name == "exec" || (name == "discard" && frame.is_ok()))) {
     in_transaction_ = watching_ = spoiled_ = false;
-    queued_ = {};
+    executed(frame, std::exchange(queued_, {}));
   } else if (in_transaction_) {
-    if (!frame.is_error()) queued_.add(std::exchange(pending_.front().effect, {}));
+    if (frame.is_error()) return;
+    if (name == "select") queued_.selects.push_back({.place = queued_.commands, .db = selects_});
+    ++queued_.commands;
+    queued_.effect.add(std::exchange(pending_.front().effect, {}));
   } else if (!frame.is_ok()) {
     return;
   } else if (name == "select") {
@@ -314,7 +353,40 @@ void Relay::follow(const Reply& frame) {
     watching_ = false;
   } else if (name == "monitor") {
     monitoring_ = heard_ = true;
+  } else if (name == "client|tracking") {
+    tracking_ = tracks_;
+    heard_ = heard_ || tracks_;
   }
+}
+
+/// What EXEC is answered by is Redis's replies, and between them those of what was queued here.
+void Relay::executed(const Reply& frame, const Queued& queued) {
+  if (frame.type != Type::array || (queued.own.empty() && queued.selects.empty())) return;
+  std::string& answer = pending_.front().bytes;
+  std::string_view rest = std::string_view(answer).substr(answer.find('\n') + 1);
+  std::string all;
+  protocol::append_array_header(all, queued.commands);
+  protocol::ReplyParser parser;
+  auto own = queued.own.begin();
+  auto select = queued.selects.begin();
+  for (std::size_t place = 0; place < queued.commands; ++place) {
+    if (own != queued.own.end() && own->place == place) {
+      const std::vector<std::string_view> args(own->args.begin(), own->args.end());
+      all += client_.execute(args);
+      ++own;
+      continue;
+    }
+    const std::string_view before = rest;
+    const auto reply = parser.next(rest);
+    all += before.substr(0, before.size() - rest.size());
+    if (select == queued.selects.end() || select->place != place) continue;
+    if (reply.has_value() && *reply && (*reply)->is_ok()) {
+      upstream_->selected(select->db);
+      client_.entered(select->db);
+    }
+    ++select;
+  }
+  answer = std::move(all);
 }
 
 /// Lets L1 know before the client does.
@@ -354,6 +426,7 @@ void Relay::abandon(const Error& why) {
   if (upstream_) upstream_->set_owner(nullptr);
   upstream_.reset();
   in_transaction_ = begins_ = watching_ = monitoring_ = spoiled_ = heard_ = false;
+  tracking_ = false;
   channels_ = shards_ = 0;
   queued_ = {};
   for (Pending& each : std::exchange(pending_, {})) {

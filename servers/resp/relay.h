@@ -2,13 +2,16 @@
 // back byte for byte.
 //
 // A command takes a connection of the pool for as long as it lasts. Where Redis keeps something for the connection
-// (a transaction, watched keys, subscriptions, MONITOR) the client keeps it, and what it says meanwhile goes the same way:
+// (a transaction, watched keys, subscriptions, MONITOR, CLIENT TRACKING) the client keeps it, and what it says meanwhile goes the same way:
 // a read between WATCH and EXEC that L1 answered could be older than what WATCH guards.
 //
 // Commands that a client sends together are sent on together, up to sixteen and while answers are small, so that what a
 // client leaves lying is bounded. Alone goes what decides how Redis takes the next one (MULTI, EXEC, WATCH, SUBSCRIBE and
 // the like), what may take long (BLPOP, scripts), and what may write keys that nobody has named: its answer waits for the
 // lanes, and a Redis that is busy with the next command would not answer them.
+//
+// Commands of the connection's own (CLIENT, AUTH, INFO) are queued here when they come inside MULTI, since to Redis the
+// connection is another one, and executed here when EXEC is answered: their replies are put between Redis's.
 //
 // L1 learns of what a relayed command writes before its answer is released: it forgets the keys that the command
 // names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any
@@ -63,6 +66,10 @@ class Relay final : private Upstream::Owner {
     virtual void pushed(std::string_view bytes) noexcept = 0;
     /// What Redis kept for this client is gone.
     virtual void forsaken() noexcept = 0;
+    /// EXEC has come to a command that was queued here; its reply.
+    virtual std::string execute(Args command) = 0;
+    /// EXEC has come to a SELECT, and Redis is in that database.
+    virtual void entered(std::uint32_t db) noexcept = 0;
   };
 
   Relay(RelayContext& context, Client& client);
@@ -73,9 +80,14 @@ class Relay final : private Upstream::Owner {
   /// Whether a command that could be answered here has to go this way. `local`: it needs no data.
   [[nodiscard]] bool takes(std::string_view name, bool local,
                            protocol::Version version) const noexcept;
-  /// Why it cannot be relayed, as an error reply's text; empty: it can. Inside MULTI a refused command spoils the
-  /// transaction, as one that Redis refuses does.
-  [[nodiscard]] std::string refusal(std::string_view name, Args args);
+  /// Why it cannot be relayed, as an error reply's text; empty: it can.
+  [[nodiscard]] std::string refusal(std::string_view name, Args args) const;
+  [[nodiscard]] bool in_transaction() const noexcept { return in_transaction_; }
+  /// A command was refused inside MULTI: EXEC will execute nothing, as after one that Redis refuses.
+  void spoil() noexcept { spoiled_ = true; }
+  /// For EXEC to execute here. False: there are too many.
+  /// Precondition: in_transaction, and nothing is under way.
+  [[nodiscard]] bool queue(Args args);
   /// What it does to L1 once it is executed, EXEC and what Redis keeps for the connection left out.
   [[nodiscard]] Effect effect_of(std::string_view name, Args args) const;
   /// Whether it waits for all answers to those before it, and those behind it for its own.
@@ -84,7 +96,7 @@ class Relay final : private Upstream::Owner {
   [[nodiscard]] bool has_room() const noexcept { return pending_.size() < window_; }
   /// SELECT as a client says it, which is otherwise not relayed: Redis alone knows whether there is such a database.
   /// It has failed when Redis has not answered in time, unless Redis keeps something for this client.
-  /// Precondition: it names one, nothing is under way, and no MULTI or MONITOR.
+  /// Precondition: it names one, nothing is under way, and no MONITOR.
   void select(Args args, std::uint32_t wanted, protocol::Version version, std::uint32_t db,
               Done done);
   /// Precondition: has_room, and nothing is under way if it or what is under way goes alone.
@@ -92,7 +104,7 @@ class Relay final : private Upstream::Owner {
             std::uint32_t db, Done done);
   /// Redis keeps something for this client.
   [[nodiscard]] bool pinned() const noexcept {
-    return in_transaction_ || watching_ || monitoring_ || subscribed();
+    return in_transaction_ || watching_ || monitoring_ || tracking_ || subscribed();
   }
   /// Of channels, patterns and shards.
   [[nodiscard]] std::size_t subscriptions() const noexcept {
@@ -102,6 +114,8 @@ class Relay final : private Upstream::Owner {
   [[nodiscard]] bool subscribed() const noexcept { return channels_ + shards_ != 0; }
   /// Redis speaks to it unasked.
   [[nodiscard]] bool listens() const noexcept { return subscribed() || monitoring_; }
+  /// It hears which keys were changed.
+  [[nodiscard]] bool tracking() const noexcept { return tracking_; }
   /// Commands are under way.
   [[nodiscard]] bool busy() const noexcept { return !pending_.empty(); }
   /// Its command may wait for as long as it likes.
@@ -120,6 +134,23 @@ class Relay final : private Upstream::Owner {
     unsigned hops = 0;
   };
 
+  /// What MULTI has queued, as far as it is ours to know.
+  struct Queued {
+    struct Own {
+      std::size_t place;
+      std::vector<std::string> args;
+    };
+    struct Select {
+      std::size_t place;
+      std::uint32_t db;
+    };
+    Effect effect = {};
+    std::size_t commands = 0;          // of Redis's and of ours
+    std::vector<Own> own = {};         // in the order of their places
+    std::vector<Select> selects = {};  // the same
+    std::size_t own_bytes = 0;
+  };
+
   void received(std::string bytes, const protocol::Reply& frame) noexcept override;
   void lost(const Error& why) noexcept override;
   [[nodiscard]] bool answers_pending(const protocol::Reply& frame) const noexcept;
@@ -132,6 +163,7 @@ class Relay final : private Upstream::Owner {
   /// Whether the command has been sent to another node instead of being answered.
   bool redirect(std::string_view error);
   void follow(const protocol::Reply& frame);
+  void executed(const protocol::Reply& frame, const Queued& queued);
   void finish(Pending answered);
   void release();
   void count(const protocol::Reply& frame) noexcept;
@@ -160,9 +192,11 @@ class Relay final : private Upstream::Owner {
   bool spoiled_ = false;  // something was refused in the transaction
   bool watching_ = false;
   bool monitoring_ = false;
+  bool tracking_ = false;
+  bool tracks_ = false;        // the CLIENT TRACKING under way asks for it
   std::int64_t channels_ = 0;  // and patterns
   std::int64_t shards_ = 0;    // channels of shards
-  Effect queued_;              // of the transaction
+  Queued queued_;
 };
 
 }  // namespace nearlane::resp
