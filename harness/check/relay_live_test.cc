@@ -157,6 +157,8 @@ TEST_F(RelayLive, EveryReplyIsRedissOwnByteForByte) {
       "ACL WHOAMI",
       "MEMORY USAGE none",
       "CLUSTER INFO",
+      "INFO nope",
+      "CLIENT LIST ID 99999",
       "CLIENT HELP"};
   for (const char* version : {"2", "3"}) {
     direct("FLUSHALL");

@@ -72,6 +72,12 @@ void append_set_header(std::string& out, std::size_t count, protocol::Version ve
   fmt::format_to(std::back_inserter(out), "~{}\r\n", count);
 }
 
+/// What is for people to read: RESP3 says so, and what it is written in.
+void append_text(std::string& out, std::string text, protocol::Version version) {
+  const protocol::Reply reply{.type = protocol::Type::verbatim, .text = "txt:" + std::move(text)};
+  protocol::append_reply(out, reply, version);
+}
+
 /// Ten parts, as Redis 7.0 has them: clients count on them by the version that we name. What we do not keep is empty:
 /// categories, tips, key specifications and subcommands.
 void append_spec(std::string& out, const CommandSpec& spec, protocol::Version version) {
@@ -128,7 +134,7 @@ void CacheSession::run_local(const CommandSpec& spec, Args args) {
   } else if (name == "config") {
     config(args);
   } else if (name == "info") {
-    protocol::append_bulk(tail(), info(args.subspan(1)));
+    append_text(tail(), info(args.subspan(1)), version_);
   } else if (name == "quit") {
     protocol::append_simple(tail(), "OK");
     closing_ = true;
@@ -323,7 +329,7 @@ void CacheSession::client(Args args) {
     context_.clients.update(client_);
     ok();
   } else if (is("info")) {
-    protocol::append_bulk(tail(), ClientRegistry::line(client_, now_));
+    append_text(tail(), ClientRegistry::line(client_, now_), version_);
   } else if (is("list")) {
     client_list(args);
   } else if (is("kill")) {
@@ -378,7 +384,7 @@ void CacheSession::client_list(Args args) {
     fail("ERR syntax error");
     return;
   }
-  protocol::append_bulk(tail(), text);
+  append_text(tail(), std::move(text), version_);
 }
 
 void CacheSession::client_kill(Args args) {
