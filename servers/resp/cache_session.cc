@@ -146,6 +146,7 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
     taken += size;
   }
   flush_run();
+  if (relay_) relay_->flush();
   serving_ = false;
   if (l1_answers_ > 0) context_.stats.l1_latency.record_n(Clock::now() - received, l1_answers_);
   return taken;

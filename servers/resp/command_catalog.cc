@@ -95,6 +95,7 @@ class CommandCatalog::Asking final : public Upstream::Owner {
     upstream_->set_owner(this);
     upstream_->prepare(protocol::Version::resp2, 0);
     upstream_->send(std::array{std::string_view("COMMAND")});
+    upstream_->flush();
   }
   ~Asking() override {
     if (upstream_) upstream_->set_owner(nullptr);

@@ -276,6 +276,7 @@ bool Relay::redirect(std::string_view error) {
   if (!take_upstream(route)) return true;
   const std::vector<std::string_view> args(command.args.begin(), command.args.end());
   send_pending(args, asking);
+  upstream_->flush();
   return true;
 }
 

@@ -99,9 +99,13 @@ class Relay final : private Upstream::Owner {
   /// Precondition: it names one, nothing is under way, and no MONITOR.
   void select(Args args, std::uint32_t wanted, protocol::Version version, std::uint32_t db,
               Done done);
+  /// With the next flush().
   /// Precondition: has_room, and nothing is under way if it or what is under way goes alone.
   void send(std::string_view name, Args args, Effect effect, protocol::Version version,
             std::uint32_t db, Done done);
+  void flush() {
+    if (upstream_) upstream_->flush();
+  }
   /// Redis keeps something for this client.
   [[nodiscard]] bool pinned() const noexcept {
     return in_transaction_ || watching_ || monitoring_ || tracking_ || subscribed();

@@ -99,7 +99,6 @@ void Upstream::send_own(std::initializer_list<std::string_view> command, Needed 
 void Upstream::send(std::span<const std::string_view> command) {
   if (!open_) return;
   protocol::append_command(greeting_ == 0 ? output_ : held_, command);
-  flush();
 }
 
 void Upstream::flush() {

@@ -70,7 +70,9 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   void prepare(protocol::Version version, std::uint32_t db);
   /// A command of the owner's has taken it into this database.
   void selected(std::uint32_t db) noexcept { db_ = db; }
+  /// With the next flush(), so that what comes together goes out together.
   void send(std::span<const std::string_view> command);
+  void flush();
   /// What belongs to the next command, and is not answered to the owner.
   void send_ahead(std::string_view word) { send_own({word}, Needed::no_error); }
   void close() noexcept;
@@ -88,7 +90,6 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   void look_whether_moved();
   void read();
   void take(std::string_view bytes);
-  void flush();
   void give_up(const Error& why) noexcept;
 
   const std::shared_ptr<l2::Link> link_;
