@@ -30,9 +30,10 @@ void Link::open(const Endpoint& server, std::shared_ptr<TlsContext> tls, Opened 
   // One thread resolves all names of a loop, and one that takes long must not keep an address waiting.
   error_code is_name;
   const auto address = asio::ip::make_address(server.host, is_name);
-  if (const auto port = server.port_number(); !is_name && port != 0)
+  if (const auto port = server.port_number(); !is_name && port != 0) {
     return connect(std::array{asio::ip::tcp::endpoint(address, port)}, server.host,
                    std::move(done));
+  }
   resolver_.async_resolve(
       server.host, server.port,
       [self = shared_from_this(), host = server.host, done = std::move(done)](
