@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "harness/check/batch_client.h"
 #include "harness/workload/document.h"
 
@@ -36,7 +38,7 @@ Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& his
   BatchClient client(Protocol::resp, redis, kPatience);
   std::vector<Request> requests(kBatch);
   std::vector<std::uint64_t> versions(kBatch);
-  std::optional<std::string> failed;
+  std::optional<Error> failed;  // the first one
   for (std::uint64_t from = 0; from < keys && !failed; from += kBatch) {
     const auto count = std::min(kBatch, keys - from);
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -46,15 +48,19 @@ Result<void> fill_keys(std::uint64_t keys, std::size_t value_bytes, History& his
       versions[i] = history.begin_set(request.key, kFiller, kStore, Clock::now());
       write_document(request.key, versions[i], value_bytes, request.value);
     }
-    client.exchange(std::span(requests).first(count),
-                    [&](std::size_t i, const Reply& reply, TimePoint at) {
-                      const bool written = reply.outcome == Outcome::ok;
-                      if (!written) failed = reply.text;
-                      history.end_write(requests[i].key, versions[i],
-                                        written ? Effect::happened : Effect::unknown, at);
-                    });
+    client.exchange(
+        std::span(requests).first(count), [&](std::size_t i, const Reply& reply, TimePoint at) {
+          const bool written = reply.outcome == Outcome::ok;
+          if (!written && !failed) {
+            failed = Error{Errc::unavailable, fmt::format("{} could not be written: {} {} {}",
+                                                          requests[i].key, to_string(reply.outcome),
+                                                          to_string(reply.failure), reply.text)};
+          }
+          history.end_write(requests[i].key, versions[i],
+                            written ? Effect::happened : Effect::unknown, at);
+        });
   }
-  if (failed) return Error{Errc::unavailable, "a key could not be written: " + *failed};
+  if (failed) return *failed;
   return {};
 }
 

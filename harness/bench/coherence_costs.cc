@@ -46,19 +46,17 @@ class Costs {
   Costs(const Plan& plan, Bench& bench, Fleet& fleet) : plan_(plan), bench_(bench), fleet_(fleet) {}
 
   Result<void> run() {
-    bench_.meter.phase("commands while L1 answers");
-    if (const auto done = heartbeats_warm(); !done) return done.error();
-    const TimePoint asked_last = Clock::now();
     for (const auto bytes : plan_.value_bytes) {
       bench_.meter.phase(fmt::format("writes of {} B", bytes));
       for (const Waiting waiting : kWaitings) {
         if (const auto done = writes(bytes, waiting); !done) return done.error();
       }
     }
+    bench_.meter.phase("commands while L1 answers");
+    if (const auto done = heartbeats_warm(); !done) return done.error();
+    const TimePoint cold = Clock::now() + plan_.cool_down;
     bench_.meter.phase("losing a lane");
-    if (const auto done = losses(); !done) return done.error();
-    // Neither writes nor losses were the instance's, so that its lanes had time to cool down.
-    std::this_thread::sleep_until(asked_last + plan_.cool_down);
+    if (const auto done = losses(cold); !done) return done.error();
     bench_.meter.phase("commands while nobody asks");
     if (const auto done = heartbeats_idle(); !done) return done.error();
     bench_.meter.phase("commands without keys");
@@ -130,8 +128,9 @@ class Costs {
     return fmt::format("session:{:012}", number);
   }
 
-  /// Each lane in turn, of an L1 that is full.
-  Result<void> losses() {
+  /// Each lane in turn, of an L1 that is full. While it is filled the instance cools down: nothing is timed beside its
+  /// heartbeats.
+  Result<void> losses(TimePoint cold) {
     const std::uint64_t entries = bench_.scaled(plan_.entries);
     Measure measure{.id = "loss",
                     .what = fmt::format("one of {} lanes lost, {} entries in L1", kLanes, entries),
@@ -154,6 +153,7 @@ class Costs {
     if ((*map)->stats().entries != entries) {
       return Error{Errc::too_large, "L1 does not hold all entries"};
     }
+    std::this_thread::sleep_until(cold);
     auto& repetition = measure.repetitions.emplace_back();
     Histogram took;
     std::uint64_t disowned = 0;

@@ -325,7 +325,7 @@ Body read_generations(Section& file) {
       work.bytes("l1_bytes", std::uint64_t{1} << 30U, 1U << 20U, std::uint64_t{1} << 40U);
   plan.value_bytes = work.bytes("value_bytes", 1024, kMinDocumentBytes, 1U << 26U);
   plan.hot_requests =
-      static_cast<std::uint64_t>(work.integer("hot_requests", 10'000, 1, 1'000'000'000));
+      static_cast<std::uint64_t>(work.integer("hot_requests", 10'200, 1, 1'000'000'000));
   plan.l2_requests = static_cast<std::uint64_t>(work.integer("l2_requests", 500, 1, 1'000'000));
   plan.connections = static_cast<std::uint32_t>(work.integer("connections", 32, 1, 4096));
   plan.load_for = work.duration("load_for", std::chrono::milliseconds(350),

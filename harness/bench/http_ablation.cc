@@ -283,7 +283,7 @@ Body read_http_ablation(Section& file) {
   plan.keys = static_cast<std::uint64_t>(work.integer("keys", 2000, 1, 1'000'000));
   plan.value_bytes = work.bytes("value_bytes", 1000, 300, 1U << 20U);
   plan.authorises = work.flag("authorises", true);
-  plan.requests = static_cast<std::uint64_t>(work.integer("requests", 12'000, 1, 1'000'000'000));
+  plan.requests = static_cast<std::uint64_t>(work.integer("requests", 10'200, 1, 1'000'000'000));
   plan.connections = static_cast<std::uint32_t>(work.integer("connections", 32, 1, 4000));
   plan.load_for = work.duration("load_for", std::chrono::milliseconds(400),
                                 std::chrono::milliseconds(50), std::chrono::minutes(10));

@@ -227,7 +227,7 @@ load_for = "200ms"
   };
   EXPECT_GT(bytes("all"), 0);
   EXPECT_LT(bytes("all"), bytes("no_precompression"));
-  EXPECT_EQ(last(result, "no_fast_lane/server", "count"), 1000);
+  EXPECT_NEAR(last(result, "no_fast_lane/server", "count"), 1000, 50) << "some may go by L2";
   EXPECT_GT(last(result, "none/load", "cpu_ns_per_op"), 0);
 }
 

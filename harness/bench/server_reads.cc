@@ -1,7 +1,5 @@
 #include "harness/bench/server_reads.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "harness/bench/server_stats.h"
@@ -106,10 +104,6 @@ Result<void> run_server_reads(const ServerReads& plan, Bench& bench) {
                          {"pipeline", "1"}};
     }
   }
-  // Those that are between what one percentile needs and the next show nothing more.
-  const std::uint64_t scaled = bench.scaled(plan.requests);
-  const std::uint64_t requests =
-      enough_beyond(static_cast<double>(scaled), 0.999) ? scaled : std::min(scaled, plan.requests);
   for (int i = 0; i < bench.repetitions; ++i) {
     for (std::size_t door = 0; door < 2; ++door) {
       bench.meter.phase(fmt::format("server: reads over {}", kDoors[door].name));
@@ -119,7 +113,8 @@ Result<void> run_server_reads(const ServerReads& plan, Bench& bench) {
       const auto before = read_stats(instance->http());
       if (!before) return before.error();
       Histogram took;
-      const auto wanted = draw(*keys, requests, bench.seed + static_cast<std::uint64_t>(i));
+      const auto wanted =
+          draw(*keys, bench.scaled(plan.requests), bench.seed + static_cast<std::uint64_t>(i));
       if (const auto done = read_keys(caller, wanted, took); !done) return done.error();
       const auto after = read_stats(instance->http());
       if (!after) return after.error();

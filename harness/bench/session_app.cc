@@ -27,10 +27,8 @@ std::size_t SessionApp::pick(const Operation& operation) {
   return operation.follows ? instance_ % count : random_.below(count);
 }
 
-void SessionApp::look_for_end(Session& session, TimePoint asked, Outcome answered) {
-  const bool ended = session.end.has_come(asked) ||
-                     (answered == Outcome::miss && session.end.may_have_come(Clock::now()));
-  if (!session.exists || !ended) return;
+void SessionApp::look_for_end(Session& session, TimePoint asked) {
+  if (!session.exists || !session.end.has_come(asked)) return;
   session.exists = false;
   session.changed = session.end.latest;
 }
@@ -38,9 +36,12 @@ void SessionApp::look_for_end(Session& session, TimePoint asked, Outcome answere
 void SessionApp::judge_read(const Answer& answer, TimePoint asked, Session& session,
                             std::size_t instance) {
   ++counts_.reads;
-  look_for_end(session, asked, answer.outcome);
+  look_for_end(session, asked);
   const std::uint64_t holder = std::uint64_t{1} << instance;
-  if (session.exists) {
+  // Until its end has come for certain, another read may find it all the same.
+  const bool may_have_ended =
+      answer.outcome == Outcome::miss && session.end.may_have_come(Clock::now());
+  if (session.exists && !may_have_ended) {
     ++counts_.existing;
     if ((session.holders & holder) != 0) ++counts_.could_be_l1;
     session.holders |= holder;
@@ -48,7 +49,7 @@ void SessionApp::judge_read(const Answer& answer, TimePoint asked, Session& sess
   if (answer.outcome == Outcome::hit_l1) ++counts_.l1;
   if (answer.outcome == Outcome::hit_l2) ++counts_.l2;
   if (!found(answer.outcome)) {
-    if (session.exists && answer.outcome == Outcome::miss) ++counts_.not_found;
+    if (session.exists && answer.outcome == Outcome::miss && !may_have_ended) ++counts_.not_found;
     return;
   }
   const auto version = verify_document(request_.key, answer.value);
@@ -107,7 +108,7 @@ void SessionApp::send(const Operation& operation) {
   if (operation.op == Op::touch) {
     // It takes the others' copies away, and brings none here.
     session.holders &= holder;
-    look_for_end(session, asked, answer.outcome);
+    look_for_end(session, asked);
     if (answer.outcome == Outcome::ok) session.end = end;
     return;
   }

@@ -86,8 +86,8 @@ class SessionApp {
   };
 
   [[nodiscard]] std::size_t pick(const Operation& operation);
-  /// Before an answer is judged, and by it: whether the session's TTL has ended it.
-  static void look_for_end(Session& session, TimePoint asked, Outcome answered);
+  /// Before an answer is judged: whether the session's TTL had ended it for certain.
+  static void look_for_end(Session& session, TimePoint asked);
   void judge_read(const Answer& answer, TimePoint asked, Session& session, std::size_t instance);
 
   Approach& approach_;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <set>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -129,6 +130,36 @@ TEST(SessionApp, LosesOneWhoseEndIsYetToCome) {
   app.send(on_session(Op::touch, 1h));
   app.send(on_session(Op::get));
   EXPECT_EQ(app.counts().not_found, 2U) << "a touch had moved it";
+}
+
+/// Its first read finds nothing, all others do; a write takes some time.
+class FindsNothingAtFirst final : public Approach {
+ public:
+  explicit FindsNothingAtFirst(Duration write_takes) : write_takes_(write_takes) {}
+  [[nodiscard]] std::size_t instances() const override { return 1; }
+  [[nodiscard]] Answer call(std::size_t, const Request& request) override {
+    if (request.kind == Op::get && reads_++ == 0) return {.outcome = Outcome::miss};
+    if (request.kind == Op::set) std::this_thread::sleep_for(write_takes_);
+    return maps_.call(0, request);
+  }
+
+ private:
+  Duration write_takes_;
+  LocalMaps maps_{1};
+  int reads_ = 0;
+};
+
+TEST(SessionApp, MayFindASessionUntilItsEndHasComeForCertain) {
+  // It was written at some time within this half a second, so that it ends now, or half a second later.
+  FindsNothingAtFirst broken(500ms);
+  SessionApp app(broken, Balance::random, 1);
+  app.send(on_session(Op::set, 500ms));
+  app.send(on_session(Op::get));
+  app.send(on_session(Op::get));
+  EXPECT_EQ(app.counts().not_found, 0U);
+  EXPECT_EQ(app.counts().stale, 0U);
+  EXPECT_EQ(app.counts().existing, 1U);
+  EXPECT_EQ(app.counts().found, 1U);
 }
 
 TEST(SessionApp, SeesAStoreThatNeverEndsASession) {

@@ -72,7 +72,8 @@ struct Line {
   bool writes_armed = false;
   std::string_view unsent;
   std::uint64_t left = 0;  // bytes of the reply that are to come; 0: nothing is under way
-  bool begun = false;      // of the reply there are some
+  bool begun = false;      // of the reply there are two, which is enough to tell an error
+  std::string begins;      // these; they may come one by one
   bool compared = false;
   std::string got;  // of a reply that is compared
   std::size_t first = 0;
@@ -222,6 +223,7 @@ Result<void> Bursts::begin(Flow& flow, Duration due, Duration now) {
   flow.at = line.first + line.count == sequence.size() ? 0 : line.first + line.count;
   line.left = sequence.reply_bytes(line.first, line.count);
   line.begun = false;
+  line.begins.clear();
   line.compared = flow.begun % options_.compare_every == 0;
   line.got.clear();
   line.due = due;
@@ -265,8 +267,12 @@ Result<void> Bursts::receive(std::uint32_t number) {
   if (moved.bytes == 0) return Error{Errc::connection_lost, "the server ended a connection"};
   if (line.left == 0) return Error{Errc::protocol, "more came than was asked for"};
   const std::string_view bytes(received_.data(), read ? moved.bytes : 0);
-  if (!line.begun && begins_as_error(bytes)) return error_reply(line, bytes);
-  line.begun = true;
+  if (!line.begun) {
+    const std::string before = line.begins;  // nothing, or the one that came alone
+    line.begins += bytes.substr(0, 2 - line.begins.size());
+    if (begins_as_error(line.begins)) return error_reply(line, before + std::string(bytes));
+    line.begun = line.begins.size() >= 2;
+  }
   if (line.compared) line.got.append(bytes);
   line.left -= moved.bytes;
   flows_[line.flow].report.bytes_in += moved.bytes;

@@ -1,11 +1,17 @@
 #include "harness/driver/bursts.h"
 
 #include <array>
+#include <cstring>
 #include <optional>
+#include <thread>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "harness/topology/redis_server.h"
 
@@ -123,6 +129,42 @@ TEST_F(SendBursts, TellsAnErrorReply) {
   const auto report = send(load_of(sequence), {.compare_every = 1000});
   EXPECT_EQ(report.error().code, Errc::l2_error);
   EXPECT_THAT(report.error().detail, HasSubstr("WRONGTYPE"));
+}
+
+TEST(SendBurstsBytes, TellsAnErrorWhoseFirstByteComesAlone) {
+  const int listens = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listens, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listens, 1), 0);
+  ::getsockname(listens, reinterpret_cast<sockaddr*>(&address), &size);
+  std::thread server([listens] {
+    const int peer = ::accept(listens, nullptr, nullptr);
+    std::array<char, 100> asked{};
+    for (const char* reply : {"STORED\r\n", "ERROR\r\n"}) {
+      EXPECT_GT(::recv(peer, asked.data(), asked.size(), 0), 0);
+      EXPECT_EQ(::send(peer, reply, 1, MSG_NOSIGNAL), 1);
+      std::this_thread::sleep_for(20ms);
+      ::send(peer, reply + 1, std::strlen(reply) - 1, MSG_NOSIGNAL);
+    }
+    // Until the client has gone.
+    ::recv(peer, asked.data(), asked.size(), 0);
+    ::close(peer);
+  });
+  Sequence sequence([](std::uint64_t, std::string& out) { out += "STORED\r\n"; });
+  sequence.add(0, std::array<std::string_view, 2>{"set", "k"}, 8);
+  const BurstLoad load{.sequence = &sequence,
+                       .target = {.host = "127.0.0.1", .port = ntohs(address.sin_port)},
+                       .connections = 1,
+                       .burst = 1,
+                       .bursts = 2};
+  const auto report = send_bursts({&load, 1}, {.duration = 20s, .timeout = 2s, .compare_every = 2});
+  server.join();
+  ::close(listens);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error(), (Error{Errc::l2_error, "ERROR"}));
 }
 
 TEST_F(SendBursts, WaitsNoLongerThanItsTimeoutForWhatDoesNotCome) {

@@ -1,8 +1,13 @@
 #include "harness/topology/pinned.h"
 
+#include <filesystem>
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "harness/topology/child.h"
+#include "harness/topology/redis_server.h"
 
 namespace nearlane::harness {
 namespace {
@@ -39,20 +44,40 @@ TEST(Pinned, GivesOutTheCoresThatThereAreInTurn) {
   EXPECT_EQ(core(kServersCore) == core(kClientsCore), many == 1);
 }
 
-TEST(Pinned, LeavesOneCoreToAProcessThatRuns) {
-  const auto child = Child::start({.name = "sleep", .argv = {"sleep", "60"}});
-  ASSERT_TRUE(child) << child.error().detail;
-  const auto cores = [&child] {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    EXPECT_EQ(::sched_getaffinity(child->pid(), sizeof set, &set), 0);
-    return CPU_COUNT(&set);
-  };
+/// Which cores each thread of a process may use.
+std::vector<cpu_set_t> cores_of_threads(pid_t process) {
+  std::vector<cpu_set_t> cores;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    CPU_ZERO(&cores.emplace_back());
+    EXPECT_EQ(
+        ::sched_getaffinity(std::stoi(task.path().filename()), sizeof(cpu_set_t), &cores.back()),
+        0);
+  }
+  return cores;
+}
+
+TEST(Pinned, LeavesOneCoreToEveryThreadOfAProcessThatRuns) {
+  const auto redis = RedisServer::start();  // it has threads beside the one that serves
+  ASSERT_TRUE(redis) << redis.error().detail;
+  const pid_t process = redis->child().pid();
   const int before = allowed();
-  EXPECT_EQ(cores(), before);
-  pin_process(child->pid(), kServersCore);
-  EXPECT_EQ(cores(), 1);
+  for (const auto& cores : cores_of_threads(process)) EXPECT_EQ(CPU_COUNT(&cores), before);
+  const auto pinned = pin_process(process, kServersCore);
+  ASSERT_TRUE(pinned) << pinned.error().detail;
+  const auto after = cores_of_threads(process);
+  EXPECT_GT(after.size(), 1U);
+  for (const auto& cores : after) {
+    EXPECT_EQ(CPU_COUNT(&cores), 1);
+    EXPECT_TRUE(CPU_EQUAL(&cores, &after.front()));
+  }
   EXPECT_EQ(allowed(), before) << "the caller stays where it was";
+}
+
+TEST(Pinned, SaysThatThereIsNoSuchProcess) {
+  const auto pinned = pin_process(-1, kServersCore);
+  ASSERT_FALSE(pinned);
+  EXPECT_EQ(pinned.error().code, Errc::unavailable);
 }
 
 }  // namespace
