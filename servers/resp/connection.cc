@@ -59,7 +59,7 @@ Connection::Connection(loop::Loop& home, int socket, ConnectionLimits limits,
 }
 
 void Connection::start() {
-  heard_at_ = Clock::now();
+  active_at_ = Clock::now();
   set_overdue_at(input_due());
   wait_readable();
 }
@@ -78,6 +78,7 @@ void Connection::wait_readable() {
 }
 
 void Connection::wait_writable() {
+  paused_ = true;
   // Answers that came meanwhile may all have been sent since the wait began, and others not.
   if (!waits_to_write_ || overdue_at() == kForever) set_overdue_at(Clock::now() + limits_.transfer);
   if (waits_to_write_) return;
@@ -91,7 +92,7 @@ void Connection::wait_writable() {
 
 void Connection::receive(std::size_t size) {
   const TimePoint received = Clock::now();
-  heard_at_ = received;
+  active_at_ = received;
   if (input_.empty()) began_at_ = received;
   const bool more = size == read_.size();
   std::string_view input(read_.data(), size);
@@ -173,19 +174,24 @@ void Connection::move_on() {
   const bool drained =
       draining_ && input_.empty();  // what is under way is answered, no more is read
   // Behind a command that waits as long as it likes little is read, but that the peer leaves is seen.
-  const bool reads =
-      !session_->blocked() || (session_->waits() && input_.size() < kHeldWhileWaiting);
+  const bool reads = session_->waits() ? input_.size() < kHeldWhileWaiting : !session_->blocked();
+  if (!reads || drained || session_->closing()) {
+    paused_ = true;
+    set_overdue_at(kForever);
+    return;
+  }
+  if (std::exchange(paused_, false)) began_at_ = Clock::now();
   set_overdue_at(input_due());
-  if (reads && !session_->closing() && !drained) wait_readable();
+  wait_readable();
 }
 
 /// By when the peer has to say something, or more of what it has begun to say.
 TimePoint Connection::input_due() const noexcept {
-  if (session_->blocked() || !session_->idle()) return kForever;  // it waits for us
+  if (session_->blocked() || ended_) return kForever;  // it waits for us
   if (!input_.empty())
     return began_at_ + limits_.transfer + std::chrono::seconds(input_.size() / kSlowestBytes);
-  const bool may_rest = limits_.idle.count() == 0 || session_->listens();
-  return may_rest ? kForever : heard_at_ + limits_.idle;
+  const bool may_rest = limits_.idle.count() == 0 || session_->listens() || !session_->idle();
+  return may_rest ? kForever : active_at_ + limits_.idle;
 }
 
 /// False: the connection was closed.
@@ -203,6 +209,7 @@ bool Connection::send() {
       return false;
     }
     output.drop_front(static_cast<std::size_t>(got));
+    if (limits_.idle.count() != 0) active_at_ = Clock::now();
     if (output.empty()) {
       set_overdue_at(kForever);
       session_->refill();

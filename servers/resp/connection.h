@@ -30,9 +30,10 @@ namespace nearlane::resp {
 
 struct ConnectionLimits {
   /// A peer that takes none of the bytes that wait for it for so long is given up, and so is one whose command is not
-  /// complete so long after its first byte, and a second for each kSlowestBytes that have come of it.
+  /// complete so long after its first byte, and a second for each kSlowestBytes that have come of it. Time in which
+  /// nothing is read from it, or in which its replies wait for it, does not count for that.
   std::chrono::milliseconds transfer{30'000};
-  /// One that says nothing for so long, and waits for nothing; 0: it may, as with Redis's `timeout`.
+  /// One that says nothing for so long, takes nothing, and waits for nothing; 0: it may, as with Redis's `timeout`.
   std::chrono::milliseconds idle{0};
 };
 
@@ -72,9 +73,10 @@ class Connection final : public loop::Connection, private Session::Host {
   const ConnectionLimits limits_;
   std::shared_ptr<Session> session_;
   std::array<char, kReadBytes> read_;
-  std::string input_;     // what is not served yet
-  TimePoint heard_at_{};  // when something came last
-  TimePoint began_at_{};  // when the first byte of input_ came
+  std::string input_;      // what is not served yet
+  TimePoint active_at_{};  // when something came or went last; the latter with limits_.idle alone
+  TimePoint began_at_{};   // when the first byte of input_ came, or reading went on after a pause
+  bool paused_ = false;    // what the peer sends is not read, or it has replies to take first
   bool waits_to_read_ = false;
   bool waits_to_write_ = false;
   bool draining_ = false;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -25,17 +26,23 @@ using namespace std::chrono_literals;
 class Lines final : public Session {
  public:
   std::size_t serve(std::string_view input, TimePoint /*received*/) override {
+    if (blocking) return 0;
     const std::size_t taken = input.rfind('\n') + 1;  // none: npos + 1
-    out_.text().append(input.substr(0, taken));
+    for (std::size_t i = 0; i < times; ++i) out_.text().append(input.substr(0, taken));
     return taken;
   }
   void refill() override {}
-  [[nodiscard]] bool blocked() const noexcept override { return false; }
-  [[nodiscard]] bool idle() const noexcept override { return true; }
+  [[nodiscard]] bool blocked() const noexcept override { return blocking; }
+  [[nodiscard]] bool idle() const noexcept override { return !answering && !waiting; }
+  [[nodiscard]] bool waits() const noexcept override { return waiting; }
   [[nodiscard]] bool listens() const noexcept override { return listening; }
   [[nodiscard]] std::size_t missing() const noexcept override { return 0; }
   void detach() noexcept override {}
 
+  std::size_t times = 1;   // how often a line is its answer
+  bool blocking = false;   // a whole command must wait
+  bool answering = false;  // something is not answered yet
+  bool waiting = false;    // and may take for ever
   bool listening = false;
 };
 
@@ -49,7 +56,10 @@ class ConnectionTest : public testing::Test {
       : peer_(ends[0]), socket_(ends[1]) {
     auto connection = std::make_shared<Connection>(
         loop_, ends[1], ConnectionLimits{.transfer = kTransferTimeout, .idle = idle},
-        [this](Session::Host&) { return session_; });
+        [this](Session::Host& host) {
+          host_ = &host;
+          return session_;
+        });
     connection_ = connection;
     loop_.add(std::move(connection));
   }
@@ -59,13 +69,16 @@ class ConnectionTest : public testing::Test {
     ASSERT_EQ(::send(peer_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
   }
+  void run() {
+    loop_.context().restart();
+    loop_.context().poll();
+  }
   /// Runs the loop, and takes what has come of it.
   std::string take() {
     std::string taken;
     std::array<char, 65536> bytes;
     for (int turn = 0; turn < 4; ++turn) {
-      loop_.context().restart();
-      loop_.context().poll();
+      run();
       ssize_t got = 0;
       while ((got = ::recv(peer_, bytes.data(), bytes.size(), 0)) > 0)
         taken.append(bytes.data(), static_cast<std::size_t>(got));
@@ -74,6 +87,13 @@ class ConnectionTest : public testing::Test {
   }
   static std::string line_of(std::size_t size) { return std::string(size - 1, 'x') + '\n'; }
 
+  [[nodiscard]] TimePoint overdue_at() const { return connection_.lock()->overdue_at(); }
+  /// The answers have come for which the session's state stood.
+  void answered() {
+    session_->blocking = session_->answering = session_->waiting = false;
+    host_->answered();
+    (void)take();
+  }
   /// Whether it is still there when so much time has gone by.
   bool lasts(std::chrono::seconds after) {
     loop_.close_overdue(Clock::now() + after);
@@ -82,6 +102,7 @@ class ConnectionTest : public testing::Test {
 
   loop::Loop loop_{0};
   std::shared_ptr<Lines> session_ = std::make_shared<Lines>();
+  Session::Host* host_ = nullptr;
   std::weak_ptr<Connection> connection_;
   int peer_;
   int socket_;  // the connection's
@@ -140,10 +161,69 @@ TEST_F(ConnectionTest, ADrainEndsAnIdleOneThatReads) {
 
 TEST_F(ConnectionTest, APeerWhoseCommandDoesNotEndIsGivenUp) {
   (void)take();
+  const TimePoint before = Clock::now();
   send("abc");
   (void)take();
-  EXPECT_TRUE(lasts(kTransferTimeout - 1s));
+  EXPECT_GE(overdue_at(), before + kTransferTimeout);
+  EXPECT_LE(overdue_at(), Clock::now() + kTransferTimeout);
   EXPECT_FALSE(lasts(kTransferTimeout + 1s));
+}
+
+TEST_F(TcpConnectionTest, TheTimeInWhichThePeerTakesItsAnswersIsNoneInWhichItTrickles) {
+  (void)take();
+  session_->times = 20'000;
+  send("a\nhalf");
+  while (overdue_at() == kForever) run();  // some of the answer is on its way
+  std::this_thread::sleep_for(20ms);
+  const TimePoint before = Clock::now();
+  std::string taken = take();
+  while (taken.size() < 2 * session_->times) taken += take();
+  EXPECT_GE(overdue_at(), before + kTransferTimeout);
+  EXPECT_NE(overdue_at(), kForever) << "half a command has come";
+}
+
+TEST_F(ConnectionTest, TheTimeInWhichNothingIsReadIsNoneInWhichThePeerTrickles) {
+  (void)take();
+  send("half");
+  (void)take();
+  session_->blocking = true;
+  send(" a line");
+  (void)take();
+  EXPECT_EQ(overdue_at(), kForever) << "it waits for us";
+  std::this_thread::sleep_for(20ms);
+  const TimePoint before = Clock::now();
+  answered();
+  EXPECT_GE(overdue_at(), before + kTransferTimeout);
+  EXPECT_NE(overdue_at(), kForever);
+}
+
+TEST_F(ConnectionTest, HalfACommandHasToEndThoughAnotherIsNotAnswered) {
+  (void)take();
+  session_->answering = true;
+  (void)take();
+  const TimePoint before = Clock::now();
+  send("half");
+  (void)take();
+  EXPECT_GE(overdue_at(), before + kTransferTimeout);
+  EXPECT_FALSE(lasts(kTransferTimeout + 1s));
+}
+
+TEST_F(ConnectionTest, LittleIsReadBehindACommandThatWaits) {
+  (void)take();
+  session_->waiting = true;
+  const std::string some(10'000, 'x');
+  std::size_t sent = 0;
+  for (ssize_t got = 0; got >= 0 && sent < 10'000'000; sent += static_cast<std::size_t>(got)) {
+    got = ::send(peer_, some.data(), some.size(), MSG_NOSIGNAL);
+    if (got < 0) break;
+    (void)take();
+  }
+  EXPECT_LT(sent, 2'000'000U) << "the kernel's buffers, and little of ours";
+  EXPECT_EQ(overdue_at(), kForever) << "we do not read";
+  const TimePoint before = Clock::now();
+  answered();
+  EXPECT_GE(overdue_at(), before + kTransferTimeout);
+  EXPECT_NE(overdue_at(), kForever);
 }
 
 TEST_F(ConnectionTest, TricklingBuysNoTimeButALargeCommandHasMore) {
@@ -173,8 +253,31 @@ TEST_F(ConnectionTest, APeerMaySayNothingForEverUnlessToldOtherwise) {
 
 TEST_F(IdleConnectionTest, APeerThatSaysNothingIsGivenUp) {
   (void)take();
-  EXPECT_TRUE(lasts(kIdleTimeout - 1s));
+  EXPECT_LE(overdue_at(), Clock::now() + kIdleTimeout);
+  EXPECT_GT(overdue_at(), Clock::now());
   EXPECT_FALSE(lasts(kIdleTimeout + 1s)) << "though it has never said anything";
+}
+
+TEST_F(IdleConnectionTest, WhoWaitsForAnAnswerMaySayNothing) {
+  session_->answering = true;
+  (void)take();
+  send("a\n");
+  (void)take();
+  EXPECT_EQ(overdue_at(), kForever);
+  answered();
+  EXPECT_NE(overdue_at(), kForever);
+}
+
+TEST_F(IdleConnectionTest, WhatIsSentToItCountsAsWell) {
+  session_->answering = true;
+  send("a\n");
+  (void)take();
+  std::this_thread::sleep_for(20ms);
+  const TimePoint before = Clock::now();
+  session_->output().text() = "the answer";
+  answered();
+  EXPECT_GE(overdue_at(), before + kIdleTimeout);
+  EXPECT_NE(overdue_at(), kForever);
 }
 
 TEST_F(IdleConnectionTest, WhoListensMaySayNothingButNotHalfACommand) {
@@ -201,14 +304,11 @@ TEST_F(ConnectionTest, APeerThatTakesNothingIsGivenUp) {
   for (int i = 0; i < 40; ++i) {
     const std::string line = line_of(60'000);
     (void)::send(peer_, line.data(), line.size(), MSG_NOSIGNAL);
-    loop_.context().restart();
-    loop_.context().poll();
+    run();
   }
   ASSERT_EQ(loop_.connections(), 1U);
-  loop_.close_overdue(Clock::now() + kTransferTimeout - std::chrono::seconds(1));
-  EXPECT_EQ(loop_.connections(), 1U);
-  loop_.close_overdue(Clock::now() + kTransferTimeout + std::chrono::seconds(1));
-  EXPECT_EQ(loop_.connections(), 0U);
+  EXPECT_GT(overdue_at(), Clock::now());
+  EXPECT_FALSE(lasts(kTransferTimeout + 1s));
 }
 
 TEST_F(TcpConnectionTest, APeerThatIsGivenUpIsNotSentWhatItDidNotTake) {
@@ -217,8 +317,7 @@ TEST_F(TcpConnectionTest, APeerThatIsGivenUpIsNotSentWhatItDidNotTake) {
   while (connection_.lock()->overdue_at() == kForever) {
     ASSERT_EQ(::send(peer_, line.data(), line.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(line.size()));
-    loop_.context().restart();
-    loop_.context().poll();
+    run();
   }
   loop_.close_overdue(Clock::now() + kTransferTimeout + std::chrono::seconds(1));
   ASSERT_EQ(loop_.connections(), 0U);
