@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,9 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 namespace nearlane::resp {
 namespace {
@@ -19,27 +23,49 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-class UpstreamTest : public testing::Test {
+constexpr Duration kPatience = std::chrono::seconds(20);  // for what takes milliseconds
+constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
+
+class UpstreamTest : public testing::Test, private Upstream::Owner {
  protected:
   UpstreamTest() {
     upstream_->connect();
     acceptor_.async_accept([this](const boost::system::error_code&, tcp::socket socket) {
       redis_.emplace(std::move(socket));
     });
-    while (!redis_) run();
+    run_until([this] { return redis_.has_value(); });
     // Its greeting, which has to be answered before anything of a client's is sent.
     EXPECT_EQ(hear(greeting_.size()), greeting_);
     asio::write(*redis_, asio::buffer(std::string_view("+OK\r\n")));
-    for (int turn = 0; turn < 100; ++turn) run();
+    upstream_->set_owner(this);
+    upstream_->send(std::array{std::string_view("PING")});
+    upstream_->flush();
+    EXPECT_EQ(hear(kPing.size()), kPing);
+    asio::write(*redis_, asio::buffer(std::string_view("+PONG\r\n")));
+    run_until([this] { return received_ == "+PONG\r\n"; });
   }
-  ~UpstreamTest() override { upstream_->close(); }
+  ~UpstreamTest() override {
+    upstream_->set_owner(nullptr);
+    upstream_->close();
+  }
+
+  void received(std::string bytes, const protocol::Reply& /*frame*/) noexcept override {
+    received_ += bytes;
+  }
+  void lost(const Error& why) noexcept override { ADD_FAILURE() << why.detail; }
 
   void run() {
     loop_.restart();
     loop_.poll();
   }
+  template <class Condition>
+  void run_until(const Condition& condition) {
+    const TimePoint given_up = Clock::now() + kPatience;
+    while (!condition() && Clock::now() < given_up) run();
+    if (!condition()) throw std::runtime_error("what should come has not come");
+  }
   std::string hear(std::size_t size) {
-    while (redis_->available() < size) run();
+    run_until([&] { return redis_->available() >= size; });
     std::string heard(redis_->available(), '\0');
     asio::read(*redis_, asio::buffer(heard));
     return heard;
@@ -55,15 +81,30 @@ class UpstreamTest : public testing::Test {
                                   .port = std::to_string(acceptor_.local_endpoint().port())}},
           nullptr));
   std::optional<tcp::socket> redis_;
+  std::string received_;
 };
 
 TEST_F(UpstreamTest, WhatComesTogetherIsSentTogether) {
-  constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
   for (int i = 0; i < 3; ++i) upstream_->send(std::array{std::string_view("PING")});
   run();
   EXPECT_EQ(redis_->available(), 0U) << "one by one each would be a system call";
   upstream_->flush();
   EXPECT_EQ(hear(3 * kPing.size()), std::string(kPing) + std::string(kPing) + std::string(kPing));
+}
+
+TEST_F(UpstreamTest, TheKernelFindsOutThatRedisIsGoneWithoutAWord) {
+  const auto ours = redis_->remote_endpoint();
+  int quiet_seconds = 0;
+  for (int handle = 0; handle < 1024; ++handle) {
+    sockaddr_in local{};
+    socklen_t size = sizeof local;
+    if (::getsockname(handle, reinterpret_cast<sockaddr*>(&local), &size) != 0 ||
+        local.sin_family != AF_INET || ntohs(local.sin_port) != ours.port())
+      continue;
+    size = sizeof quiet_seconds;
+    EXPECT_EQ(::getsockopt(handle, IPPROTO_TCP, TCP_KEEPIDLE, &quiet_seconds, &size), 0);
+  }
+  EXPECT_EQ(quiet_seconds, 300);
 }
 
 }  // namespace
