@@ -365,6 +365,39 @@ TEST_F(RelayLive, AClientIsToldOfTheKeysThatItTracks) {
   EXPECT_TRUE(ask(client, "HELLO 2").starts_with("*14\r\n"));
 }
 
+TEST_F(RelayLive, WhatIsToldOfAKeyComesBehindTheAnswerThatHoldsItsOldValue) {
+  start();
+  auto writer = RawClient::connect(redis.endpoint()).value();
+  auto client = connect();
+  ask(client, "HELLO 3");
+  ASSERT_EQ(ask(client, "CLIENT TRACKING ON"), "+OK\r\n");
+  // Their answers wait for the lanes, and what the writer does comes meanwhile.
+  const std::vector<std::pair<std::string, int>> reads = {
+      {"MULTI\r\nGET k\r\nSELECT 0\r\nEXEC\r\n", 3},
+      {"EVAL \"return redis.call('get',KEYS[1])\" 1 k\r\n", 0}};
+  const auto bulk = [](int value) {
+    const std::string text = std::to_string(value);
+    return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
+  };
+  for (int i = 1; i <= 400; ++i) {
+    const auto& [commands, before] = reads[static_cast<std::size_t>(i) % reads.size()];
+    ASSERT_EQ(ask(writer, "SET k " + std::to_string(i)), "+OK\r\n");
+    ASSERT_TRUE(client.send(commands));
+    for (int queued = 0; queued < before; ++queued) (void)client.read(kPatience).value();
+    ASSERT_EQ(ask(writer, "SET k -" + std::to_string(i)), "+OK\r\n");
+    const auto first = client.read(kPatience).value();
+    // Nothing was tracked before, so that what it is told it is told because it has read the old value.
+    ASSERT_NE(first.reply.type, protocol::Type::push) << i;
+    if (first.bytes.find(bulk(i)) != std::string::npos) {
+      ASSERT_EQ(client.read(kPatience).value().reply.type, protocol::Type::push) << i;
+      continue;
+    }
+    // It has read the new value, and is told when that goes.
+    ASSERT_EQ(ask(writer, "SET k 0"), "+OK\r\n");
+    ASSERT_EQ(client.read(kPatience).value().reply.type, protocol::Type::push) << i;
+  }
+}
+
 TEST_F(RelayLive, AClientTracksWhatItSaysThatItCaches) {
   start();
   auto plain = RedisServer::start().value();

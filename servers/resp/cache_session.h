@@ -99,7 +99,8 @@ class CacheSession final : public Session,
   /// A reply that is not sent yet, and what follows it at once.
   struct Slot {
     bool ready = false;
-    bool mute = false;  // nobody is to see the reply
+    bool answered = false;  // by Redis, over the relay; what it said later comes behind it
+    bool mute = false;      // nobody is to see the reply
     protocol::Version version = protocol::Version::resp2;
     EntryPtr entry = {};  // the reply is this entry's, else the text
     std::string text = {};
@@ -146,6 +147,7 @@ class CacheSession final : public Session,
   void take_selected(std::uint64_t number, std::uint32_t db, Result<std::string> answer);
   void note_relayed_subscriptions();
   void take_relayed(std::uint64_t number, Order::Kind kind, Result<std::string> answer);
+  void answered() noexcept override;
   void pushed(std::string_view bytes) noexcept override;
   void forsaken() noexcept override;
   std::string execute(Args command) override;

@@ -392,6 +392,7 @@ void Relay::executed(const Reply& frame, const Queued& queued) {
 
 /// Lets L1 know before the client does.
 void Relay::finish(Pending answered) {
+  client_.answered();
   context_.tier.written_elsewhere(
       db_, std::move(answered.effect.keys), answered.effect.undeclared,
       Clock::now() + context_.l2_timeout,

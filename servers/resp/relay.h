@@ -62,9 +62,12 @@ class Relay final : private Upstream::Owner {
   class Client {
    public:
     virtual ~Client() = default;
-    /// Frames that answer nothing: messages of channels.
+    /// Redis has answered the oldest of the commands that it has not answered. The reply is told by its Done, which may
+    /// be later: what Redis says from now on comes behind it all the same.
+    virtual void answered() noexcept = 0;
+    /// Frames that answer nothing: messages of channels, and of keys that were changed.
     virtual void pushed(std::string_view bytes) noexcept = 0;
-    /// What Redis kept for this client is gone.
+    /// What Redis kept for this client is gone, or too much waits for it.
     virtual void forsaken() noexcept = 0;
     /// EXEC has come to a command that was queued here; its reply.
     virtual std::string execute(Args command) = 0;

@@ -197,17 +197,27 @@ void CacheSession::take_relayed(std::uint64_t number, Order::Kind kind,
   complete(number, kind);
 }
 
-/// Behind the answers that have come: one of them may be what it says is no longer so. What is still to come is not waited for.
+/// While the relay waits for Redis, nothing else does: the first slot that nobody has answered is its oldest command's.
+void CacheSession::answered() noexcept {
+  const auto mine =
+      std::ranges::find_if(slots_, [](const Slot& each) { return !each.ready && !each.answered; });
+  if (mine != slots_.end()) mine->answered = true;
+}
+
+/// Behind the answers that Redis has given before, though L1 may have yet to learn of what they wrote: one of them may
+/// be what this says is no longer so. What is still to come is not waited for.
 void CacheSession::pushed(std::string_view bytes) noexcept {
   if (killed_) return;
-  const auto last =
-      std::find_if(slots_.rbegin(), slots_.rend(), [](const Slot& each) { return each.ready; });
+  const auto last = std::find_if(slots_.rbegin(), slots_.rend(),
+                                 [](const Slot& each) { return each.ready || each.answered; });
   if (last == slots_.rend()) {
     out_.text().append(bytes);
   } else {
     last->after.append(bytes);
     held_ += bytes.size();
   }
+  // Where it waits for an answer and not for the client, sending does not find out.
+  if (overrun()) return drop_slow();
   tell_host();
 }
 
