@@ -213,6 +213,16 @@ TEST_F(ClusterLive, ATransactionGoesToTheNodeOfItsFirstKey) {
                 testing::AnyOf(StartsWith("-EXECABORT"), StartsWith("-CROSSSLOT")));
   }
   EXPECT_EQ(ask(client, "GET a"), "$1\r\n2\r\n");
+  // SELECT names no key, and so goes to none of the nodes.
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
+    ASSERT_EQ(ask(client, "SELECT 0"), "+QUEUED\r\n");
+    ASSERT_EQ(ask(client, "SELECT 1"), "+QUEUED\r\n");
+    ASSERT_EQ(ask(client, "SET " + key(i) + " w"), "+QUEUED\r\n");
+    EXPECT_EQ(ask(client, "EXEC"),
+              "*3\r\n+OK\r\n-ERR SELECT is not allowed in cluster mode\r\n+OK\r\n");
+    EXPECT_EQ(ask(client, "GET " + key(i)), "$1\r\nw\r\n");
+  }
   // What names no key, alone.
   ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
   EXPECT_THAT(ask(client, "MULTI"), StartsWith("-ERR MULTI calls can not be nested"));

@@ -327,8 +327,10 @@ TEST_F(RelayLive, WhatIsRefusedInsideATransactionSpoilsIt) {
     ASSERT_EQ(ask(client, "MULTI"), "+OK\r\n");
     if (why.empty()) {
       for (int i = 0; i < 17; ++i) ASSERT_EQ(ask(client, command), "+QUEUED\r\n") << i;
-      EXPECT_EQ(ask(client, command),
-                "-ERR nearlane: too many commands of the connection's own inside MULTI\r\n");
+      EXPECT_EQ(
+          ask(client, command),
+          "-ERR nearlane: more than 128, or 1 MiB, of commands of the connection's own inside "
+          "MULTI\r\n");
     } else {
       EXPECT_EQ(ask(client, command), "-ERR nearlane: " + why + "\r\n");
     }
@@ -339,6 +341,40 @@ TEST_F(RelayLive, WhatIsRefusedInsideATransactionSpoilsIt) {
     EXPECT_EQ(ask(client, "GET spoiled"), "$-1\r\n");
     EXPECT_EQ(ask(client, "EXEC"), "-ERR EXEC without MULTI\r\n");
   }
+}
+
+TEST_F(RelayLive, OnlySoManyCommandsOfTheConnectionsOwnAreQueued) {
+  start();
+  auto client = connect();
+  constexpr const char* kTooMany =
+      "-ERR nearlane: more than 128, or 1 MiB, of commands of the connection's own inside "
+      "MULTI\r\n";
+  ask(client, "MULTI");
+  for (int i = 0; i < 128; ++i) ASSERT_EQ(ask(client, "CLIENT ID"), "+QUEUED\r\n") << i;
+  EXPECT_EQ(ask(client, "CLIENT ID"), kTooMany);
+  EXPECT_TRUE(ask(client, "EXEC").starts_with("-EXECABORT"));
+  // An argument costs more than its one byte.
+  std::string many = "CLIENT LIST ID";
+  for (int i = 0; i < 20'000; ++i) many += " 1";
+  ask(client, "MULTI");
+  EXPECT_EQ(ask(client, many), kTooMany);
+  EXPECT_TRUE(ask(client, "EXEC").starts_with("-EXECABORT"));
+}
+
+TEST_F(RelayLive, AClientWhoseExecIsAnsweredByTooMuchIsHungUpOn) {
+  start();
+  constexpr int kOthers = 40;
+  std::vector<RawClient> others;
+  for (int i = 0; i < kOthers; ++i) {
+    others.push_back(connect());
+    ASSERT_EQ(ask(others.back(), "CLIENT SETNAME " + std::string(60'000, 'x')), "+OK\r\n");
+  }
+  auto client = connect();
+  ask(client, "MULTI");
+  for (int i = 0; i < 120; ++i) ASSERT_EQ(ask(client, "CLIENT LIST"), "+QUEUED\r\n");
+  EXPECT_EQ(ask(client, "EXEC"),
+            "-ERR nearlane: EXEC has been executed, but its answer is longer than 256 MiB\r\n");
+  EXPECT_TRUE(client.read_to_end(kPatience));
 }
 
 TEST_F(RelayLive, AClientIsToldOfTheKeysThatItTracks) {
@@ -442,6 +478,53 @@ TEST_F(RelayLive, AClientWhoseTrackingIsLostIsHungUpOn) {
   direct("CLIENT KILL TYPE normal");
   const auto rest = client.read_to_end(kPatience);
   EXPECT_TRUE(rest) << "it would believe what it has for ever: " << rest.error().detail;
+}
+
+TEST_F(RelayLive, APingSaysWhetherRedisWouldTellOfAnything) {
+  start();
+  auto tracking = connect();
+  auto subscribed = connect();
+  auto other = connect();
+  ask(tracking, "HELLO 3");
+  ask(subscribed, "HELLO 3");
+  ASSERT_EQ(ask(tracking, "CLIENT TRACKING ON"), "+OK\r\n");
+  ASSERT_TRUE(ask(subscribed, "SUBSCRIBE c").starts_with(">3\r\n"));
+  EXPECT_EQ(ask(tracking, "PING hello"), "$5\r\nhello\r\n");
+  ASSERT_TRUE(redis.stall());
+  ASSERT_TRUE(tracking.send("PING\r\n"));
+  ASSERT_TRUE(subscribed.send("PING\r\n"));
+  EXPECT_FALSE(tracking.read(100ms));
+  EXPECT_FALSE(subscribed.read(100ms));
+  EXPECT_EQ(ask(other, "PING"), "+PONG\r\n") << "it is told of nothing in any case";
+  ASSERT_TRUE(redis.resume());
+  EXPECT_EQ(tracking.read(kPatience).value().bytes, "+PONG\r\n");
+  EXPECT_EQ(subscribed.read(kPatience).value().bytes, "+PONG\r\n");
+}
+
+TEST_F(RelayLive, WhoWaitsOrListensIsNotIdle) {
+  start({"--resp-idle-timeout", "2s"});
+  auto worker = connect();
+  auto subscriber = connect();
+  auto monitor = connect();
+  auto idle = connect();
+  ASSERT_TRUE(worker.send("BLPOP q 0\r\n"));
+  ASSERT_TRUE(ask(subscriber, "SUBSCRIBE c").starts_with("*3\r\n"));
+  ASSERT_EQ(ask(monitor, "MONITOR"), "+OK\r\n");
+  EXPECT_EQ(ask(idle, "PING"), "+PONG\r\n");
+  EXPECT_TRUE(idle.read_to_end(kPatience)) << "it is hung up on";
+  std::this_thread::sleep_for(1s);
+  direct("RPUSH q e");
+  EXPECT_EQ(worker.read(kPatience).value().bytes, "*2\r\n$1\r\nq\r\n$1\r\ne\r\n");
+  EXPECT_EQ(direct("PUBLISH c hello"), ":1\r\n");
+  EXPECT_EQ(subscriber.read(kPatience).value().reply.elements.at(2).text, "hello");
+  bool seen = false;
+  while (!seen) {
+    const auto line = monitor.read(kPatience);
+    ASSERT_TRUE(line) << line.error().detail;
+    seen = line->bytes.find("\"PUBLISH\" \"c\"") != std::string::npos;
+  }
+  std::this_thread::sleep_for(1200ms);  // by then somebody has looked who is overdue
+  EXPECT_EQ(ask(worker, "PING"), "+PONG\r\n") << "it has just been answered";
 }
 
 TEST_F(RelayLive, WhatSpeaksOfOtherConnectionsIsRefused) {

@@ -134,6 +134,9 @@ class CacheSession final : public Session,
 
   // What Redis answers (relayed.cc).
   [[nodiscard]] bool pinned() const noexcept { return relay_ && relay_->pinned(); }
+  [[nodiscard]] bool over_cluster() const noexcept {
+    return context_.relay != nullptr && context_.relay->pool.cluster() != nullptr;
+  }
   [[nodiscard]] bool is_relayed(const CommandSpec* spec, Args args) const noexcept;
   Relay& relay_of_its_own();
   bool relay(const CommandSpec* spec, Args args);

@@ -271,6 +271,8 @@ void CacheSession::select(Args args) {
   } else if (*db < std::numeric_limits<std::int32_t>::min() ||
              *db > std::numeric_limits<std::int32_t>::max()) {
     fail("ERR value is out of range, value must between -2147483648 and 2147483647");
+  } else if (*db != 0 && over_cluster()) {
+    fail("ERR SELECT is not allowed in cluster mode");
   } else if (*db < 0 || *db >= context_.limits.databases) {
     fail("ERR DB index is out of range");
   } else {

@@ -44,9 +44,15 @@ constexpr std::array<std::string_view, 3> kReadingScripts = {"eval_ro", "evalsha
 constexpr std::size_t kMostTogether = 16;
 constexpr std::size_t kSmallAnswer = std::size_t{64} * 1024;
 
-/// Of commands that a transaction queues here, bytes of their arguments and what each of them costs beside.
+/// Of commands that a transaction queues here: they are executed in one turn of the loop, and CLIENT LIST may be long.
+constexpr std::size_t kMostOwn = 128;
+/// Bytes of their arguments, and what each argument costs beside.
 constexpr std::size_t kMostOwnBytes = std::size_t{1} << 20U;
-constexpr std::size_t kOwnOverhead = 64;
+constexpr std::size_t kOverheadOfArgument = 64;
+/// Of what EXEC is answered by once the replies to these are in it; as much as Redis's own may be.
+constexpr std::size_t kMostOfExec = std::size_t{256} << 20U;
+constexpr std::string_view kTooLong =
+    "-ERR nearlane: EXEC has been executed, but its answer is longer than 256 MiB\r\n";
 
 /// What Redis would say of the node that it is said to, which is one of several.
 constexpr std::array<std::string_view, 27> kOfOneNode = {
@@ -116,6 +122,8 @@ Relay::~Relay() {
 
 bool Relay::takes(std::string_view name, bool local, protocol::Version version) const noexcept {
   if (name == "quit" || name == "reset") return false;
+  // Who is told of something by Redis asks whether it would be.
+  if (name == "ping" && (tracking_ || subscribed())) return true;
   // A subscriber of RESP2 may say little else, and Redis words what it may not; PING has another answer.
   if (in_transaction_ || monitoring_ || (subscribed() && version == protocol::Version::resp2))
     return true;
@@ -152,9 +160,9 @@ std::string Relay::refusal(std::string_view name, Args args) const {
 }
 
 bool Relay::queue(Args args) {
-  std::size_t bytes = kOwnOverhead;
-  for (const std::string_view arg : args) bytes += arg.size();
-  if (bytes > kMostOwnBytes - queued_.own_bytes) return false;
+  std::size_t bytes = 0;
+  for (const std::string_view arg : args) bytes += arg.size() + kOverheadOfArgument;
+  if (queued_.own.size() == kMostOwn || bytes > kMostOwnBytes - queued_.own_bytes) return false;
   queued_.own_bytes += bytes;
   queued_.own.push_back({.place = queued_.commands++, .args = {args.begin(), args.end()}});
   return true;
@@ -373,7 +381,7 @@ void Relay::executed(const Reply& frame, const Queued& queued) {
   for (std::size_t place = 0; place < queued.commands; ++place) {
     if (own != queued.own.end() && own->place == place) {
       const std::vector<std::string_view> args(own->args.begin(), own->args.end());
-      all += client_.execute(args);
+      if (all.size() <= kMostOfExec) all += client_.execute(args);
       ++own;
       continue;
     }
@@ -386,6 +394,10 @@ void Relay::executed(const Reply& frame, const Queued& queued) {
       client_.entered(select->db);
     }
     ++select;
+  }
+  if (all.size() > kMostOfExec) {
+    all = kTooLong;
+    client_.forsaken();
   }
   answer = std::move(all);
 }

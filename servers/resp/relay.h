@@ -11,7 +11,8 @@
 // lanes, and a Redis that is busy with the next command would not answer them.
 //
 // Commands of the connection's own (CLIENT, AUTH, INFO) are queued here when they come inside MULTI, since to Redis the
-// connection is another one, and executed here when EXEC is answered: their replies are put between Redis's.
+// connection is another one, and executed here when EXEC is answered: their replies are put between Redis's. So is SELECT
+// over a cluster, where it would bind the transaction to whichever node it goes to.
 //
 // L1 learns of what a relayed command writes before its answer is released: it forgets the keys that the command
 // names, and where it may write others every lane is pinged first, because Redis announces them to the lanes like any

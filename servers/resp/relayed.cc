@@ -127,7 +127,7 @@ bool CacheSession::queue_here(const CommandSpec& spec, Args args) {
   if (!order_.may_send(Order::Kind::whole, 0)) return false;
   std::string why = queue_refusal(spec, args);
   if (why.empty() && !relay_->queue(args))
-    why = "ERR nearlane: too many commands of the connection's own inside MULTI";
+    why = "ERR nearlane: more than 128, or 1 MiB, of commands of the connection's own inside MULTI";
   append_to_tail([&](std::string& out) {
     if (why.empty()) return protocol::append_simple(out, "QUEUED");
     relay_->spoil();
@@ -146,8 +146,9 @@ bool CacheSession::relay(const CommandSpec* spec, Args args) {
   }
   const auto db = wanted_database(spec, args);
   if (relay_ && relay_->in_transaction() && spec != nullptr) {
-    const bool impossible = spec->name == "select" && args.size() == 2 && !db;
-    if (impossible || (is_own(*spec) && !is_redis_to_answer(*spec, args)))
+    const bool selects = spec->name == "select";
+    const bool is_ours = selects && (over_cluster() || (args.size() == 2 && !db));
+    if (is_ours || (is_own(*spec) && !is_redis_to_answer(*spec, args)))
       return queue_here(*spec, args);
   }
   Effect effect = relay_of_its_own().effect_of(name, args);
