@@ -8,8 +8,10 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace nearlane::resp {
@@ -180,9 +182,16 @@ void Connection::move_on() {
     set_overdue_at(kForever);
     return;
   }
-  if (std::exchange(paused_, false)) began_at_ = Clock::now();
+  if (std::exchange(paused_, false)) began_at_ = resumes_at();
   set_overdue_at(input_due());
   wait_readable();
+}
+
+/// When a peer that takes its replies first goes on with its command, at the slowest: the kernel may keep some for it.
+TimePoint Connection::resumes_at() noexcept {
+  int kept = 0;
+  if (!input_.empty()) ::ioctl(socket_.native_handle(), SIOCOUTQ, &kept);
+  return Clock::now() + std::chrono::seconds(static_cast<std::size_t>(kept) / kSlowestBytes);
 }
 
 /// By when the peer has to say something, or more of what it has begun to say.
@@ -210,6 +219,7 @@ bool Connection::send() {
     }
     output.drop_front(static_cast<std::size_t>(got));
     if (limits_.idle.count() != 0) active_at_ = Clock::now();
+    if (static_cast<std::size_t>(got) >= kSlowestBytes) paused_ = true;  // so much it takes first
     if (output.empty()) {
       set_overdue_at(kForever);
       session_->refill();

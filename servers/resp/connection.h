@@ -31,7 +31,7 @@ namespace nearlane::resp {
 struct ConnectionLimits {
   /// A peer that takes none of the bytes that wait for it for so long is given up, and so is one whose command is not
   /// complete so long after its first byte, and a second for each kSlowestBytes that have come of it. Time in which
-  /// nothing is read from it, or in which its replies wait for it, does not count for that.
+  /// nothing is read from it, or in which it takes replies that wait for it, does not count for that.
   std::chrono::milliseconds transfer{30'000};
   /// One that says nothing for so long, takes nothing, and waits for nothing; 0: it may, as with Redis's `timeout`.
   std::chrono::milliseconds idle{0};
@@ -62,6 +62,7 @@ class Connection final : public loop::Connection, private Session::Host {
   void serve(std::string_view input, TimePoint received);
   void serve_held();
   void move_on();
+  [[nodiscard]] TimePoint resumes_at() noexcept;
   [[nodiscard]] TimePoint input_due() const noexcept;
   bool send();
   [[nodiscard]] std::shared_ptr<Connection> self() {

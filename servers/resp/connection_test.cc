@@ -171,7 +171,7 @@ TEST_F(ConnectionTest, APeerWhoseCommandDoesNotEndIsGivenUp) {
 
 TEST_F(TcpConnectionTest, TheTimeInWhichThePeerTakesItsAnswersIsNoneInWhichItTrickles) {
   (void)take();
-  session_->times = 20'000;
+  session_->times = 60'000;
   send("a\nhalf");
   while (overdue_at() == kForever) run();  // some of the answer is on its way
   std::this_thread::sleep_for(20ms);
@@ -180,6 +180,16 @@ TEST_F(TcpConnectionTest, TheTimeInWhichThePeerTakesItsAnswersIsNoneInWhichItTri
   while (taken.size() < 2 * session_->times) taken += take();
   EXPECT_GE(overdue_at(), before + kTransferTimeout);
   EXPECT_NE(overdue_at(), kForever) << "half a command has come";
+}
+
+TEST_F(ConnectionTest, WhatTheKernelKeepsForThePeerIsTakenFirst) {
+  (void)take();
+  session_->times = Connection::kSlowestBytes;  // two seconds' worth
+  const TimePoint before = Clock::now();
+  send("a\nhalf");
+  run();
+  EXPECT_GE(overdue_at(), before + kTransferTimeout + 2s);
+  EXPECT_NE(overdue_at(), kForever);
 }
 
 TEST_F(ConnectionTest, TheTimeInWhichNothingIsReadIsNoneInWhichThePeerTrickles) {
