@@ -502,7 +502,7 @@ TEST_F(RelayLive, APingSaysWhetherRedisWouldTellOfAnything) {
 }
 
 TEST_F(RelayLive, WhoWaitsOrListensIsNotIdle) {
-  start({"--resp-idle-timeout", "2s"});
+  start({"--resp-idle-timeout", "4s"});
   auto worker = connect();
   auto subscriber = connect();
   auto monitor = connect();
@@ -523,7 +523,7 @@ TEST_F(RelayLive, WhoWaitsOrListensIsNotIdle) {
     ASSERT_TRUE(line) << line.error().detail;
     seen = line->bytes.find("\"PUBLISH\" \"c\"") != std::string::npos;
   }
-  std::this_thread::sleep_for(1200ms);  // by then somebody has looked who is overdue
+  std::this_thread::sleep_for(2s);  // by then somebody has looked who is overdue, twice
   EXPECT_EQ(ask(worker, "PING"), "+PONG\r\n") << "it has just been answered";
 }
 

@@ -223,7 +223,9 @@ void CacheSession::drop_slow() {
       "wait for it",
       client_.id, client_.address, client_.name, context_.limits.max_held);
   unsubscribe_all();
-  closing_ = true;
+  // What it is owed goes with it, so that nothing that is under way keeps it.
+  killed_ = closing_ = true;
+  out_.drop_front(out_.size());
   tell_host();
 }
 

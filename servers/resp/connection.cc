@@ -9,10 +9,10 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include "core/base/keepalive.h"
 
 namespace nearlane::resp {
 
@@ -36,19 +36,6 @@ ssize_t send_some(int socket, const Output& output) {
   return ::sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-/// As Redis does with its tcp-keepalive of 300 s: after that long, and then three times within as long again.
-void ask_whether_alive(int socket) {
-  constexpr int kOn = 1;
-  constexpr int kQuietSeconds = 300;
-  constexpr int kBetweenSeconds = kQuietSeconds / 3;
-  constexpr int kTimes = 3;
-  // A Unix socket refuses, and needs none of it.
-  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof kOn);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &kQuietSeconds, sizeof kQuietSeconds);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &kBetweenSeconds, sizeof kBetweenSeconds);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &kTimes, sizeof kTimes);
-}
-
 }  // namespace
 
 Connection::Connection(loop::Loop& home, int socket, ConnectionLimits limits,
@@ -57,7 +44,7 @@ Connection::Connection(loop::Loop& home, int socket, ConnectionLimits limits,
       socket_(home.context(), net::generic::stream_protocol(AF_INET, IPPROTO_TCP), socket),
       limits_(limits),
       session_(make_session(*this)) {
-  ask_whether_alive(socket);
+  keep_alive(socket);
 }
 
 void Connection::start() {
@@ -175,7 +162,8 @@ void Connection::move_on() {
   }
   const bool drained =
       draining_ && input_.empty();  // what is under way is answered, no more is read
-  // Behind a command that waits as long as it likes little is read, but that the peer leaves is seen.
+  // Behind a command that waits as long as it likes little is read. Where nothing is, that the peer leaves is seen once
+  // that command is answered.
   const bool reads = session_->waits() ? input_.size() < kHeldWhileWaiting : !session_->blocked();
   if (!reads || drained || session_->closing()) {
     paused_ = true;

@@ -381,13 +381,14 @@ void Relay::executed(const Reply& frame, const Queued& queued) {
   for (std::size_t place = 0; place < queued.commands; ++place) {
     if (own != queued.own.end() && own->place == place) {
       const std::vector<std::string_view> args(own->args.begin(), own->args.end());
-      if (all.size() <= kMostOfExec) all += client_.execute(args);
+      const std::string reply = client_.execute(args);
+      if (all.size() <= kMostOfExec) all += reply;
       ++own;
       continue;
     }
     const std::string_view before = rest;
     const auto reply = parser.next(rest);
-    all += before.substr(0, before.size() - rest.size());
+    if (all.size() <= kMostOfExec) all += before.substr(0, before.size() - rest.size());
     if (select == queued.selects.end() || select->place != place) continue;
     if (reply.has_value() && *reply && (*reply)->is_ok()) {
       upstream_->selected(select->db);

@@ -94,17 +94,26 @@ TEST_F(UpstreamTest, WhatComesTogetherIsSentTogether) {
 
 TEST_F(UpstreamTest, TheKernelFindsOutThatRedisIsGoneWithoutAWord) {
   const auto ours = redis_->remote_endpoint();
-  int quiet_seconds = 0;
+  int found = 0;
   for (int handle = 0; handle < 1024; ++handle) {
     sockaddr_in local{};
     socklen_t size = sizeof local;
     if (::getsockname(handle, reinterpret_cast<sockaddr*>(&local), &size) != 0 ||
         local.sin_family != AF_INET || ntohs(local.sin_port) != ours.port())
       continue;
-    size = sizeof quiet_seconds;
-    EXPECT_EQ(::getsockopt(handle, IPPROTO_TCP, TCP_KEEPIDLE, &quiet_seconds, &size), 0);
+    const auto option = [handle](int level, int name) {
+      int value = -1;
+      socklen_t length = sizeof value;
+      EXPECT_EQ(::getsockopt(handle, level, name, &value, &length), 0);
+      return value;
+    };
+    EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), 300);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPINTVL), 100);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), 3);
+    ++found;
   }
-  EXPECT_EQ(quiet_seconds, 300);
+  EXPECT_EQ(found, 1);
 }
 
 }  // namespace

@@ -5,34 +5,14 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
+#include "core/base/keepalive.h"
 #include "core/l2/redis/tls.h"
 
 namespace nearlane::l2 {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-
-namespace {
-
-/// A server that is gone without a word is found out within ten minutes, as Redis finds its clients: it is asked after
-/// 300 s of silence, and then three times within as long again.
-void ask_whether_alive(asio::ip::tcp::socket& socket) {
-  constexpr int kOn = 1;
-  constexpr int kQuietSeconds = 300;
-  constexpr int kBetweenSeconds = kQuietSeconds / 3;
-  constexpr int kTimes = 3;
-  const int handle = socket.native_handle();
-  ::setsockopt(handle, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof kOn);
-  ::setsockopt(handle, IPPROTO_TCP, TCP_KEEPIDLE, &kQuietSeconds, sizeof kQuietSeconds);
-  ::setsockopt(handle, IPPROTO_TCP, TCP_KEEPINTVL, &kBetweenSeconds, sizeof kBetweenSeconds);
-  ::setsockopt(handle, IPPROTO_TCP, TCP_KEEPCNT, &kTimes, sizeof kTimes);
-}
-
-}  // namespace
 
 struct Link::Tls {
   Tls(asio::ip::tcp::socket& socket, TlsContext& context) : stream(socket, context) {}
@@ -80,7 +60,7 @@ void Link::connect(const Endpoints& endpoints, std::string host, Opened done) {
 void Link::connected(const std::string& host, Opened done) {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  ask_whether_alive(socket_);
+  keep_alive(socket_.native_handle());
   if (!context_) return done(std::nullopt);
   tls_ = std::make_unique<Tls>(socket_, *context_);
   if (!expect_peer(tls_->stream.native_handle(), host))
