@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
+#include <sys/resource.h>
 
+#include "core/base/allocator.h"
 #include "core/entry/test_decoding.h"
 
 namespace nearlane {
@@ -55,6 +57,20 @@ TEST(Precompress, KeepsNothingThatSavesLessThanATenth) {
   // An eighth of it can be saved, then a sixteenth.
   EXPECT_FALSE(precompress(noise(3500) + std::string(500, 'a')).empty());
   EXPECT_TRUE(precompress(noise(3750) + std::string(250, 'a')).empty());
+}
+
+TEST(Precompress, TakesNoNewPagesForEachValue) {
+  keep_large_values_apart();  // as every program does whose L1 holds such values
+  const std::string value = session(1024);
+  const auto faults = [] {
+    rusage used{};
+    getrusage(RUSAGE_THREAD, &used);
+    return used.ru_minflt;
+  };
+  static_cast<void>(precompress(value));
+  const auto before = faults();
+  for (int i = 0; i < 100; ++i) static_cast<void>(precompress(value));
+  EXPECT_LT(faults() - before, 100 * 20);  // brotli's tables alone would take 170 each time
 }
 
 RC_GTEST_PROP(PrecompressProperty, AFormIsTheValueInATenthLess, ()) {
