@@ -29,7 +29,7 @@ void SentinelWatch::connected(TimePoint) {
   parser_.reset();
   broken_.reset();
   output_.clear();
-  awaited_ = 0;
+  awaited_ = Awaited::none;
   state_ = State::greeting;
   // The password is the master's. A sentinel is told only if it asks.
   protocol::append_command(output_, {"HELLO", "3"});
@@ -54,10 +54,17 @@ void SentinelWatch::take(const Reply& reply, TimePoint now) {
     state_ = State::asking;
     return;
   }
-  if (awaited_ == 0) return fail(Errc::protocol, "a sentinel answered what nobody asked");
-  if (awaited_-- == 2) return take_epoch(reply);
-  take_address(reply, now);
-  if (ask_again_ && !broken_) ask(now);
+  switch (awaited_) {
+    case Awaited::none:
+      return fail(Errc::protocol, "a sentinel answered what nobody asked");
+    case Awaited::epoch:
+      awaited_ = Awaited::address;
+      return take_epoch(reply);
+    case Awaited::address:
+      awaited_ = Awaited::none;
+      take_address(reply, now);
+      if (ask_again_ && !broken_) ask(now);
+  }
 }
 
 void SentinelWatch::take_greeting(const Reply& reply, TimePoint now) {
@@ -75,7 +82,7 @@ void SentinelWatch::take_greeting(const Reply& reply, TimePoint now) {
 }
 
 void SentinelWatch::ask(TimePoint now) {
-  awaited_ = 2;
+  awaited_ = Awaited::epoch;
   ask_again_ = false;
   asked_at_ = now;
   doubts_ = sentinels_.doubts();
@@ -115,7 +122,7 @@ void SentinelWatch::take_message(const Reply& push, TimePoint now) {
   if (parts.size() != 3 || parts[0].text != "message" || parts[1].text != kSwitch) return;
   // The name comes first. The message has no epoch, so that it is but a reason to ask.
   if (!parts[2].text.starts_with(sentinels_.url().master + ' ')) return;
-  if (awaited_ != 0) {
+  if (awaited_ != Awaited::none) {
     ask_again_ = true;
   } else {
     ask(now);
@@ -125,7 +132,7 @@ void SentinelWatch::take_message(const Reply& push, TimePoint now) {
 void SentinelWatch::tick(TimePoint now) {
   if (state_ != State::watching || broken_) return;
   const Duration since = now - asked_at_;
-  if (awaited_ != 0) {
+  if (awaited_ != Awaited::none) {
     if (since >= kAskEvery) fail(Errc::timeout, "it did not answer within 1 s");
     return;
   }
@@ -136,7 +143,7 @@ void SentinelWatch::tick(TimePoint now) {
 void SentinelWatch::closed(Error why, TimePoint) {
   if (why.code != Errc::shutting_down) sentinels_.give_up(which_, why.detail);
   state_ = State::down;
-  awaited_ = 0;
+  awaited_ = Awaited::none;
   output_.clear();
   broken_.reset();
 }

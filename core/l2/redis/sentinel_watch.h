@@ -44,6 +44,9 @@ class SentinelWatch final : public cohere::Conversation {
     watching,
   };
 
+  /// Which reply to the question comes next.
+  enum class Awaited : std::uint8_t { none, epoch, address };
+
   void ask(TimePoint now);
   void take(const protocol::Reply& reply, TimePoint now);
   void take_greeting(const protocol::Reply& reply, TimePoint now);
@@ -54,7 +57,7 @@ class SentinelWatch final : public cohere::Conversation {
   Sentinels& sentinels_;
   const std::size_t which_;
   State state_ = State::down;
-  unsigned awaited_ = 0;      // replies to the question
+  Awaited awaited_ = Awaited::none;
   bool ask_again_ = false;    // what it answers may be older than what was heard since
   std::uint64_t epoch_ = 0;   // of the answer that is coming
   std::uint64_t doubts_ = 0;  // that were asked about
