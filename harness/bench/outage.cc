@@ -43,8 +43,6 @@ constexpr Duration kLaneDead = 5s;
 /// After the fault, until calls that were under way have ended and the breaker knows.
 constexpr Duration kOnset = 1s;
 constexpr Duration kWarmUp = 1s;
-/// By so much faster the first load is sent, which is to fill L1 and of which nothing counts.
-constexpr int kFillsFaster = 5;
 
 enum class Fault : std::uint8_t { down, hung, slow, flapping };
 constexpr const char* kFaultNames[] = {"down", "hung", "slow", "flapping"};
@@ -198,15 +196,14 @@ class Outage {
     const auto filled =
         fill_keys(plan_.load.keys, plan_.load.value_bytes, history_, fleet_.redis.endpoint());
     if (!filled) return filled.error();
-    const auto done = load_for(scaled(plan_.healthy_for) / kFillsFaster, {}, kFillsFaster);
+    const auto done = load_for(scaled(plan_.healthy_for), {});
     if (!done) return done.error();
     return {};
   }
 
-  /// As the workload says, but for its rate, and each time with requests of its own.
-  Result<RunReport> load_for(Duration length, Duration warmup, int faster = 1) {
+  /// As the workload says, and each time with requests of its own.
+  Result<RunReport> load_for(Duration length, Duration warmup) {
     CheckedLoadOptions options = plan_.load;
-    options.rate *= faster;
     options.seed = bench_.seed + stretches_++;
     CheckedLoad load(options, history_);
     GeneratorOptions generator;
