@@ -15,7 +15,9 @@ namespace nearlane::protocol {
 namespace {
 
 // What a header alone may make us allocate; beyond it memory grows with the bytes that really come.
-constexpr std::size_t kReserveBytes = std::size_t{256} * 1024;
+/// A large bulk is not copied each time it has outgrown its memory; of what is reserved and not used the system has
+/// given nothing yet.
+constexpr std::size_t kReserveBytes = std::size_t{4} * 1024 * 1024;
 constexpr std::size_t kReserveElements = 256;
 
 /// More than any store holds; beyond it the header is nonsense.

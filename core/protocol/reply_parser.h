@@ -6,7 +6,7 @@
 // Threads:   one owner.
 // Lifetime:  replies own their bytes; nothing views the input after next().
 // Cost:      every input byte is looked at once; a bulk's body is copied once, straight into its
-//            Reply. A header reserves little: memory grows with the bytes that came.
+//            Reply. A header reserves 4 MiB at most: memory grows with the bytes that came.
 #pragma once
 
 #include <cstddef>
