@@ -60,6 +60,27 @@ TEST(Judge, VoidsARunThatDidNotReachItsRate) {
   EXPECT_FALSE(report.valid());
 }
 
+TEST(Judge, LetsTheLastRepliesTakeAsLongAsRepliesTake) {
+  RunReport report;
+  report.elapsed = 5100ms;  // all was due within 5 s
+  report.offered_rate = 100;
+  report.scheduled = report.answered = 500;
+  report.response_time.record_n(100ms, 500);
+  report.service_time.record_n(100ms, 500);
+  judge(report);
+  EXPECT_THAT(report.void_reasons, IsEmpty());
+  // What waited for a connection was not under way.
+  report.service_time = {};
+  report.service_time.record_n(1ms, 500);
+  judge(report);
+  EXPECT_THAT(report.void_reasons, ElementsAre(HasSubstr("achieved 98.0 of 100.0")));
+  // Nor is it enough to have sent everything.
+  report.service_time.record_n(100ms, 500);
+  report.answered = 490;
+  judge(report);
+  EXPECT_THAT(report.void_reasons, ElementsAre(HasSubstr("achieved 96.1 of 100.0")));
+}
+
 TEST(Judge, VoidsARunWithoutAnswersAndAsksNoRateOfAClosedLoop) {
   RunReport report;
   judge(report);
