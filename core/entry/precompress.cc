@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdlib>
 #include <limits>
 #include <memory>
-#include <new>
-#include <vector>
 
 #include <brotli/encode.h>
 #include <zlib.h>
+
+#include "core/entry/tables.h"
 
 namespace nearlane {
 namespace {
@@ -30,61 +29,12 @@ bool saves(std::size_t size, std::size_t of, std::size_t part) noexcept {
   return size <= of - of / part;
 }
 
-/// The libraries' large tables, kept by their thread from one value to the next. brotli asks for more than a MiB however
-/// small the value is: from malloc that is new pages each time, whose faults cost ten times what 1 KiB of compression does.
-class Tables {
- public:
-  static Tables& of_this_thread() {
-    thread_local Tables tables;
-    return tables;
-  }
-
-  void* take(std::size_t size) noexcept {
-    const auto idle = std::ranges::find_if(
-        idle_, [&](const Table& table) { return table->size >= size && table->size / 2 <= size; });
-    void* memory = nullptr;
-    if (idle != idle_.end()) {
-      memory = idle->release();
-      idle_.erase(idle);
-    } else {
-      memory = std::malloc(sizeof(Header) + size);
-      if (memory == nullptr) return nullptr;
-      new (memory) Header{size};
-    }
-    return static_cast<std::byte*>(memory) + sizeof(Header);
-  }
-
-  void give_back(void* given) noexcept {
-    if (given == nullptr) return;
-    Table table(reinterpret_cast<Header*>(static_cast<std::byte*>(given) - sizeof(Header)));
-    if (table->size < kLeastKept || table->size > kMostKept) return;
-    std::size_t kept = table->size;
-    for (const Table& other : idle_) kept += other->size;
-    // The oldest go first: of the sizes that depend on the value, what is not asked for again.
-    while (kept > kMostKept || idle_.size() == kMostTables) {
-      kept -= idle_.front()->size;
-      idle_.erase(idle_.begin());
-    }
-    idle_.push_back(std::move(table));
-  }
-
- private:
-  static constexpr std::size_t kLeastKept = std::size_t{32} << 10U;
-  static constexpr std::size_t kMostKept = std::size_t{4} << 20U;
-  static constexpr std::size_t kMostTables = 16;
-
-  struct alignas(std::max_align_t) Header {
-    std::size_t size;
-  };
-  struct Free {
-    void operator()(Header* table) const noexcept { std::free(table); }
-  };
-  using Table = std::unique_ptr<Header, Free>;
-
-  Tables() { idle_.reserve(kMostTables); }
-
-  std::vector<Table> idle_;  // the oldest first
-};
+/// brotli asks for about a MiB however small the value is: from malloc that is new pages each time, whose faults cost far
+/// more than compressing a small value does.
+Tables& tables_of_this_thread() {
+  thread_local Tables tables;
+  return tables;
+}
 
 void* take_table(void* tables, std::size_t size) {
   return static_cast<Tables*>(tables)->take(size);
@@ -98,7 +48,7 @@ std::optional<std::string> brotli(std::string_view value, int quality) {
   const std::size_t bound = BrotliEncoderMaxCompressedSize(value.size());
   if (bound == 0) return std::nullopt;
   const std::unique_ptr<BrotliEncoderState, decltype(&BrotliEncoderDestroyInstance)> encoder(
-      BrotliEncoderCreateInstance(take_table, give_table_back, &Tables::of_this_thread()),
+      BrotliEncoderCreateInstance(take_table, give_table_back, &tables_of_this_thread()),
       BrotliEncoderDestroyInstance);
   if (!encoder) return std::nullopt;
   BrotliEncoderSetParameter(encoder.get(), BROTLI_PARAM_QUALITY, static_cast<uint32_t>(quality));
@@ -124,7 +74,7 @@ std::optional<std::string> gzip(std::string_view value, int level) {
   z_stream stream{};
   stream.zalloc = take_tables;
   stream.zfree = give_table_back;
-  stream.opaque = &Tables::of_this_thread();
+  stream.opaque = &tables_of_this_thread();
   if (deflateInit2(&stream, level, Z_DEFLATED, kGzipWindow, kGzipMemory, Z_DEFAULT_STRATEGY) !=
       Z_OK) {
     return std::nullopt;

@@ -6,7 +6,7 @@
 //
 // Units:     bytes.
 // Errors:    compress: nullopt where the library refuses; the value is then sent as it is.
-// Threads:   plain functions. A thread that compresses keeps up to 4 MiB of tables until it ends.
+// Threads:   plain functions. Each thread that compresses keeps up to 4 MiB of tables until it ends.
 // Cost:      a pass over the value for each form, tens of microseconds a KiB: never on a hit of the head profile.
 // Source:    RFC 7932 (brotli), RFC 1952 (gzip).
 #pragma once

@@ -1,6 +1,7 @@
 #include "core/entry/precompress.h"
 
 #include <random>
+#include <thread>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -62,15 +63,21 @@ TEST(Precompress, KeepsNothingThatSavesLessThanATenth) {
 TEST(Precompress, TakesNoNewPagesForEachValue) {
   keep_large_values_apart();  // as every program does whose L1 holds such values
   const std::string value = session(1024);
-  const auto faults = [] {
-    rusage used{};
-    getrusage(RUSAGE_THREAD, &used);
-    return used.ru_minflt;
-  };
-  static_cast<void>(precompress(value));
-  const auto before = faults();
-  for (int i = 0; i < 100; ++i) static_cast<void>(precompress(value));
-  EXPECT_LT(faults() - before, 100 * 20);  // brotli's tables alone would take 170 each time
+  long faults = 0;
+  // Not in the main thread, whose heap may have huge pages at its end. brotli's tables take 160 faults if they are new each
+  // time; the address sanitizer, which lets freed memory rest, has 20 in any case.
+  std::thread([&] {
+    const auto count = [] {
+      rusage used{};
+      getrusage(RUSAGE_THREAD, &used);
+      return used.ru_minflt;
+    };
+    static_cast<void>(precompress(value));
+    const auto before = count();
+    for (int i = 0; i < 100; ++i) static_cast<void>(precompress(value));
+    faults = count() - before;
+  }).join();
+  EXPECT_LT(faults, 100 * 80);
 }
 
 RC_GTEST_PROP(PrecompressProperty, AFormIsTheValueInATenthLess, ()) {

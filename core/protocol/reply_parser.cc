@@ -14,10 +14,10 @@ namespace nearlane::protocol {
 
 namespace {
 
-// What a header alone may make us allocate; beyond it memory grows with the bytes that really come.
-/// A large bulk is not copied each time it has outgrown its memory; of what is reserved and not used the system has
-/// given nothing yet.
+/// What a header alone may make us allocate. Up to this a bulk is not copied to grow, beyond it memory grows with the bytes
+/// that really come. The system gives pages as they are touched.
 constexpr std::size_t kReserveBytes = std::size_t{4} * 1024 * 1024;
+/// The same for an aggregate.
 constexpr std::size_t kReserveElements = 256;
 
 /// More than any store holds; beyond it the header is nonsense.
