@@ -83,7 +83,8 @@ struct RunReport {
 
 /// Fills the rates and the reasons for which a run does not count: its generator lagged (send_lag p99 above
 /// max(1 ms, half of response_time p99)), it sent or got answered less than 99 % of what was offered while that was
-/// due and the last replies (service_time p99) were under way, or nothing was measured.
+/// due and the last replies were under way (service_time p99, at most a twentieth of the run), or nothing was
+/// measured.
 void judge(RunReport& report);
 
 }  // namespace nearlane::harness

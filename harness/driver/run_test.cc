@@ -81,6 +81,19 @@ TEST(Judge, LetsTheLastRepliesTakeAsLongAsRepliesTake) {
   EXPECT_THAT(report.void_reasons, ElementsAre(HasSubstr("achieved 96.1 of 100.0")));
 }
 
+TEST(Judge, VoidsAnOverloadThatQueuesInTheServer) {
+  RunReport report;
+  report.elapsed = 10s;  // all was due within 5 s
+  report.offered_rate = 100;
+  report.scheduled = report.answered = 500;
+  for (int i = 0; i < 500; ++i) {
+    report.response_time.record(10ms * i);
+    report.service_time.record(10ms * i);
+  }
+  judge(report);
+  EXPECT_THAT(report.void_reasons, ElementsAre(HasSubstr("achieved 50.0 of 100.0")));
+}
+
 TEST(Judge, VoidsARunWithoutAnswersAndAsksNoRateOfAClosedLoop) {
   RunReport report;
   judge(report);
