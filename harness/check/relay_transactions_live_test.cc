@@ -1,5 +1,4 @@
 // Transactions over Redis: what MULTI queues there, what is answered here, and what is lost with a connection.
-#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,8 +9,6 @@
 
 namespace nearlane::harness {
 namespace {
-
-using namespace std::chrono_literals;
 
 using RelayTransactions = RelayFixture;
 
