@@ -22,11 +22,11 @@ namespace nearlane {
 
 class Tables {
  public:
-  /// Less than this malloc has at hand. zlib's tables are 64 and 128 KiB, the smallest of brotli's that count 32.
+  /// Less than this malloc has at hand. zlib's tables are 64 KiB each; of brotli's one is a MiB, others grow with the value.
   static constexpr std::size_t kLeastKept = std::size_t{32} << 10U;
-  /// Enough for both codings of a value below 64 KiB; for larger ones brotli has a window of 8 MiB, most of it untouched.
+  /// Enough for both codings of a value below 64 KiB; for larger ones brotli asks for a window of 8 MiB as well.
   static constexpr std::size_t kMostKept = std::size_t{4} << 20U;
-  /// Both codings have eight such tables at once.
+  /// Twice what both codings have at 60 KB: four tables each.
   static constexpr std::size_t kMostTables = 16;
 
   Tables() { idle_.reserve(kMostTables); }
@@ -36,7 +36,6 @@ class Tables {
         idle_, [&](const Table& table) { return table->size >= size && table->size / 2 <= size; });
     void* memory = nullptr;
     if (idle != idle_.end()) {
-      kept_ -= (*idle)->size;
       memory = idle->release();
       idle_.erase(idle);
     } else {
@@ -52,16 +51,17 @@ class Tables {
     if (given == nullptr) return;
     Table table(reinterpret_cast<Header*>(static_cast<std::byte*>(given) - sizeof(Header)));
     if (table->size < kLeastKept || table->size > kMostKept) return;
-    kept_ += table->size;
-    while (kept_ > kMostKept || idle_.size() == kMostTables) {
-      kept_ -= idle_.front()->size;
+    while (kept() + table->size > kMostKept || idle_.size() == kMostTables)
       idle_.erase(idle_.begin());
-    }
     idle_.push_back(std::move(table));
   }
 
   /// Of all that is idle.
-  [[nodiscard]] std::size_t kept() const noexcept { return kept_; }
+  [[nodiscard]] std::size_t kept() const noexcept {
+    std::size_t sum = 0;
+    for (const Table& table : idle_) sum += table->size;
+    return sum;
+  }
 
  private:
   struct alignas(std::max_align_t) Header {
@@ -73,7 +73,6 @@ class Tables {
   using Table = std::unique_ptr<Header, Free>;
 
   std::vector<Table> idle_;  // the oldest first
-  std::size_t kept_ = 0;
 };
 
 }  // namespace nearlane

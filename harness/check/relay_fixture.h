@@ -36,6 +36,17 @@ class RelayFixture : public testing::Test {
   }
   [[nodiscard]] RawClient connect() const { return RawClient::connect(nearlane->resp()).value(); }
 
+  /// A client of ours and one of `plain`, a Redis to compare with: both in this version, and both stores empty.
+  std::pair<RawClient, RawClient> both(const RedisServer& plain, const std::string& version) {
+    direct("FLUSHALL");
+    auto ours = connect();
+    auto theirs = RawClient::connect(plain.endpoint()).value();
+    ask(theirs, "FLUSHALL");
+    ask(ours, "HELLO " + version);
+    ask(theirs, "HELLO " + version);
+    return {std::move(ours), std::move(theirs)};
+  }
+
   template <class Condition>
   static bool soon(Condition&& condition) {
     return eventually(std::forward<Condition>(condition), kPatience);

@@ -114,12 +114,7 @@ TEST_F(RelayLive, EveryReplyIsRedissOwnByteForByte) {
       "CLIENT LIST ID 99999",
       "CLIENT HELP"};
   for (const char* version : {"2", "3"}) {
-    direct("FLUSHALL");
-    auto ours = connect();
-    auto theirs = RawClient::connect(plain.endpoint()).value();
-    ask(theirs, "FLUSHALL");
-    ask(ours, std::string("HELLO ") + version);
-    ask(theirs, std::string("HELLO ") + version);
+    auto [ours, theirs] = both(plain, version);
     ask(ours, "SELECT 1");
     ask(theirs, "SELECT 1");
     for (const std::string& command : commands)

@@ -55,12 +55,7 @@ TEST_F(RelayTransactions, ExecExecutesWhatIsTheConnectionsOwnInItsPlace) {
       "WATCH k", "SET k changed", "MULTI", "SELECT 0", "CLIENT SETNAME other", "EXEC", "GET k",
       "CLIENT GETNAME", "MULTI", "CLIENT TRACKINGINFO", "CLIENT GETREDIR", "EXEC"};
   for (const char* version : {"2", "3"}) {
-    direct("FLUSHALL");
-    auto ours = connect();
-    auto theirs = RawClient::connect(plain.endpoint()).value();
-    ask(theirs, "FLUSHALL");
-    ask(ours, std::string("HELLO ") + version);
-    ask(theirs, std::string("HELLO ") + version);
+    auto [ours, theirs] = both(plain, version);
     for (const std::string& command : commands)
       EXPECT_EQ(ask(ours, command), ask(theirs, command)) << command << ", RESP" << version;
     std::string together;
