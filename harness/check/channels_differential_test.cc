@@ -11,6 +11,7 @@
 
 #include "harness/check/command_gen.h"
 #include "harness/check/raw_client.h"
+#include "harness/topology/eventually.h"
 #include "harness/topology/instance.h"
 #include "harness/topology/redis_server.h"
 
@@ -180,6 +181,16 @@ struct Subscriptions {
 
 class ChannelsDifferential : public testing::TestWithParam<int> {
  protected:
+  /// Whether nobody is subscribed any more: a client that has gone is let go of by the loop that served it.
+  [[nodiscard]] bool left_by_all() const {
+    RawClient client = RawClient::connect(nearlane.resp()).value();
+    return eventually([&] {
+      (void)client.send(to_bytes({"PUBSUB", "CHANNELS"}) + to_bytes({"PUBSUB", "NUMPAT"}));
+      const std::string channels = Pair::bytes_of(client);
+      return channels + Pair::bytes_of(client) == "*0\r\n:0\r\n";
+    });
+  }
+
   RedisServer redis = RedisServer::start().value();
   Instance nearlane = Instance::start({.flags = {"--threads", "2"}}).value();
 };
@@ -197,6 +208,7 @@ TEST_P(ChannelsDifferential, AnswersAndTellsAsRedisDoes) {
           }
           return said;
         })));
+    RC_ASSERT(left_by_all());
     Pair ours(nearlane.resp(), GetParam());
     Pair theirs(redis.endpoint(), GetParam());
     Subscriptions subscriptions;

@@ -185,25 +185,38 @@ TEST_F(Coherence, OwnWritesOfEveryKindKeepTheNextForeignWriteAnnounced) {
 }
 
 TEST_F(Coherence, AKeyEndsInBothTiersOnTime) {
+  struct Reader {
+    CacheNode node;
+    TimePoint last_hit{};
+    TimePoint first_miss{};
+  };
+  // With a lease that a stall of this machine does not outlast.
+  const l2::L2Config patient = {.lease = 30s};
+  Reader readers[] = {{.node = CacheNode(redis->url(), patient)},
+                      {.node = CacheNode(redis->url(), patient)}};
+  for (Reader& reader : readers) ASSERT_TRUE(reader.node.ready_within(5s));
   const TimePoint before = Clock::now();
-  ASSERT_TRUE(a->set("k", "v", {.expiry = Expiry::in(300ms)})->stored);
+  ASSERT_TRUE(readers[0].node.set("k", "v", {.expiry = Expiry::in(300ms)})->stored);
   const TimePoint after = Clock::now();
-  ASSERT_TRUE(b->get("k"));
-  TimePoint last_a{};
-  TimePoint last_b{};
+  ASSERT_TRUE(readers[1].node.get("k"));
   ASSERT_TRUE(eventually([&] {
     const TimePoint now = Clock::now();
-    if (a->find("k")) last_a = now;
-    if (b->find("k")) last_b = now;
+    for (Reader& reader : readers) {
+      if (reader.node.find("k")) {
+        reader.last_hit = now;
+      } else if (reader.first_miss == TimePoint{}) {
+        reader.first_miss = Clock::now();
+      }
+    }
     return now > after + 350ms;
   }));
   // Never later than L2, whose clock started between before and after, and not more than 20 ms
   // early.
-  EXPECT_LE(last_a, after + 300ms);
-  EXPECT_LE(last_b, after + 300ms);
-  EXPECT_GE(last_a, before + 280ms);
-  EXPECT_GE(last_b, before + 280ms);
-  EXPECT_FALSE(a->get("k")->entry);
+  for (const Reader& reader : readers) {
+    EXPECT_LE(reader.last_hit, after + 300ms);
+    EXPECT_GE(reader.first_miss, before + 280ms);
+  }
+  EXPECT_FALSE(readers[0].node.get("k")->entry);
   EXPECT_EQ(client->command({"EXISTS", "k"})->integer, 0);
 }
 
@@ -233,17 +246,17 @@ TEST_F(Coherence, AThousandMissesOfOneKeyFetchItOnce) {
 }
 
 TEST_F(Coherence, ALapsedLeaseIsConfirmedWithoutFetchingTheBody) {
-  CacheNode idle(redis->url(), {.lease = 20ms});
+  CacheNode idle(redis->url(), {.lease = 250ms});
   ASSERT_TRUE(idle.ready_within(5s));
   ASSERT_TRUE(idle.set("k", "v")->stored);
-  std::this_thread::sleep_for(21ms);  // the lease itself; to look would keep the lane warm
+  std::this_thread::sleep_for(251ms);  // the lease itself; to look would keep the lane warm
   ASSERT_FALSE(idle.find("k")) << "nothing was served, so nothing has renewed the lease";
   const long long before = commands("get");
   const auto confirmed = idle.get("k");
   ASSERT_TRUE(confirmed);
+  EXPECT_EQ(idle.find("k"), "v");
   EXPECT_EQ(confirmed->source, Source::l1);
   EXPECT_EQ(commands("get"), before);
-  EXPECT_EQ(idle.find("k"), "v");
 }
 
 TEST_F(Coherence, AWarmLaneNeverLosesItsLease) {
@@ -290,6 +303,7 @@ TEST_F(Coherence, WhatWasReadOfAnotherHistoryIsNotServed) {
 
 TEST_F(Coherence, ReadsUnderWayOutliveAKilledConnection) {
   direct({"SET", "k", "v"});
+  a->timeout = 5s;
   for (int round = 0; round < 20; ++round) {
     direct({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
     const auto read = a->get("k");
@@ -306,7 +320,7 @@ TEST_F(Coherence, AHungRedisCostsADeadlineAndNoLease) {
   const Duration took = Clock::now() - start;
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, Errc::timeout);
-  EXPECT_LT(took, 700ms);
+  EXPECT_LT(took, 2s) << "the deadline is 500 ms";
   EXPECT_FALSE(a->find("k")) << "nobody vouches for it any more";
   const auto write = a->set("k", "w");
   ASSERT_FALSE(write);

@@ -25,10 +25,12 @@ constexpr Duration kPatience = 20s;  // for what takes milliseconds unless somet
 
 class DegradedLive : public testing::Test {
  protected:
-  void start(std::vector<std::string> flags = {}, const std::string& max_stale = "60s") {
+  void start(std::vector<std::string> flags = {}, const std::string& max_stale = "60s",
+             const std::string& l2_timeout = "300ms") {
     proxy.emplace(FaultProxy::start(redis.endpoint()).value());
-    std::vector<std::string> all = {"--threads",    "1",     "--pool",      std::to_string(kLanes),
-                                    "--l2-timeout", "300ms", "--max-stale", max_stale};
+    std::vector<std::string> all = {
+        "--threads",    "1",        "--pool",      std::to_string(kLanes),
+        "--l2-timeout", l2_timeout, "--max-stale", max_stale};
     all.insert(all.end(), flags.begin(), flags.end());
     auto started =
         Instance::start({.l2 = "redis://" + proxy->endpoint().to_string(), .flags = all});
@@ -184,7 +186,7 @@ TEST_F(DegradedLive, ADeleteOfUnknownOutcomeIsNotServed) {
 
 /// A network that is slow, but in time, opens nothing: what is asked for is asked.
 TEST_F(DegradedLive, ASlowRedisIsStillAsked) {
-  start();
+  start({}, "60s", "5s");
   proxy->delay(Way::to_client, 100ms);
   for (int i = 0; i < 3; ++i) {
     miss_at_once(20);

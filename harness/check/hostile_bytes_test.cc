@@ -20,7 +20,9 @@ using namespace std::string_literals;
 class HostileBytes : public testing::Test {
  protected:
   void SetUp() override {
-    auto started = Instance::start({.l2 = redis.url(), .flags = {"--threads", "1"}});
+    // The first command may wait for connections that are still being made.
+    auto started =
+        Instance::start({.l2 = redis.url(), .flags = {"--threads", "1", "--l2-timeout", "10s"}});
     ASSERT_TRUE(started) << started.error().detail;
     nearlane.emplace(std::move(*started));
     bystander.emplace(RawClient::connect(nearlane->resp()).value());

@@ -142,6 +142,8 @@ class RespDifferential : public testing::TestWithParam<Setting> {
     InstanceOptions options;
     if (GetParam().over_redis) options.l2 = store.url();
     options.flags = GetParam().flags;
+    // The first command may wait for connections that are still being made.
+    if (GetParam().over_redis) options.flags.insert(options.flags.end(), {"--l2-timeout", "10s"});
     auto started = Instance::start(options);
     ASSERT_TRUE(started) << started.error().detail;
     nearlane.emplace(std::move(*started));

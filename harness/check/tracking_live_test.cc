@@ -95,7 +95,12 @@ TEST(TrackingLive, AStoreWithoutTrackingMakesInstancesTellEachOther) {
   EXPECT_THAT(web.exchange("GET", "/readyz").body, HasSubstr("\"mode\": \"pubsub\""));
   EXPECT_THAT(web.exchange("GET", "/metrics").body,
               HasSubstr("nearlane_coherence_mode{mode=\"pubsub\",bound_ms=\"250\"} 1"));
-  EXPECT_THAT(server.child().last_output(100), HasSubstr("2000 ms (pubsub_ttl)"));
+  EXPECT_TRUE(eventually(
+      [&] {
+        return server.child().last_output(100).find("2000 ms (pubsub_ttl)") != std::string::npos;
+      },
+      kPatience))
+      << server.child().last_output(100);
 }
 
 TEST(TrackingLive, AStoreThatOnlySaysThatItTracksIsReadEveryTime) {

@@ -94,7 +94,7 @@ TEST(Why, TellsOfALostLane) {
   std::string told;
   do {
     told = why(server, "k");
-  } while (told.find("bump (epoch") == std::string::npos &&
+  } while (told.find("another epoch of its lane") == std::string::npos &&
            std::chrono::steady_clock::now() < until);
   EXPECT_THAT(told, AllOf(HasSubstr("bump (epoch "), HasSubstr("another epoch of its lane"),
                           HasSubstr("while its lane's is ")));

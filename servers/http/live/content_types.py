@@ -96,7 +96,7 @@ def check_meaning(http, resp, other, other_resp):
     expect("one end", abs(resp.number("PTTL", "k") - resp.number("PTTL", side)) < 1000, True)
     expect("touch", http.ask("POST", "/cache/k/touch?ttl=500")[0].status, 204)
     expect("touched", resp.number("TTL", side) > 400, True)
-    expect("still", seen(other)[1], "text/html")
+    await_type("still", other, "text/html")
     http.ask("PUT", "/cache/k?px=300", b"<p>", Content_Type="text/html")
     until = time.monotonic() + 20
     while seen(http)[0] != 404 and time.monotonic() < until:
