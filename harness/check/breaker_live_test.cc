@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "harness/check/http_client.h"
@@ -50,9 +51,14 @@ class BreakerLive : public testing::Test {
     ASSERT_TRUE(client->send(all));
     for (int i = 0; i < count; ++i) ASSERT_TRUE(client->read(kPatience));
   }
-  bool is(const std::string& state) {
+  /// The breaker's state, by one page of metrics: two pages could tell of two states.
+  std::string state() {
     const std::string page = web->exchange("GET", "/metrics").body;
-    return page.find("nearlane_breaker_state{state=\"" + state + "\"} 1\n") != std::string::npos;
+    std::string all;
+    for (const char* each : {"closed", "open", "half_open"})
+      if (page.find("nearlane_breaker_state{state=\"" + std::string(each) + "\"} 1\n") != page.npos)
+        all += each;
+    return all;
   }
 
   RedisServer redis = RedisServer::start().value();
@@ -63,10 +69,10 @@ class BreakerLive : public testing::Test {
 
 TEST_F(BreakerLive, AHungRedisIsNotAskedForLongAndIsAskedAgainSoon) {
   ASSERT_EQ(ask("SET k v"), "+OK\r\n");
-  ASSERT_TRUE(is("closed"));
+  ASSERT_EQ(state(), "closed");
   ASSERT_TRUE(redis.stall());
   miss_at_once(30);
-  ASSERT_FALSE(is("closed"));
+  ASSERT_THAT(state(), testing::AnyOf("open", "half_open"));
   EXPECT_EQ(web->exchange("GET", "/readyz").status, "503");
 
   // Nobody pays a timeout any more. The best of some, because this machine has pauses of its own.
@@ -82,7 +88,7 @@ TEST_F(BreakerLive, AHungRedisIsNotAskedForLongAndIsAskedAgainSoon) {
   EXPECT_EQ(web->exchange("DELETE", "/cache/k").status, "503");
 
   ASSERT_TRUE(redis.resume());
-  ASSERT_TRUE(eventually([&] { return is("closed"); }, kPatience));
+  ASSERT_TRUE(eventually([&] { return state() == "closed"; }, kPatience));
   EXPECT_EQ(web->exchange("GET", "/readyz").status, "200");
   for (int i = 0; i < 50; ++i) ASSERT_EQ(ask("SET k w"), "+OK\r\n");
 }
@@ -92,11 +98,11 @@ TEST_F(BreakerLive, ARedisThatIsGoneIsNotAskedAtOnce) {
   ASSERT_TRUE(eventually(
       [&] {
         (void)ask("GET none");
-        return is("open");
+        return state() == "open";
       },
       kPatience));
   ASSERT_TRUE(redis.restart());
-  ASSERT_TRUE(eventually([&] { return is("closed"); }, kPatience));
+  ASSERT_TRUE(eventually([&] { return state() == "closed"; }, kPatience));
   ASSERT_TRUE(eventually([&] { return ask("SET k v") == "+OK\r\n"; }, kPatience));
 }
 

@@ -1,5 +1,6 @@
 // Two caches over one real Redis, with everybody else's writes, lost connections and a Redis that
 // is slow, away or mad.
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <string>
@@ -315,12 +316,17 @@ TEST_F(Coherence, ReadsUnderWayOutliveAKilledConnection) {
 TEST_F(Coherence, AHungRedisCostsADeadlineAndNoLease) {
   ASSERT_TRUE(a->set("k", "v")->stored);
   ASSERT_TRUE(redis->stall());
-  const TimePoint start = Clock::now();
-  const auto read = a->get("other");
-  const Duration took = Clock::now() - start;
-  ASSERT_FALSE(read);
-  EXPECT_EQ(read.error().code, Errc::timeout);
-  EXPECT_LT(took, 2s) << "the deadline is 500 ms";
+  // The best of three, because this machine has pauses of its own.
+  Duration best = Duration::max();
+  for (const char* key : {"one", "two", "three"}) {
+    const TimePoint start = Clock::now();
+    const auto read = a->get(key);
+    best = std::min(best, Clock::now() - start);
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, Errc::timeout);
+  }
+  EXPECT_GE(best, a->timeout);
+  EXPECT_LT(best, a->timeout + 200ms);
   EXPECT_FALSE(a->find("k")) << "nobody vouches for it any more";
   const auto write = a->set("k", "w");
   ASSERT_FALSE(write);

@@ -129,7 +129,7 @@ struct Redis {
 
 /// Runs a command line; its output, and "exit N" behind it when it failed.
 inline std::string run(const std::string& line) {
-  FILE* pipe = ::popen(("timeout 60 " + line + " 2>&1").c_str(), "r");
+  FILE* pipe = ::popen(("timeout 110 " + line + " 2>&1").c_str(), "r");
   std::string out;
   std::array<char, 4096> chunk{};
   for (std::size_t got = 0; (got = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;) {

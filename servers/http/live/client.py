@@ -9,7 +9,7 @@ class Client:
     """One connection."""
 
     def __init__(self, port):
-        self.connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
 
     def ask(self, method, path, body=None, **headers):
         self.connection.request(method, path, body=body,

@@ -19,7 +19,7 @@ class Resp:
     """One connection; words without spaces."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.lines = self.socket.makefile("rb")
 
     def ask(self, *words):

@@ -66,7 +66,7 @@ expect("405", (answer.status, answer.getheader("Allow")), (405, "GET, HEAD, PUT,
 expect("404", ask("OPTIONS", "/nothing")[0].status, 404)
 
 # A body that is announced comes after it was asked for.
-with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) as plain:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as plain:
     plain.sendall(b"PUT /cache/e HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     expect("continue", plain.recv(1000), b"HTTP/1.1 100 Continue\r\n\r\n")
     plain.sendall(b"hello")
