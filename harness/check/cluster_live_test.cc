@@ -530,7 +530,7 @@ void ClusterUnderLoad::survive(const std::function<void(RedisServer&)>& done, Du
 }
 
 TEST_F(ClusterUnderLoad, APrimaryThatIsKilledIsReplaced) {
-  survive([](RedisServer& old) { old.kill(); }, 2s);
+  survive([](RedisServer& old) { old.kill(); }, 1s);
 }
 
 TEST_F(ClusterUnderLoad, APrimaryThatHangsIsLeft) {
