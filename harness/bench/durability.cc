@@ -359,9 +359,16 @@ class Durability {
         "{} acknowledged writes of {} bytes in each mode, and kill -9 of the process {} times "
         "meanwhile",
         bench_.scaled(plan_.writes), plan_.value_bytes, plan_.kills);
-    table.columns = {"--l2-fsync",  "acknowledged",  "a second",
-                     "p50",         "p99",           "lost (allowed: 0)",
-                     "damaged (0)", "keys compared", "restart until the first answer, median",
+    table.columns = {"--l2-fsync",
+                     "acknowledged",
+                     "a second",
+                     "p50",
+                     "p99",
+                     "lost (allowed: 0)",
+                     "damaged (0)",
+                     "keys compared",
+                     "lost in the control (must not be 0)",
+                     "restart until the first answer, median",
                      "longest"};
     for (const std::string mode : kModes) {
       const std::string killed = "killed/" + mode;

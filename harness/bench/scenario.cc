@@ -141,6 +141,8 @@ ScenarioResult run_scenario(const Scenario& scenario, const RunSize& size, const
   } catch (const std::exception& wrong) {
     result.failures.push_back(fmt::format("ended by an exception: {}", wrong.what()));
   }
+  if (const auto right = check_tables(result); !right)
+    result.failures.push_back(right.error().detail);
   result.elapsed_s = std::chrono::duration<double>(Clock::now() - started).count();
   return result;
 }

@@ -1,6 +1,7 @@
 // A result document as JSON: what tables, claims and plots are made from.
 //
-// Errors:   protocol for what is no result document of our schema; detail names the file.
+// Errors:   protocol for what is no result document of our schema, or has a table whose rows are
+//           not as long as its headings; detail names the file.
 // Threads:  any.
 #pragma once
 

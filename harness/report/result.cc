@@ -258,7 +258,20 @@ std::string to_json(const ScenarioResult& result) {
   return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+Result<void> check_tables(const ScenarioResult& result) {
+  for (const Table& table : result.tables) {
+    for (const auto& row : table.rows) {
+      if (row.size() == table.columns.size()) continue;
+      return Error{Errc::invalid_argument,
+                   fmt::format("{}: a row of {} cells under {} headings in the table '{}'",
+                               result.scenario, row.size(), table.columns.size(), table.title)};
+    }
+  }
+  return {};
+}
+
 Result<std::string> write_result(const ScenarioResult& result, const std::string& directory) {
+  if (const auto right = check_tables(result); !right) return right.error();
   const auto path = std::filesystem::path(directory) / (result.scenario + ".json");
   if (const auto done = write_file(path, to_json(result)); !done) return done.error();
   return path.string();

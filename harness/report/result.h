@@ -142,7 +142,11 @@ struct Summary {
 
 /// The document, as text. `cores` decides which measures are functional.
 [[nodiscard]] std::string to_json(const ScenarioResult& result);
-/// Writes DIRECTORY/<scenario>.json, making folders, and answers its path.
+/// invalid_argument for a table with a row that is not as long as its headings: a programmer's
+/// error, as what stands in it would be read under a wrong heading.
+[[nodiscard]] Result<void> check_tables(const ScenarioResult& result);
+/// Writes DIRECTORY/<scenario>.json, making folders, and answers its path; nothing where a table is
+/// wrong.
 [[nodiscard]] Result<std::string> write_result(const ScenarioResult& result,
                                                const std::string& directory);
 

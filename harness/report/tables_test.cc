@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/report/compare.h"
 #include "harness/report/result.h"
 
 namespace nearlane::harness {
@@ -160,6 +161,28 @@ TEST_F(Tables, DrawTheRowsOfATableThatAsksForIt) {
 
   result.tables.back().columns = {"of", "one", "four"};
   EXPECT_EQ(render_curves(to_json(result), "name").error().code, Errc::protocol);
+}
+
+TEST_F(Tables, RefuseARowThatIsNotAsLongAsItsHeadings) {
+  auto result = sample();
+  const auto whole = to_json(result);
+  auto& columns = result.tables[0].columns;
+  columns.pop_back();
+  const auto written = write_result(result, directory_.string());
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, Errc::invalid_argument);
+  EXPECT_THAT(written.error().detail,
+              HasSubstr("family/name: a row of 3 cells under 2 headings in the table 'Reads'"));
+  // Written by an older program, it is refused by whoever reads it.
+  const auto older = to_json(result);
+  std::ofstream(directory_ / "older.json") << older;
+  for (const auto& refused :
+       {render_tables(directory_.string()), compare_results(whole, "whole", older, "older.json")}) {
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::protocol);
+    EXPECT_THAT(refused.error().detail,
+                HasSubstr("older.json: a table has a row of 3 cells under 2 headings"));
+  }
 }
 
 TEST_F(Tables, RefuseWhatIsNoResult) {
