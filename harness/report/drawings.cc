@@ -22,7 +22,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kMostSeries = 12;  // that a plot can tell apart
 constexpr int kPointsOfDistribution = 60;
 constexpr double kLeastLate = 1;  // µs; what is less is drawn there
 

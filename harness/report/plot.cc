@@ -17,6 +17,8 @@ constexpr double kNines = 5;  // the axis ends at 99.999 %
 constexpr double kBeyond = 10;
 constexpr int kPointsPerNine = 20;
 
+static_assert(kMostSeries == kColours.size());
+
 double ns_of(Duration value) { return std::max(1.0, static_cast<double>(value.count())); }
 
 }  // namespace

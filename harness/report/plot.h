@@ -5,6 +5,7 @@
 // Threads:  any. Cost: one quantile a point; nothing is loaded from elsewhere.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,7 +20,11 @@ struct Series {
   Histogram latency;
 };
 
-/// At most the first twelve series are drawn. A line ends where fewer than ten recordings lie beyond it.
+/// What one plot can tell apart: it has as many colours.
+inline constexpr std::size_t kMostSeries = 12;
+
+/// At most the first kMostSeries are drawn. A line ends where fewer than ten recordings lie beyond
+/// it.
 [[nodiscard]] std::string plot(const std::string& title, const std::vector<Series>& series);
 
 struct Curve {

@@ -288,7 +288,8 @@ Result<Laid> lay_out(const std::string& text, const std::string& name) {
   }
 }
 
-Result<std::string> render_plot(const std::string& text, const std::string& name) {
+Result<std::vector<std::string>> render_percentiles(const std::string& text,
+                                                    const std::string& name) {
   auto document = parse_document(text, name);
   if (!document) return document.error();
   std::vector<Series> series;
@@ -304,8 +305,17 @@ Result<std::string> render_plot(const std::string& text, const std::string& name
       }
       if (!merged.empty()) series.push_back({measure.at("id").get<std::string>(), merged});
     }
-    return series.empty() ? std::string()
-                          : plot(document->json.at("title").get<std::string>(), series);
+    const auto title = document->json.at("title").get<std::string>();
+    const auto plots = (series.size() + kMostSeries - 1) / kMostSeries;
+    std::vector<std::string> drawn;
+    for (auto rest = series.begin(); rest != series.end();) {
+      const auto left = static_cast<std::size_t>(series.end() - rest);
+      const auto next = rest + static_cast<std::ptrdiff_t>(std::min(left, kMostSeries));
+      const auto which = plots == 1 ? "" : fmt::format(" ({} of {})", drawn.size() + 1, plots);
+      drawn.push_back(plot(title + which, {rest, next}));
+      rest = next;
+    }
+    return drawn;
   } catch (const Json::exception& wrong) {
     return Error{Errc::protocol, fmt::format("{}: {}", name, wrong.what())};
   }
@@ -361,13 +371,18 @@ Result<std::string> write_tables(const std::string& directory) {
         return done.error();
       drawings += fmt::format("\n![Table {} of {}]({})\n", i + 1, name, image);
     }
-    const auto drawn = render_plot(*text, name);
+    const auto drawn = render_percentiles(*text, name);
     if (!drawn) return drawn.error();
-    if (drawn->empty()) continue;
-    const auto image = fs::path(name).replace_extension(".svg").generic_string();
-    if (const auto done = write_file(fs::path(directory) / image, *drawn); !done)
-      return done.error();
-    plots += fmt::format("\n![Latency percentiles of {}]({})\n", name, image);
+    for (std::size_t i = 0; i < drawn->size(); ++i) {
+      // Of one plot alone the name says no number; a table's curves have `.1.svg` and so on.
+      const auto ending = i == 0 ? std::string(".svg") : fmt::format(".percentiles-{}.svg", i + 1);
+      const auto image = fs::path(name).replace_extension(ending).generic_string();
+      if (const auto done = write_file(fs::path(directory) / image, (*drawn)[i]); !done)
+        return done.error();
+      plots += fmt::format(
+          "\n![Latency percentiles of {}{}]({})\n", name,
+          drawn->size() == 1 ? "" : fmt::format(", {} of {}", i + 1, drawn->size()), image);
+    }
   }
   if (!drawings.empty()) *page += "\n## Curves\n" + drawings;
   if (!plots.empty()) *page += "\n## Percentiles\n" + plots;

@@ -42,15 +42,17 @@ struct Laid {
 /// `links` is false, as for a terminal.
 [[nodiscard]] Result<std::string> render_tables(const std::string& directory, bool links = true);
 
-/// Writes DIRECTORY/TABLES.md, beside each document that has histograms a percentile plot, and its curves; answers
-/// the page's text.
+/// Writes DIRECTORY/TABLES.md, beside each document that has histograms their percentile plots, and
+/// its curves; answers the page's text.
 [[nodiscard]] Result<std::string> write_tables(const std::string& directory);
 
 /// The curves of every table of a document that is to be drawn, as SVG. Errors: as render_tables.
 [[nodiscard]] Result<std::vector<std::string>> render_curves(const std::string& document,
                                                              const std::string& name);
 
-/// The latency percentiles of every measure of a document as SVG, or empty when it has no histograms.
-[[nodiscard]] Result<std::string> render_plot(const std::string& document, const std::string& name);
+/// The latency percentiles of every measure of a document as SVG, as many at once as a plot can
+/// tell apart; none when it has no histograms.
+[[nodiscard]] Result<std::vector<std::string>> render_percentiles(const std::string& document,
+                                                                  const std::string& name);
 
 }  // namespace nearlane::harness

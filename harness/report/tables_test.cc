@@ -132,6 +132,25 @@ TEST_F(Tables, PlotEveryMeasureThatHasAHistogram) {
                          HasSubstr("rare (n = 3000)")));
 }
 
+TEST_F(Tables, PlotEveryMeasureWhereOnePlotCannotTellThemApart) {
+  auto result = sample();
+  for (int i = 0; i < 13; ++i) result.measure(measured("many/" + std::to_string(i), 1, 100));
+  ASSERT_TRUE(write_result(result, directory_.string()).has_value());
+  const auto page = write_tables(directory_.string());
+  ASSERT_TRUE(page.has_value());
+  const auto drawn = [&](const std::string& file) {
+    EXPECT_THAT(*page, HasSubstr("(" + file + ")"));
+    std::ifstream in(directory_ / file);
+    return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  };
+  EXPECT_THAT(drawn("family/name.svg"),
+              AllOf(HasSubstr("A title (1 of 2)"), HasSubstr("fast (n = 5000)"),
+                    HasSubstr("many/9 ("), Not(HasSubstr("many/10 ("))));
+  EXPECT_THAT(drawn("family/name.percentiles-2.svg"),
+              AllOf(HasSubstr("A title (2 of 2)"), HasSubstr("many/10 ("), HasSubstr("many/12 (")));
+  EXPECT_THAT(*page, HasSubstr("![Latency percentiles of family/name.json, 2 of 2]"));
+}
+
 TEST_F(Tables, DrawTheRowsOfATableThatAsksForIt) {
   auto result = sample();
   for (const char* id : {"low", "high"}) {
