@@ -80,6 +80,19 @@ TEST(GateCommand, CannotTellFromOneBlockWhetherAProgramDiffersFromItselfWithoutI
   EXPECT_THAT(ran.output, HasSubstr("resp_get/cpu_ns: inconclusive"));
 }
 
+TEST(GateCommand, FailsAProgramWhoseMicroCrashesWhereBasesDoesNot) {
+  const auto folder = TempDir::make();
+  ASSERT_TRUE(folder) << folder.error().detail;
+  const auto head = folder->path() / "nearlane";
+  std::filesystem::create_symlink(build() / "bin" / "nearlane", head);
+  std::filesystem::create_symlink("/bin/false", folder->path() / "nearlane-micro");
+  const auto ran = gate(
+      {"--quick", "--base", build() / "bin" / "nearlane", "--head", head, "--out", folder->path()});
+  EXPECT_EQ(ran.code, 1) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("l1_get/cpu_ns: fail: base has a figure and head has none"));
+  if (kCounts) EXPECT_THAT(ran.output, HasSubstr("l1_get/instructions: fail: base has a figure"));
+}
+
 TEST(GateCommand, RecordsBlocksThatItCanEstimateFrom) {
   const auto folder = TempDir::make();
   ASSERT_TRUE(folder) << folder.error().detail;

@@ -221,13 +221,15 @@ std::vector<Timed> timed_metrics() {
   return all;
 }
 
-std::string micro_absent(const Program& base, const Program& head) {
-  for (const auto* program : {&base, &head}) {
-    const auto child = start_micro(program->micro);
-    if (!child) return child.error().detail;
-    if (const auto ran = end_micro(*child); !ran) return ran.error().detail;
-  }
-  return {};
+Absent micro_absent(const Program& base, const Program& head) {
+  const auto wrong = [](const Program& program) -> std::optional<Error> {
+    const auto child = start_micro(program.micro);
+    if (!child) return child.error();
+    if (const auto ran = end_micro(*child); !ran) return ran.error();
+    return std::nullopt;
+  };
+  const auto first = wrong(base);
+  return absent_of(first, wrong(head));
 }
 
 Result<Block> time_block(const Side& base, const Side& head, std::size_t number) {

@@ -34,7 +34,7 @@ struct Side {
 /// `number` of the block: head stands first in odd ones.
 [[nodiscard]] Result<Block> time_block(const Side& base, const Side& head, std::size_t number);
 
-/// Why the micro-benchmark of both cannot be timed; empty when it can.
-[[nodiscard]] std::string micro_absent(const Program& base, const Program& head);
+/// Why the micro-benchmark of one or the other cannot be timed; empty when both can.
+[[nodiscard]] Absent micro_absent(const Program& base, const Program& head);
 
 }  // namespace nearlane::gate

@@ -1,5 +1,6 @@
 #include "harness/gate/counts.h"
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 #include <map>
@@ -140,8 +141,19 @@ Result<std::map<std::string_view, double>> per_request(const Tool& tool,
   return counts;
 }
 
-std::string why(const char* side, const Error& error) {
-  return fmt::format("{}: {}", side, error.detail.substr(0, 400));
+/// Of what a program said last. Unit: bytes.
+constexpr std::size_t kMostOfReason = 400;
+
+/// Never empty, which would say that there is a figure.
+std::string why(const Error& error) {
+  if (error.detail.empty()) return std::string(to_string(error.code));
+  auto end = std::min(error.detail.size(), kMostOfReason);
+  // Not within a character of UTF-8.
+  while (end > 0 && end < error.detail.size() &&
+         (static_cast<unsigned char>(error.detail[end]) & 0xC0U) == 0x80U) {
+    --end;
+  }
+  return error.detail.substr(0, end);
 }
 
 Counted counted_as(std::string_view of, std::string_view of_what, const What& what) {
@@ -151,13 +163,11 @@ Counted counted_as(std::string_view of, std::string_view of_what, const What& wh
           .slack = what.slack};
 }
 
-void put(Counted& counted, const char* side, const Result<double>& found) {
-  auto& into = std::string_view(side) == "base" ? counted.base : counted.head;
-  if (found) {
-    into = *found;
-  } else {
-    counted.absent = why(side, found.error());
-  }
+void put(Counted& counted, const Result<double>& base, const Result<double>& head) {
+  if (base) counted.base = *base;
+  if (head) counted.head = *head;
+  counted.absent = absent_of(base ? std::nullopt : std::optional(base.error()),
+                             head ? std::nullopt : std::optional(head.error()));
 }
 
 void count_servers(const Tool& tool, const Program& base, const Program& head,
@@ -170,8 +180,7 @@ void count_servers(const Tool& tool, const Program& base, const Program& head,
       if (!counts) return counts.error();
       return counts->at(kind.id);
     };
-    put(counted, "base", of(before));
-    put(counted, "head", of(after));
+    put(counted, of(before), of(after));
     all.push_back(std::move(counted));
   }
 }
@@ -284,13 +293,20 @@ void count_l2(const Program& base, const Program& head, std::vector<Counted>& al
       if (!counts) return counts.error();
       return counts->at(work.id);
     };
-    put(counted, "base", of(before));
-    put(counted, "head", of(after));
+    put(counted, of(before), of(after));
     all.push_back(std::move(counted));
   }
 }
 
 }  // namespace
+
+Absent absent_of(const std::optional<Error>& base, const std::optional<Error>& head) {
+  Absent absent;
+  if (base) absent.base = why(*base);
+  if (head) absent.head = why(*head);
+  absent.head_timed_out = head && head->code == Errc::timeout;
+  return absent;
+}
 
 std::vector<std::string> strace_command(const std::string& file) {
   // Killed, strace lets go of the program and no more; so the kernel is told to kill it, too. valgrind is the program.
@@ -303,8 +319,8 @@ std::vector<Counted> count_both(const Program& base, const Program& head, const 
   const auto every = tools();
   tell("counting instructions of reads of the map");
   auto micro = counted_as("l1_get", "read of the map, nearlane-micro", every.front().what);
-  put(micro, "base", micro_per_read(every.front(), base.micro));
-  put(micro, "head", micro_per_read(every.front(), head.micro));
+  const auto before = micro_per_read(every.front(), base.micro);
+  put(micro, before, micro_per_read(every.front(), head.micro));
   all.push_back(std::move(micro));
   if (quick) return all;
   for (const Tool& tool : every) {

@@ -10,10 +10,12 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/base/result.h"
 #include "harness/gate/verdict.h"
 
 namespace nearlane::gate {
@@ -27,6 +29,9 @@ struct Program {
 /// The row of nearlane-micro that is counted and timed; a regular expression.
 inline constexpr std::string_view kMicroRow =
     "^L1Get/native/keys:1000/value:1024/uniform/ref/threads:1";
+
+/// Why two programs gave no figure, from what came instead.
+[[nodiscard]] Absent absent_of(const std::optional<Error>& base, const std::optional<Error>& head);
 
 /// What counts system calls into `file`; the program's command line follows. However it ends, the program goes with it.
 [[nodiscard]] std::vector<std::string> strace_command(const std::string& file);

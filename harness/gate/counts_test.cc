@@ -57,5 +57,27 @@ TEST(GateCounts, LeaveNoServerBehindWhenTheyAreKilled) {
   ::close(pipe[0]);
 }
 
+TEST(GateCounts, TellAProgramThatTookTooLongFromOneThatFailed) {
+  const Error crashed{Errc::unavailable, "killed by signal 11"};
+  const auto failed = absent_of(std::nullopt, crashed);
+  EXPECT_EQ(failed.base, "");
+  EXPECT_EQ(failed.head, "killed by signal 11");
+  EXPECT_FALSE(failed.head_timed_out);
+  EXPECT_TRUE(absent_of(std::nullopt, Error{Errc::timeout}).head_timed_out);
+  EXPECT_EQ(absent_of(std::nullopt, Error{Errc::timeout}).head, "timeout");
+  EXPECT_FALSE(absent_of(Error{Errc::timeout, "late"}, std::nullopt).head_timed_out);
+}
+
+TEST(GateCounts, CutAReasonBetweenCharacters) {
+  const auto cut = [](std::size_t before) {
+    const Error said{Errc::unavailable, std::string(before, 'x') + "\u20AC and more"};  // 3 bytes
+    return absent_of(said, std::nullopt).base.size();
+  };
+  EXPECT_EQ(cut(397), 400U);
+  EXPECT_EQ(cut(398), 398U);
+  EXPECT_EQ(cut(399), 399U);
+  EXPECT_EQ(cut(400), 400U);
+}
+
 }  // namespace
 }  // namespace nearlane::gate

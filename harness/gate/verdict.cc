@@ -15,12 +15,25 @@ constexpr double kLooks = 2;
 
 double percent(double ratio) { return (ratio - 1) * 100; }
 
+/// A program that does not give what the other one gave has lost something: it crashes, or does not
+/// come up.
+void judge_absent(Finding& finding, bool base_gave, const Absent& absent) {
+  if (!base_gave) {
+    finding.decision = Decision::not_comparable;
+    finding.reason = absent.base.empty() ? "base has no figure" : "base: " + absent.base;
+    return;
+  }
+  finding.decision = absent.head_timed_out ? Decision::inconclusive : Decision::fail;
+  finding.reason = absent.head.empty() ? "base has a figure and head has none"
+                                       : "base has a figure and head has none: " + absent.head;
+}
+
 Finding judge_counted(const Counted& counted) {
   Finding finding{
       .id = counted.id, .what = counted.what, .base = counted.base, .head = counted.head};
   finding.limit = 1 + counted.tolerance;
   if (!counted.base || !counted.head) {
-    finding.reason = counted.absent.empty() ? "one side has no figure" : counted.absent;
+    judge_absent(finding, counted.base.has_value(), counted.absent);
     return finding;
   }
   const double most = *counted.base * (1 + counted.tolerance) + counted.slack;
@@ -47,11 +60,15 @@ Judged estimate(const Timed& timed) {
   Judged judged{.finding = {.id = timed.id, .what = timed.what}};
   auto& finding = judged.finding;
   finding.limit = std::exp(timed.margin);
-  if (timed.blocks.empty()) {
-    finding.reason = timed.absent.empty() ? "no block counts" : timed.absent;
+  if (!timed.absent.base.empty() || !timed.absent.head.empty()) {
+    judge_absent(finding, timed.absent.base.empty(), timed.absent);
     return judged;
   }
   finding.decision = Decision::inconclusive;
+  if (timed.blocks.empty()) {
+    finding.reason = "no block counts";
+    return judged;
+  }
   std::vector<double> base;
   std::vector<double> head;
   std::vector<double> ratios;
@@ -73,7 +90,7 @@ Judged estimate(const Timed& timed) {
 
 void decide(Judged& judged, std::size_t blocks, bool slower) {
   auto& finding = judged.finding;
-  if (finding.decision == Decision::not_comparable) return;
+  if (!finding.ratio) return;  // its reason is known
   if (blocks < kFirstLook) {
     finding.reason =
         fmt::format("{} blocks count, of {} that a decision needs", blocks, kFirstLook);
@@ -184,7 +201,7 @@ Verdict judge(const Measured& measured) {
   const auto counts = verdict.findings.size();
   for (auto& finding : judge_timed(measured.timed)) {
     // Times of a disturbed host prove nothing, not even a slowdown.
-    if (invalid_host && finding.decision != Decision::not_comparable) {
+    if (invalid_host && finding.ratio) {
       finding.decision = Decision::inconclusive;
       finding.reason = "the host was disturbed";
     }

@@ -5,7 +5,8 @@
 // blocks of one and the same program have been seen to disagree.
 //
 // Units:    a count or a time is of one request or read; a ratio is a logarithm (statistics.h).
-// Errors:   none: what is missing makes a finding not_comparable.
+// Errors:   none. What only head lacks is a failure, or inconclusive where it may be the machine's
+//           doing; what base lacks is not_comparable.
 // Threads:  any.
 // Source:   docs/benchmarks.md; docs/decisions/0022-how-the-gate-decides.md.
 #pragma once
@@ -19,15 +20,22 @@
 
 namespace nearlane::gate {
 
+/// Why a program gave no figure; empty: it did, or nobody has said.
+struct Absent {
+  std::string base = {};
+  std::string head = {};
+  bool head_timed_out = false;  // it took too long, which a busy machine may have done to it
+};
+
 /// What one request takes, by how it was counted: the same for both programs or nothing.
 struct Counted {
   std::string id;  // "resp_get/instructions"
   std::string what;
   std::optional<double> base = {};
   std::optional<double> head = {};
-  double tolerance = 0;     // relative: a rise above it is a regression
-  double slack = 0;         // absolute, beside it: background work that the run's length decides
-  std::string absent = {};  // why a side has none
+  double tolerance = 0;  // relative: a rise above it is a regression
+  double slack = 0;      // absolute, beside it: background work that the run's length decides
+  Absent absent = {};
 };
 
 /// One block: both programs, measured in turn.
@@ -42,7 +50,7 @@ struct Timed {
   std::string what;
   std::vector<Sample> blocks = {};  // those that count
   double margin = 0;                // log ratio
-  std::string absent = {};          // why there are no blocks
+  Absent absent = {};               // why there are no blocks
 };
 
 enum class Decision : unsigned char { pass, fail, inconclusive, not_comparable };

@@ -98,12 +98,57 @@ TEST(Verdict, CallsAHostInvalidWhenAFifthOfItsBlocksWereDisturbed) {
 
 TEST(Verdict, SaysWhatCannotBeComparedAndDecidesWithoutIt) {
   Counted lacking{
-      .id = "micro/instructions", .what = "", .head = 60, .absent = "base has no --draws"};
+      .id = "micro/instructions", .what = "", .head = 60, .absent = {.base = "no --draws"}};
   const auto verdict =
       judge({.counted = {counted(1, 1), lacking}, .timed = {timed(kFirstLook, 0)}});
   EXPECT_EQ(verdict.outcome, Outcome::pass);
   ASSERT_EQ(verdict.reasons.size(), 1U);
-  EXPECT_THAT(verdict.reasons[0], HasSubstr("not comparable: base has no --draws"));
+  EXPECT_THAT(verdict.reasons[0], HasSubstr("not comparable: base: no --draws"));
+  lacking.head = {};
+  lacking.absent.head = "no --draws";
+  auto neither = timed(0, 0);
+  neither.absent = {.base = "no such program", .head = "no such program"};
+  EXPECT_EQ(
+      outcome({.counted = {counted(1, 1), lacking}, .timed = {timed(kFirstLook, 0), neither}}),
+      Outcome::pass);
+}
+
+TEST(Verdict, FailsWhatBaseHasAndHeadHasNot) {
+  Counted crashed{.id = "l1_get/instructions",
+                  .what = "",
+                  .base = 60,
+                  .absent = {.head = "nearlane-micro: killed by signal 11"}};
+  auto verdict = judge({.counted = {counted(1, 1), crashed}, .timed = {timed(kFirstLook, 0)}});
+  EXPECT_EQ(verdict.outcome, Outcome::fail);
+  ASSERT_EQ(verdict.reasons.size(), 1U);
+  EXPECT_THAT(verdict.reasons[0],
+              HasSubstr("l1_get/instructions: fail: base has a figure and head has none: "
+                        "nearlane-micro: killed by signal 11"));
+  auto untimed = timed(0, 0);
+  untimed.absent.head = "killed by signal 11";
+  // A crash is no time: it counts on a disturbed host, too.
+  for (const std::size_t voided : {0, 12}) {
+    verdict = judge(
+        {.counted = {counted(1, 1)}, .timed = {timed(kFirstLook, 0), untimed}, .voided = voided});
+    EXPECT_EQ(verdict.outcome, Outcome::fail);
+    EXPECT_THAT(verdict.reasons, testing::Contains(HasSubstr("killed by signal 11")));
+  }
+}
+
+TEST(Verdict, CannotTellWhatHeadTookTooLongFor) {
+  Counted late{.id = "resp_get/l2_commands",
+               .what = "",
+               .base = 1,
+               .absent = {.head = "3 of 32 lanes are up", .head_timed_out = true}};
+  const auto verdict = judge({.counted = {counted(1, 1), late}, .timed = {timed(kFirstLook, 0)}});
+  EXPECT_EQ(verdict.outcome, Outcome::inconclusive);
+  EXPECT_THAT(verdict.reasons[0],
+              HasSubstr("inconclusive: base has a figure and head has none: 3"));
+}
+
+TEST(Verdict, NeverPassesWhatShouldHaveBeenTimedAndWasNot) {
+  EXPECT_EQ(outcome({.counted = {counted(1, 1)}, .timed = {timed(kFirstLook, 0), timed(0, 0)}}),
+            Outcome::inconclusive);
 }
 
 TEST(Verdict, NeverPassesWhereNothingWasCountedOrTimed) {
