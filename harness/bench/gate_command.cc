@@ -105,13 +105,16 @@ int estimate(const Flags& flags) {
              recording->revision, recording->cpu, good.size(),
              gate::undisturbed(recording->slower).size());
   const auto found = gate::estimate(*recording, kEstimateRounds);
+  if (!found) return cannot({found.error().code, flags.estimate + ": " + found.error().detail});
   fmt::print(
       "of {} gates drawn from them: false alarms {:.1f} %, undecided without a change {:.1f} %\n",
-      found.rounds, found.false_alarms * 100, found.inconclusive * 100);
+      found->rounds, found->false_alarms * 100, found->inconclusive * 100);
   for (const auto& [id, margin] : gate::margins(good)) {
-    const auto caught = found.caught.find(id);
-    fmt::print("{:20} margin {:.1f} %, caught {:.1f} %\n", id, margin * 100,
-               caught == found.caught.end() ? 0 : caught->second * 100);
+    const auto caught = found->caught.find(id);
+    fmt::print("{:20} margin {:.1f} %, caught {}\n", id, margin * 100,
+               caught == found->caught.end()
+                   ? fmt::format("not known: fewer than {} such blocks", gate::kFewestBlocks)
+                   : fmt::format("{:.1f} %", caught->second * 100));
   }
   return 0;
 }
@@ -246,7 +249,9 @@ std::function<int()> add_gate_command(CLI::App& app) {
                       "server beside a slowed nearlane-micro, for --record");
   command->add_option("--injected", flags->injected, "percent that --slowed is slower by")
       ->capture_default_str();
-  command->add_option("--blocks", flags->blocks, "of each kind, to record")->capture_default_str();
+  command->add_option("--blocks", flags->blocks, "of each kind, to record")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--estimate", flags->estimate, "false alarms and power, from a recording");
   return [command, flags] { return command->parsed() ? run(*flags) : 0; };
 }

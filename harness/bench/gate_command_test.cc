@@ -93,7 +93,7 @@ TEST(GateCommand, FailsAProgramWhoseMicroCrashesWhereBasesDoesNot) {
   if (kCounts) EXPECT_THAT(ran.output, HasSubstr("l1_get/instructions: fail: base has a figure"));
 }
 
-TEST(GateCommand, RecordsBlocksThatItCanEstimateFrom) {
+TEST(GateCommand, RecordsBlocksAndEstimatesFromEnoughOfThem) {
   const auto folder = TempDir::make();
   ASSERT_TRUE(folder) << folder.error().detail;
   const auto file = folder->path() / "blocks.json";
@@ -107,9 +107,17 @@ TEST(GateCommand, RecordsBlocksThatItCanEstimateFrom) {
   for (const char* id : {"resp_get/cpu_ns", "http_get/cpu_ns", "l1_get/cpu_ns"}) {
     EXPECT_GT(recording->slower[0].samples.at(id).head, 0) << id;
   }
-  const auto told = gate({"--estimate", file});
-  EXPECT_EQ(told.code, 0) << told.output;
+  auto told = gate({"--estimate", file});
+  EXPECT_EQ(told.code, 2) << told.output;
   EXPECT_THAT(told.output, HasSubstr("1 A/A and 1 A/B blocks (5 % injected)"));
+  EXPECT_THAT(told.output, HasSubstr("blocks.json: too few blocks: 1 "));
+  auto more = *recording;
+  more.same.assign(gate::kFewestBlocks, recording->same[0]);
+  ASSERT_TRUE(gate::write_recording(more, file));
+  told = gate({"--estimate", file});
+  EXPECT_EQ(told.code, 0) << told.output;
+  EXPECT_THAT(told.output, HasSubstr("false alarms 0.0 %"));
+  EXPECT_THAT(told.output, HasSubstr("caught not known"));
 }
 
 TEST(GateCommand, ExitsWith2WhenItCannotRun) {
@@ -117,6 +125,8 @@ TEST(GateCommand, ExitsWith2WhenItCannotRun) {
            {},
            {"--base", "/nowhere/nearlane", "--head", build() / "bin" / "nearlane"},
            {"--estimate", "/nowhere"},
+           {"--record", "/nowhere/blocks.json", "--blocks", "0", "--base",
+            build() / "bin" / "nearlane", "--slowed", build() / "slowed" / "5" / "nearlane"},
            {"--no-such-flag"}}) {
     EXPECT_EQ(gate(wrong).code, 2);
   }

@@ -206,11 +206,19 @@ void put_margins(const std::map<std::string, double>& margins, std::vector<Timed
   }
 }
 
-Estimate estimate(const Recording& recording, unsigned rounds) {
+Result<Estimate> estimate(const Recording& recording, unsigned rounds) {
   const auto same = undisturbed(recording.same);
   const auto slower = undisturbed(recording.slower);
+  if (same.size() < kFewestBlocks) {
+    return Error{Errc::invalid_argument,
+                 fmt::format("too few blocks: {} undisturbed of one program twice, needs {}",
+                             same.size(), kFewestBlocks)};
+  }
   Estimate found{.rounds = rounds};
-  if (same.size() < 2) return found;
+  std::vector<std::string> slowed;
+  for (const auto& id : ids_of(same)) {
+    if (ratios_of(slower, id).size() >= kFewestBlocks) slowed.push_back(id);
+  }
   const std::array halves = {half_of(same, 0), half_of(same, 1)};
   const std::array limits = {margins(halves[0]), margins(halves[1])};
   harness::Random random(kSeed);
@@ -219,8 +227,7 @@ Estimate estimate(const Recording& recording, unsigned rounds) {
     const auto alone = rerun("", random);
     found.false_alarms += alone.outcome == Outcome::fail ? 1.0 / rounds : 0;
     found.inconclusive += undecided(alone) ? 1.0 / rounds : 0;
-    if (slower.empty()) continue;
-    for (const auto& id : ids_of(same)) {
+    for (const auto& id : slowed) {
       found.caught[id] += failed(rerun(id, random), id) ? 1.0 / rounds : 0;
     }
   }

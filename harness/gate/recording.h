@@ -53,9 +53,13 @@ struct Estimate {
   unsigned rounds = 0;
   double false_alarms = 0;  // share of A/A gates that fail
   double inconclusive = 0;  // share of A/A gates that cannot decide
-  std::map<std::string, double> caught =
-      {};  // share of gates that fail a slowdown of this metric alone
+  /// Share of gates that fail a slowdown of this metric alone; none where fewer than kFewestBlocks
+  /// slower blocks have it.
+  std::map<std::string, double> caught = {};
 };
-[[nodiscard]] Estimate estimate(const Recording& recording, unsigned rounds);
+/// Undisturbed blocks of a kind below which nothing is said: as many as a gate's first look takes.
+inline constexpr std::size_t kFewestBlocks = kFirstLook;
+/// invalid_argument for fewer A/A blocks than that.
+[[nodiscard]] Result<Estimate> estimate(const Recording& recording, unsigned rounds);
 
 }  // namespace nearlane::gate

@@ -65,16 +65,43 @@ TEST(Recording, WhatIsNotRecordedHasAMarginAllTheSame) {
 }
 
 TEST(Recording, AQuietMachinesGateIsRarelyWrong) {
-  const auto found = estimate(recording(0.01), 100);
+  const auto found = *estimate(recording(0.01), 100);
   EXPECT_LE(found.false_alarms, 0.02);
   for (const auto& [id, share] : found.caught) EXPECT_GE(share, 0.95) << id;
   EXPECT_EQ(found.caught.size(), 2U);
 }
 
 TEST(Recording, ANoisyMachinesGateMissesRatherThanAccuses) {
-  const auto found = estimate(recording(0.10), 100);
+  const auto found = *estimate(recording(0.10), 100);
   EXPECT_LE(found.false_alarms, 0.02);
   EXPECT_LT(found.caught.at("resp_get/cpu_ns"), 0.5);
+}
+
+TEST(Recording, SaysNothingOfTheGateFromTooFewBlocks) {
+  for (const std::size_t count : {0, 1, 11}) {
+    auto few = recording(0.01);
+    few.same.resize(count);
+    const auto found = estimate(few, 10);
+    ASSERT_FALSE(found) << count;
+    EXPECT_EQ(found.error().code, Errc::invalid_argument);
+    EXPECT_THAT(found.error().detail,
+                testing::HasSubstr("too few blocks: " + std::to_string(count)));
+    EXPECT_THAT(found.error().detail, testing::EndsWith("needs 12"));
+  }
+  auto enough = recording(0.01);
+  enough.same.resize(kFewestBlocks);
+  enough.same[0].sentinel.after = 5000;  // but for this one, which does not count
+  EXPECT_FALSE(estimate(enough, 10));
+  enough.same[0].sentinel.after = 1001;
+  EXPECT_TRUE(estimate(enough, 10));
+}
+
+TEST(Recording, DoesNotKnowWhatASlowdownWithoutBlocksComesTo) {
+  auto without = recording(0.01);
+  for (auto& block : without.slower) block.samples.erase("http_get/cpu_ns");
+  EXPECT_THAT(estimate(without, 10)->caught, testing::ElementsAre(testing::Key("resp_get/cpu_ns")));
+  without.slower.clear();
+  EXPECT_THAT(estimate(without, 10)->caught, testing::IsEmpty());
 }
 
 TEST(Recording, DisturbedBlocksDoNotCount) {
