@@ -1,6 +1,9 @@
 #include "harness/gate/page.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -32,23 +35,50 @@ std::string interval(const Finding& finding) {
   return fmt::format("{} to {}", percent(finding.low), percent(finding.high));
 }
 
+/// How many bytes the character at the front takes in UTF-8; 0: they are none that XML may hold
+/// (overlong, a surrogate, beyond Unicode, cut off, U+FFFE or U+FFFF). RFC 3629; XML 1.0, 2.2.
+/// `text` is not empty.
+std::size_t character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(text[i]) & 0xFFU; };
+  const std::uint32_t first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first < 0xC2   ? 0
+                             : first < 0xE0 ? 2
+                             : first < 0xF0 ? 3
+                             : first < 0xF5 ? 4
+                                            : 0;
+  if (length == 0 || text.size() < length) return 0;
+  std::uint32_t point = first & (0x7FU >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80U) return 0;
+    point = point << 6U | (byte(i) & 0x3FU);
+  }
+  const bool overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
+  const bool surrogate = point >= 0xD800 && point <= 0xDFFF;
+  const bool none = point == 0xFFFE || point == 0xFFFF || point > 0x10FFFF;
+  return overlong || surrogate || none ? 0 : length;
+}
+
+/// A program's last words may be any bytes; a character that is none becomes U+FFFD.
 std::string xml(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
   std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      default:
-        // XML 1.0 has no other control characters, not even escaped.
-        safe += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? '?' : c;
+  while (!text.empty()) {
+    const char c = text.front();
+    const auto length = character(text);
+    if (length != 1) {
+      safe += length == 0 ? kReplacement : text.substr(0, length);
+    } else if (c == '&') {
+      safe += "&amp;";
+    } else if (c == '<') {
+      safe += "&lt;";
+    } else if (c == '"') {
+      safe += "&quot;";
+    } else {
+      // XML 1.0 has no other control characters, not even escaped.
+      safe += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? '?' : c;
     }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return safe;
 }

@@ -78,6 +78,25 @@ TEST(GatePage, JunitCallsAnInvalidHostAnError) {
   EXPECT_THAT(page, HasSubstr("<error message=\"5 of 21 ?\"/>"));
 }
 
+TEST(GatePage, JunitIsUtf8WhateverAProgramSaid) {
+  const auto said = [](const std::string& bytes) {
+    const auto page = to_junit(kAbout, {.findings = {{.id = "a", .what = "", .reason = bytes}}});
+    const std::string before = "<skipped message=\"not comparable: ";
+    const auto at = page.find(before) + before.size();
+    return page.substr(at, page.find('"', at) - at);
+  };
+  for (const std::string well : {"\u00E4", "\u20AC", "\U0001F600", "\uFFFD", "\uE000"})
+    EXPECT_EQ(said("a" + well + "z"), "a" + well + "z");
+  const std::string no = "\uFFFD";
+  EXPECT_EQ(said("\xFF\xFE!"), no + no + "!");
+  EXPECT_EQ(said("\x80 \xE2\x82"), no + " " + no + no);  // a continuation; cut off
+  EXPECT_EQ(said("\xC0\xAF \xE0\x80\xAF"), no + no + " " + no + no + no);  // overlong
+  EXPECT_EQ(said("\xED\xA0\x80"), no + no + no);                           // a surrogate
+  EXPECT_EQ(said("\xF4\x90\x80\x80"), no + no + no + no);                  // beyond Unicode
+  EXPECT_EQ(said("\xEF\xBF\xBF"), no + no + no);                           // U+FFFF
+  EXPECT_EQ(said("\xE2\"z"), no + "&quot;z");
+}
+
 TEST(GatePage, JsonHasEveryBlockRawAndNullForWhatIsNotThere) {
   const Measured measured{
       .timed = {
