@@ -1,6 +1,7 @@
 // Scenario kind `failover`: several instances behind a balancer that asks for /readyz, under an open loop over HTTP. One
 // is killed and started again, or all are told to end and started again in turn: what clients see of it, what is lost, and
 // how soon an instance that begins has in L1 what it had (claims B4 and B5).
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ constexpr Duration kBackWithin = 10s;  // of the process's start
 constexpr unsigned kLanes = 8;
 constexpr Duration kLease = 250ms;
 constexpr Duration kPatience = 30s;
+/// Of a kill, until every connection of the killed one has ended; the kernel ends them at once, and
+/// a busy machine's clients are told when it is their turn. One request is under way on each.
+constexpr Duration kCutOffWithin = 1s;
 /// Of the load itself, before anything of it counts.
 constexpr Duration kWarmUp = 500ms;
 /// Of a new instance, from when the balancer sends it requests.
@@ -44,7 +48,9 @@ struct Plan {
   Fault fault = Fault::killed;
   std::size_t instances = 3;
   bool warmup = true;
-  bool kills = false;  // rolling: killed in turn, which no deployment should do
+  /// Rolling: killed in turn, which no deployment should do. Killed: so is the next one, which
+  /// nobody excuses.
+  bool kills = false;
   Duration steady_for{};
   Duration down_for{};
   Duration watch_for{};
@@ -159,11 +165,13 @@ class Failover {
 
   Result<void> kill_one(const Rotation& rotation) {
     bench_.meter.phase("an instance is killed");
-    Restart restart{.instance = 0, .told = Clock::now()};
-    fleet_.instances[0].kill();
-    wait(scaled(plan_.down_for));
-    if (const auto begun = begin(restart, rotation); !begun) return begun.error();
-    wait(scaled(plan_.watch_for));
+    for (std::size_t i = 0; i < (plan_.kills ? 2U : 1U); ++i) {
+      const Restart restart{.instance = i, .told = Clock::now()};
+      fleet_.instances[i].kill();
+      wait(scaled(plan_.down_for));
+      if (const auto begun = begin(restart, rotation); !begun) return begun.error();
+      wait(scaled(plan_.watch_for));
+    }
     bench_.meter.advance();
     return {};
   }
@@ -249,12 +257,24 @@ class Failover {
     auto& values = counts.repetitions.back().values;
     values["operations_count"] = static_cast<double>(load_.answered);
     values["acknowledged_count"] = static_cast<double>(acknowledged_);
-    values["cut_off_count"] =
-        static_cast<double>(load_.failures[static_cast<std::size_t>(Failure::lost)]);
+    values["cut_off_count"] = static_cast<double>(cut_off());
     values["failed_count"] = static_cast<double>(load_.failed);
     values["other_failed_count"] = *values["failed_count"] - *values["cut_off_count"];
     put_judged(report, lost, settled, counts, bench_.result);
     bench_.result.measure(std::move(counts));
+  }
+
+  /// What the kill cut off; in a rolling deployment, where nothing is excused, whatever lost its
+  /// connection.
+  [[nodiscard]] std::uint64_t cut_off() const {
+    if (plan_.fault == Fault::rolling || restarts_.empty())
+      return load_.failures[static_cast<std::size_t>(Failure::lost)];
+    const Restart& killed = restarts_.front();
+    // Connection i goes to instance i modulo their number.
+    const auto connections =
+        (plan_.connections + plan_.instances - 1 - killed.instance) / plan_.instances;
+    return std::min<std::uint64_t>(
+        sights_.lost(killed.instance, killed.told, killed.told + kCutOffWithin), connections);
   }
 
   static std::string id_of(const Restart& restart) {

@@ -557,6 +557,16 @@ TEST_F(ScenarioFiles, LoseNothingWithAnInstanceThatIsKilled) {
   EXPECT_GE(last(result, "control", "lost_count"), 500) << "it would be noticed";
 }
 
+TEST_F(ScenarioFiles, FailWhereMoreIsCutOffThanTheKillExplains) {
+  // The other instance is killed after it: its connections are nobody's excuse.
+  write(fmt::format(kFailover, "killed", "kills = true\nroad = \"100ms\"", 0.5));
+  const auto result = run_quick();
+  EXPECT_THAT(result.failures,
+              testing::Contains(HasSubstr("requests failed that no kill had cut")));
+  EXPECT_GT(last(result, "counts", "cut_off_count"), 0);
+  EXPECT_GT(last(result, "counts", "other_failed_count"), 0);
+}
+
 TEST_F(ScenarioFiles, FailWhereAnInstanceIsReadyAndCold) {
   write(fmt::format(kFailover, "killed", "warmup = false", 0.02));
   EXPECT_THAT(run_quick().failures, testing::Contains(HasSubstr("ready, and cold")));

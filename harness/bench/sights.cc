@@ -33,6 +33,14 @@ std::optional<Duration> Sights::back_after(std::size_t instance, TimePoint from,
   return std::nullopt;
 }
 
+std::size_t Sights::lost(std::size_t instance, TimePoint from, TimePoint to) const {
+  std::size_t count = 0;
+  each(from, to, [&](const Seen& seen) {
+    count += seen.failure == Failure::lost && (instance == kAll || seen.instance == instance);
+  });
+  return count;
+}
+
 Histogram Sights::response(TimePoint from, TimePoint to) const {
   Histogram times;
   each(from, to, [&](const Seen& seen) {

@@ -44,6 +44,8 @@ class Sights {
   /// How long after `from` the first window of at least this share ended; nothing: none did.
   [[nodiscard]] std::optional<Duration> back_after(std::size_t instance, TimePoint from,
                                                    double wanted) const;
+  /// Operations whose connection to the instance ended before the reply.
+  [[nodiscard]] std::size_t lost(std::size_t instance, TimePoint from, TimePoint to) const;
   /// Of what did not fail.
   [[nodiscard]] Histogram response(TimePoint from, TimePoint to) const;
 

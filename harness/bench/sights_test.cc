@@ -49,6 +49,22 @@ TEST_F(SightsTest, ShareIsOfValues) {
   EXPECT_EQ(sights.response(begun, now).count(), 100) << "its end is not part of it";
 }
 
+TEST_F(SightsTest, LostAreThoseOfAnInstanceInAStretch) {
+  const auto fail = [&](TimePoint at, std::size_t instance, Failure failure) {
+    sights.add({.at = at, .instance = instance, .outcome = Outcome::error, .failure = failure});
+  };
+  fail(begun, 0, Failure::lost);  // before the kill
+  const TimePoint kill = begun + milliseconds(100);
+  fail(kill, 0, Failure::lost);
+  fail(kill + milliseconds(1), 0, Failure::server_error);
+  fail(kill + milliseconds(2), 1, Failure::lost);  // of another instance
+  fail(kill + milliseconds(3), 0, Failure::lost);
+  fail(kill + milliseconds(500), 0, Failure::lost);  // much later
+  EXPECT_EQ(sights.lost(0, kill, kill + milliseconds(500)), 2U);
+  EXPECT_EQ(sights.lost(1, kill, kill + milliseconds(500)), 1U);
+  EXPECT_EQ(sights.lost(Sights::kAll, begun, kill + milliseconds(501)), 5U);
+}
+
 TEST_F(SightsTest, TheFirstWindowThatIsAsGoodIsWhenItIsBack) {
   look(milliseconds(2000), 1);  // nothing from L1
   look(milliseconds(1000), 0);
