@@ -83,8 +83,14 @@ int once(const LoadSpec& spec) {
   }();
   if (!report) return failed(report.error());
   fmt::print("{}", to_text(*report));
-  const bool wrong = report->run.failures[static_cast<std::size_t>(Failure::wrong_value)] > 0;
-  return report->run.valid() && !wrong ? 0 : 1;
+  const RunReport& run = report->run;
+  // The times are those of all answers, and so of errors, too.
+  if (run.failed > 0) {
+    fmt::print(stderr, "nearlane-bench load: {} of {} requests failed{}\n", run.failed,
+               run.scheduled,
+               run.failure_texts.empty() ? "" : "; the first: " + run.failure_texts.front());
+  }
+  return run.valid() && run.failed == 0 ? 0 : 1;
 }
 
 int ramp(const RampSpec& spec) {

@@ -41,6 +41,23 @@ TEST(LoadCommand, TellsWhatItFound) {
   EXPECT_THAT(output, Not(HasSubstr("failed,")));
 }
 
+TEST(LoadCommand, ExitsWith1WhereRequestsFailedAlthoughAllWereAnswered) {
+  auto redis = RedisServer::start();
+  ASSERT_TRUE(redis) << redis.error().detail;
+  // One error for each request: no write is taken any more.
+  ASSERT_TRUE(redis->client().command({"CONFIG", "SET", "min-replicas-to-write", "1"}));
+  auto load = start_load({redis->url(), "--duration", "0.2", "--warmup", "0", "--mix", "0:100:0:0",
+                          "--keys", "10", "--no-fill"});
+  ASSERT_TRUE(load) << load.error().detail;
+  auto status = load->wait(60s);
+  ASSERT_TRUE(status) << status.error().detail;
+  const auto output = load->last_output(50);
+  EXPECT_EQ(status->to_string(), "exit code 1") << output;
+  EXPECT_THAT(output,
+              testing::ContainsRegex("load: ([0-9]+) of [0-9]+ requests failed; the first: .*"
+                                     "NOREPLICAS"));
+}
+
 TEST(LoadCommand, TellsWhatItFoundSoFarWhenInterrupted) {
   auto redis = RedisServer::start();
   ASSERT_TRUE(redis) << redis.error().detail;

@@ -1,8 +1,9 @@
 // nearlane-bench: runs scenarios, makes tables of what they found, compares documents and programs, loads a server,
 // replays traces against the L1 policies, and breaks connections on demand.
 //
-// Exit code: 0 when all is well, 1 when a scenario failed, a load did not count or the gate found a regression, 2 for a
-// wrong command line, file or folder, 3 when the gate cannot tell.
+// Exit code: 0 when all is well, 1 when a scenario failed, requests of a load failed or it did not
+// count, or the gate found a regression, 2 for a wrong command line, file or folder, 3 when the
+// gate cannot tell.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
