@@ -129,6 +129,9 @@ class ReplayRun {
       if (!size) return size.error();
       bytes_.push_back(*size);
     }
+    if (std::ranges::count(bytes_, 0U) + std::ranges::count(flags_.objects, 0U) > 0) {
+      return Error{Errc::invalid_argument, "a cache of no capacity; none below 1 can be replayed"};
+    }
     for (const auto fraction : flags_.fractions) {
       if (!(fraction > 0) || fraction > 1) {
         return Error{Errc::invalid_argument,
@@ -140,8 +143,8 @@ class ReplayRun {
 
   [[nodiscard]] Unit unit() const { return bytes_.empty() ? Unit::objects : Unit::bytes; }
 
-  [[nodiscard]] std::vector<std::uint64_t> capacities(const TraceFile& file,
-                                                      const RequestLog& log) const {
+  [[nodiscard]] std::vector<std::uint64_t> asked_for(const TraceFile& file,
+                                                     const RequestLog& log) const {
     if (!bytes_.empty()) return bytes_;
     if (!flags_.objects.empty()) return flags_.objects;
     if (reference_ && flags_.fractions.empty()) {
@@ -157,6 +160,17 @@ class ReplayRun {
       found.push_back(static_cast<std::uint64_t>(std::max(objects, 1.0)));
     }
     return found;
+  }
+
+  /// Each once, in the order in which they were asked for: of a small trace several fractions are
+  /// the same number of objects.
+  [[nodiscard]] std::vector<std::uint64_t> capacities(const TraceFile& file,
+                                                      const RequestLog& log) const {
+    std::vector<std::uint64_t> once;
+    for (const auto capacity : asked_for(file, log)) {
+      if (std::ranges::find(once, capacity) == once.end()) once.push_back(capacity);
+    }
+    return once;
   }
 
   Result<void> replay(const TraceFile& file) {

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,6 +38,7 @@ class ReplayCommand : public testing::Test {
     write("reference.csv",
           "trace,mode,policy,cache_size,miss_ratio\nboth,objects,LRU,70,0.5\n"
           "both,objects,FIFO,70,0.4\n");
+    write("nothing.csv", "trace,mode,policy,cache_size,miss_ratio\nboth,objects,LRU,0,0.5\n");
   }
   ~ReplayCommand() override { std::filesystem::remove_all(folder_); }
 
@@ -113,6 +115,21 @@ TEST_F(ReplayCommand, TakesByteBudgetsWithUnits) {
   EXPECT_EQ(array.back()["policy"], "belady-size");
 }
 
+TEST_F(ReplayCommand, ReplaysEachCapacityOnce) {
+  const auto capacities = [&](const std::string& arguments) {
+    std::vector<std::uint64_t> found;
+    const auto told = replay("--policy lru --json " + arguments + " 2>/dev/null");
+    const auto array = nlohmann::json::parse(told.output, nullptr, false);
+    for (const auto& row : array) found.push_back(row.at("capacity").get<std::uint64_t>());
+    return found;
+  };
+  EXPECT_THAT(capacities("both --objects 5,7,5,6,7"), testing::ElementsAre(5, 7, 6));
+  EXPECT_THAT(capacities("both --bytes 1MiB,1024KiB"), testing::ElementsAre(1U << 20U));
+  // Of two keys 1, 10 and 25 % are one object.
+  write("traces/tiny.oracleGeneral", oracle_trace({1, 2, 1}));
+  EXPECT_THAT(capacities("tiny"), testing::ElementsAre(1));
+}
+
 TEST_F(ReplayCommand, ComparesWithAReferenceAtItsCapacities) {
   const auto told = replay("both --reference reference.csv 2>/dev/null");
   EXPECT_EQ(told.status, "exit code 0") << told.output;
@@ -127,7 +144,11 @@ TEST_F(ReplayCommand, SaysWhatIsWrongAndExitsWith2) {
       {"both --map paper", "unknown L1 map 'paper'; there are"},
       {"both both", "both: named twice"},
       {"cut", "cut.oracleGeneral: record 2: 6 of 24 bytes, the file is truncated"},
-      {"both --objects 0", "no capacity"},
+      // Before anything is replayed: "cut", which is read before, is not complained of.
+      {"cut --objects 0", "no capacity"},
+      {"cut --objects 100000,0", "no capacity"},
+      {"cut --bytes 1GiB,0", "no capacity"},
+      {"cut --reference nothing.csv", "nothing.csv:2: cache_size is 0"},
       {"both --bytes lots", "'lots' is no size"},
       {"both --fraction 1.5", "1.5 is no fraction"},
       {"both --objects 5 --bytes 5", "excludes"},

@@ -165,6 +165,7 @@ TEST(Reference, SaysWhatIsWrongWithAFile) {
       {"trace,mode,policy,cache_size\n", "r: no column 'miss_ratio'"},
       {"trace,mode,policy,cache_size,miss_ratio\nday,objects,LRU,1000\n", "r:2: miss_ratio"},
       {"trace,mode,policy,cache_size,miss_ratio\nday,objects,LRU,many,0.1\n", "r:2: cache_size"},
+      {"trace,mode,policy,cache_size,miss_ratio\nday,objects,LRU,0,0.1\n", "r:2: cache_size is 0"},
       {"trace,mode,policy,cache_size,miss_ratio\nday,pages,LRU,10,0.1\n", "r:2: mode"},
       {"trace,mode,policy,cache_size,miss_ratio\nday,objects,LRU,10,0.1\nday,objects,,10,0.2\n",
        "r:3: policy is empty"},

@@ -128,6 +128,8 @@ Result<Reference> Reference::parse(std::string_view text, const std::string& nam
     }
     if (!read_number(columns->in(fields, "cache_size"), read.capacity)) {
       wrong = "cache_size is no number";
+    } else if (read.capacity == 0) {
+      wrong = "cache_size is 0, and none below 1 can be replayed";
     }
     if (!read_number(columns->in(fields, "miss_ratio"), read.miss_ratio)) {
       wrong = "miss_ratio is no number";
