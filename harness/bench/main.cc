@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -166,7 +167,9 @@ int command_line(int argc, char** argv) {
   run_command->add_option("--out", flags.out, "folder of all results");
   run_command->add_option("--label", flags.label, "folder of this run's results")
       ->check([](const std::string& label) {
-        const bool plain = !label.empty() && label.find('/') == std::string::npos && label != "..";
+        // Pages of a folder are made of everything below it, so `.` would be all runs as one.
+        const bool plain =
+            !label.empty() && label != "." && label != ".." && label.find('/') == std::string::npos;
         return plain ? "" : "must be the name of a folder";
       });
   run_command->add_flag("--quick", flags.size.quick, "fewer repetitions, for a look");

@@ -20,7 +20,6 @@ Table eight_rows(const ThreeApproachesPlan& plan) {
   Table table;
   table.title = "Three approaches to session state";
   table.columns = {"", "sticky local map", "raw Redis", "two Nearlane instances", "published"};
-  const auto not_yet = [] { return text(std::string(kNotYet)); };
   const auto local = in_process_id(plan.hot_in_process, kLocalMap);
   const auto tiered = in_process_id(plan.hot_in_process, plan.hot_in_process.maps.front());
   const auto scaling = [&](std::string_view approach) {
@@ -65,8 +64,8 @@ Table eight_rows(const ThreeApproachesPlan& plan) {
        {Cell::of("rolling/nearlane", "lost_count"), text(" sessions lost; of "),
         Cell::of("rolling/nearlane", "requests_count"), text(" requests "),
         Cell::of("rolling/nearlane", "retried_count"), text(" sent again elsewhere, "),
-        Cell::of("rolling/nearlane", "failed_count"), text(" failed; warm L1 on new instances: "),
-        not_yet()},
+        Cell::of("rolling/nearlane", "failed_count"),
+        text(" failed; how warm L1 of new instances is: failover/rolling_deploy")},
        {text("drain; seamless; seamless, warm")}},
       {{text("Connection pooling: connections to Redis")},
        {text("none")},
@@ -78,7 +77,7 @@ Table eight_rows(const ThreeApproachesPlan& plan) {
       {{text("Circuit breaker")},
        {text("none")},
        {text("the client's")},
-       {not_yet()},
+       {text("what is answered while Redis is away or hangs: outage/l2_down, outage/l2_hung")},
        {text("n/a; yours; falls back to L1")}},
       {{text("Code changes: same replies with only host:port changed")},
        {text("the balancer's")},

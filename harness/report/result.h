@@ -80,9 +80,6 @@ struct Cell {
   }
 };
 
-/// What a cell says of that which no part of Nearlane does yet.
-inline constexpr std::string_view kNotYet = "not measured yet";
-
 struct Table {
   std::string title;
   std::vector<std::string> columns;
