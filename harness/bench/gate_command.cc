@@ -206,7 +206,8 @@ int decide(const Flags& flags) {
   say_absent(*base, *head, measured.timed);
   measured.counted = gate::count_both(*base, *head, tell, flags.quick);
   const auto timed = time_both(*base, *head, measured, flags.quick);
-  if (!timed) return cannot(timed.error());
+  // What is known already stands, also where a server crashes before anything of it is timed.
+  if (!timed && gate::judge(measured).outcome != gate::Outcome::fail) return cannot(timed.error());
   const auto here = provenance();
   gate::About about{.base = flags.base,
                     .head = flags.head,
@@ -217,7 +218,8 @@ int decide(const Flags& flags) {
                     .date = here.date,
                     .margins = *margins};
   about.elapsed_s = std::chrono::duration<double>(Clock::now() - begin).count();
-  return report(flags, about, *timed);
+  if (!timed) about.notes.push_back("Nothing was timed: " + timed.error().detail);
+  return report(flags, about, timed ? *timed : measured);
 }
 
 int run(const Flags& flags) {

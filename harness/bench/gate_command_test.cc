@@ -90,7 +90,21 @@ TEST(GateCommand, FailsAProgramWhoseMicroCrashesWhereBasesDoesNot) {
       {"--quick", "--base", build() / "bin" / "nearlane", "--head", head, "--out", folder->path()});
   EXPECT_EQ(ran.code, 1) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr("l1_get/cpu_ns: fail: base has a figure and head has none"));
-  if (kCounts) EXPECT_THAT(ran.output, HasSubstr("l1_get/instructions: fail: base has a figure"));
+  if (kCounts) {
+    EXPECT_THAT(ran.output, HasSubstr("l1_get/instructions: fail: base has a figure"));
+  }
+}
+
+TEST(GateCommand, FailsAProgramThatCannotEvenBeTimed) {
+  const auto folder = TempDir::make();
+  ASSERT_TRUE(folder) << folder.error().detail;
+  for (const char* name : {"nearlane", "nearlane-micro"})
+    std::filesystem::create_symlink("/bin/false", folder->path() / name);
+  const auto ran = gate({"--quick", "--base", build() / "bin" / "nearlane", "--head",
+                         folder->path() / "nearlane", "--out", folder->path()});
+  EXPECT_EQ(ran.code, 1) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("l1_get/cpu_ns: fail: base has a figure and head has none"));
+  EXPECT_THAT(slurp(folder->path() / "gate.md"), HasSubstr("Nothing was timed: "));
 }
 
 TEST(GateCommand, RecordsBlocksAndEstimatesFromEnoughOfThem) {
