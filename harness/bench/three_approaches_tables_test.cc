@@ -12,10 +12,11 @@ namespace {
 using testing::HasSubstr;
 
 TEST(ThreeApproachesTables, SayWhichScenarioMeasuresWhatTheyDoNot) {
-  ThreeApproachesPlan plan{.parts = {"in_process"}};
+  ThreeApproachesPlan plan;
+  plan.parts = {"in_process"};
   plan.hot_in_process.workload.name = "hot";
   plan.hot_in_process.maps = {"native"};
-  plan.workloads = {{.name = "generated"}};
+  plan.workloads.emplace_back().name = "generated";
   ScenarioResult result;
   add_three_approaches_tables(plan, result);
   EXPECT_TRUE(check_tables(result));
