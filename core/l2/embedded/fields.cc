@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <unordered_set>
 
 namespace nearlane::l2::embedded {
 
@@ -38,25 +39,49 @@ Fields::Fields(std::string_view bytes) {
   }
 }
 
+void Fields::expect(std::size_t calls) {
+  if (calls <= kFewNames) return;
+  places_.reserve(fields_.size() + calls);
+  for (std::size_t i = 0; i < fields_.size(); ++i) places_.emplace(fields_[i].name, i);
+  indexed_ = true;
+}
+
+std::size_t Fields::place_of(std::string_view name) const noexcept {
+  if (!indexed_) {
+    const auto found = std::find_if(fields_.begin(), fields_.end(),
+                                    [&](const Field& field) { return field.name == name; });
+    return static_cast<std::size_t>(found - fields_.begin());
+  }
+  const auto found = places_.find(name);
+  return found == places_.end() ? fields_.size() : found->second;
+}
+
 const Fields::Field* Fields::find(std::string_view name) const noexcept {
-  const auto found = std::find_if(fields_.begin(), fields_.end(),
-                                  [&](const Field& field) { return field.name == name; });
-  return found == fields_.end() ? nullptr : &*found;
+  const std::size_t place = place_of(name);
+  return place == fields_.size() ? nullptr : &fields_[place];
 }
 
 bool Fields::set(std::string_view name, std::string_view value) {
-  const auto found = std::find_if(fields_.begin(), fields_.end(),
-                                  [&](const Field& field) { return field.name == name; });
-  if (found != fields_.end()) {
-    found->value = value;
+  const std::size_t place = place_of(name);
+  if (place < fields_.size()) {
+    fields_[place].value = value;
     return false;
   }
+  if (indexed_) places_.emplace(name, place);
   fields_.push_back({name, value});
   return true;
 }
 
-bool Fields::erase(std::string_view name) {
-  return std::erase_if(fields_, [&](const Field& field) { return field.name == name; }) != 0;
+std::size_t Fields::erase(std::span<const std::string_view> names) {
+  indexed_ = false;
+  places_.clear();
+  if (names.size() <= kFewNames) {
+    return std::erase_if(fields_, [&](const Field& field) {
+      return std::find(names.begin(), names.end(), field.name) != names.end();
+    });
+  }
+  const std::unordered_set<std::string_view, Hash> named(names.begin(), names.end());
+  return std::erase_if(fields_, [&](const Field& field) { return named.contains(field.name); });
 }
 
 std::string Fields::bytes() const {

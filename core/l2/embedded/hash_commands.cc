@@ -43,6 +43,7 @@ Reply set_fields(Context& call, Reply (*answer)(std::int64_t added)) {
   if (call.args.size() % 2 != 0) return wrong_arity(call.name);
   Hash hash(call);
   if (hash.wrong()) return wrong_type();
+  hash.fields.expect(call.args.size() / 2 - 1);
   std::int64_t added = 0;
   for (std::size_t i = 2; i < call.args.size(); i += 2) {
     added += hash.fields.set(call.args[i], call.args[i + 1]) ? 1 : 0;
@@ -71,8 +72,9 @@ Reply hget(Context& call) {
 }
 
 Reply hmget(Context& call) {
-  const Hash hash(call);
+  Hash hash(call);
   if (hash.wrong()) return wrong_type();
+  hash.fields.expect(call.args.size() - 2);
   std::vector<Reply> values;
   std::size_t bytes = 0;
   for (const auto name : call.args.subspan(2)) {
@@ -88,15 +90,14 @@ Reply hmget(Context& call) {
 Reply hdel(Context& call) {
   Hash hash(call);
   if (hash.wrong()) return wrong_type();
-  std::int64_t erased = 0;
-  for (const auto name : call.args.subspan(2)) erased += hash.fields.erase(name) ? 1 : 0;
+  const std::size_t erased = hash.fields.erase(call.args.subspan(2));
   if (erased == 0) return Reply::number(0);
   if (hash.fields.all().empty()) {
     call.store.erase(call.db, *hash.entry);
   } else {
     call.store.set(*hash.entry, hash.fields.bytes());  // no larger than before
   }
-  return Reply::number(erased);
+  return number(erased);
 }
 
 Reply hexists(Context& call) {
