@@ -130,8 +130,10 @@ struct L2Config {
   std::size_t lane_queue = 4096;  // commands in flight or waiting on one lane
   bool hints = false;             // a connection for hints between instances
   std::uint64_t memory_bytes = std::uint64_t{1} << 30U;  // of memory:
-  Fsync fsync = Fsync::everysec;                         // of rocksdb:
-  std::size_t disk_queue = 65'536;                       // calls that wait for rocksdb:
+  /// Bytes of one value in a store of this process, which makes none that a client could not read again.
+  std::size_t max_value = std::size_t{512} << 20U;
+  Fsync fsync = Fsync::everysec;    // of rocksdb:
+  std::size_t disk_queue = 65'536;  // calls that wait for rocksdb:
 };
 
 /// Makes the backend that the URL names: none:, memory:, rocksdb:PATH, redis://[user:pass@]host[:port][/db],

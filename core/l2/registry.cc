@@ -43,10 +43,11 @@ Result<std::unique_ptr<L2Backend>> make_l2(const L2Config& config,
                  "l2: --l2-ca says whom to trust over rediss://, and is of no other use"};
   }
   if (url == "none:") return make_none_backend();
-  if (url == "memory:") return make_memory_backend(config.memory_bytes);
+  if (url == "memory:") return make_memory_backend(config.memory_bytes, config.max_value);
   if (constexpr std::string_view kDisk = "rocksdb:"; url.starts_with(kDisk)) {
     return make_rocksdb_backend(
-        {.path = std::string(url.substr(kDisk.size())), .fsync = config.fsync}, config.disk_queue);
+        {.path = std::string(url.substr(kDisk.size())), .fsync = config.fsync},
+        {.queue = config.disk_queue, .max_value = config.max_value});
   }
   if (is_redis(url)) {
     auto route = make_route(url, config.ca_file);

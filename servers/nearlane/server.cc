@@ -294,6 +294,7 @@ Result<std::unique_ptr<Server>> Server::make(const Config& config) {
                          .coherence = *config.coherence,
                          .unannounced_ttl = *config.pubsub_ttl,
                          .hints = hints,
+                         .max_value = config.max_value,
                          .fsync = config.l2_fsync},
                         p.loops.contexts());
   if (l2.has_error()) return bad("--l2: " + l2.error().detail);

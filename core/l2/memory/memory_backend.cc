@@ -17,7 +17,8 @@ constexpr std::size_t kExpireBeside = 4;
 
 class MemoryBackend final : public L2Backend {
  public:
-  explicit MemoryBackend(std::uint64_t max_bytes) : store_(max_bytes), keyspace_(store_) {
+  MemoryBackend(std::uint64_t max_bytes, std::size_t max_value)
+      : store_(max_bytes), keyspace_(store_, max_value) {
     lane_[0].set_lease(kForever);
   }
 
@@ -65,8 +66,8 @@ class MemoryBackend final : public L2Backend {
 
 }  // namespace
 
-std::unique_ptr<L2Backend> make_memory_backend(std::uint64_t max_bytes) {
-  return std::make_unique<MemoryBackend>(max_bytes);
+std::unique_ptr<L2Backend> make_memory_backend(std::uint64_t max_bytes, std::size_t max_value) {
+  return std::make_unique<MemoryBackend>(max_bytes, max_value);
 }
 
 }  // namespace nearlane::l2

@@ -10,13 +10,16 @@
 //            answers Redis's OOM error.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
+#include "core/l2/embedded/keyspace.h"
 #include "core/l2/l2_backend.h"
 
 namespace nearlane::l2 {
 
-[[nodiscard]] std::unique_ptr<L2Backend> make_memory_backend(std::uint64_t max_bytes);
+[[nodiscard]] std::unique_ptr<L2Backend> make_memory_backend(
+    std::uint64_t max_bytes, std::size_t max_value = embedded::kMaxValue);
 
 }  // namespace nearlane::l2

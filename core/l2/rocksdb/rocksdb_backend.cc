@@ -48,13 +48,13 @@ struct Waiting {
 class RocksdbBackend final : public L2Backend {
  public:
   RocksdbBackend(std::unique_ptr<rocks::DiskStore> store, const rocks::DiskConfig& config,
-                 std::size_t queue)
+                 const RocksdbLimits& limits)
       : path_(config.path),
         fsync_(config.fsync),
-        most_waiting_(queue),
+        most_waiting_(limits.queue),
         loss_(store->loss()),
         store_(std::move(store)),
-        keyspace_(*store_),
+        keyspace_(*store_, limits.max_value),
         keys_(store_->size()) {
     lane_[0].set_lease(kForever);
   }
@@ -351,10 +351,10 @@ void RocksdbBackend::sync_every_second() noexcept {
 }  // namespace
 
 Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(const rocks::DiskConfig& config,
-                                                        std::size_t queue) {
+                                                        const RocksdbLimits& limits) {
   auto store = rocks::DiskStore::open(config);
   if (!store) return store.error();
-  return std::make_unique<RocksdbBackend>(std::move(*store), config, queue);
+  return std::make_unique<RocksdbBackend>(std::move(*store), config, limits);
 }
 
 }  // namespace nearlane::l2

@@ -4,7 +4,7 @@
 // changed as one batch, and only then settles and completes them: so a command is atomic, a call is answered after
 // what it has seen is committed, and many writers share one sync. Nobody else can write, so the lease never ends.
 //
-// Units:     as L2Backend. `queue`: calls that wait.
+// Units:     as L2Backend.
 // Errors:    busy: the queue is full. timeout: the deadline passed in the queue, and nothing was done. shutting_down.
 //            Redis's own texts for commands. After a failed commit: "MISCONF …" for whatever would write, until the
 //            disk takes writes again, which is tried once a second; reads go on. What was refused because its own sync
@@ -19,12 +19,18 @@
 #include <cstddef>
 #include <memory>
 
+#include "core/l2/embedded/keyspace.h"
 #include "core/l2/l2_backend.h"
 #include "core/l2/rocksdb/disk_store.h"
 
 namespace nearlane::l2 {
 
+struct RocksdbLimits {
+  std::size_t queue;                            // calls that wait
+  std::size_t max_value = embedded::kMaxValue;  // bytes of one value
+};
+
 [[nodiscard]] Result<std::unique_ptr<L2Backend>> make_rocksdb_backend(
-    const rocks::DiskConfig& config, std::size_t queue);
+    const rocks::DiskConfig& config, const RocksdbLimits& limits);
 
 }  // namespace nearlane::l2

@@ -97,7 +97,7 @@ class RocksdbBackendTest : public testing::Test {
   void open(Fsync fsync = Fsync::no, std::size_t queue = 1000) {
     backend.reset();
     auto made = make_rocksdb_backend(
-        {.path = dir.path() + "/db", .fsync = fsync, .env = files.env()}, queue);
+        {.path = dir.path() + "/db", .fsync = fsync, .env = files.env()}, {.queue = queue});
     ASSERT_TRUE(made.has_value()) << made.error().detail;
     backend = std::move(*made);
     backend->start(deaf);
