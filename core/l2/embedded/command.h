@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/l2/embedded/store.h"
 #include "core/protocol/reply.h"
@@ -23,6 +24,7 @@ inline constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
 struct Context {
   Store& store;
   std::size_t max_value;  // bytes of one value
+  std::size_t max_answer;
   std::string_view name;  // the command's, in lower case, as its error texts say it
   std::uint32_t db;
   std::span<const std::string_view> args;  // args[0] is the command as it was sent
@@ -58,12 +60,29 @@ struct CommandSpec {
 inline constexpr std::size_t kReplyOverhead = 96;
 [[nodiscard]] std::size_t reply_size(const protocol::Reply& reply) noexcept;
 
+/// A list that grows to a command's answer, and no longer than that may be: what goes in is counted before it is copied.
+class Gathered {
+ public:
+  explicit Gathered(const Context& call) : most_(call.max_answer) {}
+
+  /// Nothing: a null. What is too long takes no more.
+  void add(std::optional<std::string_view> bytes);
+  [[nodiscard]] bool too_long() const noexcept { return bytes_ > most_; }
+  /// The list, or the error that stands for it.
+  [[nodiscard]] protocol::Reply take(protocol::Type type = protocol::Type::array);
+
+ private:
+  std::size_t most_;
+  std::size_t bytes_ = 0;
+  std::vector<protocol::Reply> replies_;
+};
+
 [[nodiscard]] protocol::Reply wrong_arity(std::string_view command);
 [[nodiscard]] protocol::Reply invalid_expire_time(std::string_view command);
 [[nodiscard]] protocol::Reply not_an_integer();
 [[nodiscard]] protocol::Reply syntax_error();
 [[nodiscard]] protocol::Reply out_of_memory();
-[[nodiscard]] protocol::Reply answer_too_long();
+[[nodiscard]] protocol::Reply answer_too_long(std::size_t most);
 [[nodiscard]] protocol::Reply wrong_type();
 [[nodiscard]] std::string_view type_name(Kind kind);  // as TYPE says it
 

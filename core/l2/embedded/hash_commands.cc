@@ -75,16 +75,13 @@ Reply hmget(Context& call) {
   Hash hash(call);
   if (hash.wrong()) return wrong_type();
   hash.fields.expect(call.args.size() - 2);
-  std::vector<Reply> values;
-  std::size_t bytes = 0;
+  Gathered values(call);
   for (const auto name : call.args.subspan(2)) {
     const Fields::Field* field = hash.fields.find(name);
-    // Before the copy: a command of a few bytes may name a large value again and again.
-    bytes += kReplyOverhead + (field == nullptr ? 0 : field->value.size());
-    if (bytes > kMaxAnswer) return answer_too_long();
-    values.push_back(bulk_or_null(field));
+    values.add(field == nullptr ? std::nullopt : std::optional(field->value));
+    if (values.too_long()) break;
   }
-  return Reply::array(std::move(values));
+  return values.take();
 }
 
 Reply hdel(Context& call) {
@@ -121,13 +118,12 @@ Reply hstrlen(Context& call) {
 Reply list(Context& call, bool names, bool values) {
   const Hash hash(call);
   if (hash.wrong()) return wrong_type();
-  std::vector<Reply> out;
+  Gathered out(call);
   for (const auto& field : hash.fields.all()) {
-    if (names) out.push_back(Reply::bulk(std::string(field.name)));
-    if (values) out.push_back(Reply::bulk(std::string(field.value)));
+    if (names) out.add(field.name);
+    if (values) out.add(field.value);
   }
-  return {.type = names && values ? protocol::Type::map : protocol::Type::array,
-          .elements = std::move(out)};
+  return out.take(names && values ? protocol::Type::map : protocol::Type::array);
 }
 
 Reply hgetall(Context& call) { return list(call, true, true); }
@@ -172,8 +168,16 @@ std::mt19937_64& random_bits() {
   return random;
 }
 
+std::size_t drawn_size(const Fields::Field& field, bool values) {
+  return values ? field.name.size() + field.value.size() + 3 * kReplyOverhead
+                : field.name.size() + kReplyOverhead;
+}
+
 /// With values: a list of pairs, which RESP2's clients get as one flat list.
-Reply drawn(std::span<const Fields::Field> fields, bool values) {
+Reply drawn(const Context& call, std::span<const Fields::Field> fields, bool values) {
+  std::size_t bytes = 0;
+  for (const auto& field : fields) bytes += drawn_size(field, values);
+  if (bytes > call.max_answer) return answer_too_long(call.max_answer);
   std::vector<Reply> out;
   out.reserve(fields.size());
   for (const auto& [name, value] : fields) {
@@ -185,16 +189,15 @@ Reply drawn(std::span<const Fields::Field> fields, bool values) {
 }
 
 /// Draws so many, the same ones again and again.
-Reply draw_with_repetition(const Fields& hash, std::uint64_t count, bool values) {
+Reply draw_with_repetition(const Context& call, const Fields& hash, std::uint64_t count,
+                           bool values) {
   std::uniform_int_distribution<std::size_t> any(0, hash.all().size() - 1);
   std::vector<Fields::Field> fields;
-  for (std::size_t bytes = 0; fields.size() < count;) {
+  for (std::size_t bytes = 0; fields.size() < count && bytes <= call.max_answer;) {
     fields.push_back(hash.all()[any(random_bits())]);
-    const std::size_t pair = fields.back().name.size() + (values ? fields.back().value.size() : 0);
-    bytes += pair + (values ? 3 : 1) * kReplyOverhead;
-    if (bytes > kMaxAnswer) return answer_too_long();
+    bytes += drawn_size(fields.back(), values);
   }
-  return drawn(fields, values);
+  return drawn(call, fields, values);
 }
 
 Reply hrandfield(Context& call) {
@@ -227,10 +230,10 @@ Reply hrandfield(Context& call) {
   }
   if (all.empty() || count == 0) return Reply::array({});
   if (count < 0)
-    return draw_with_repetition(hash.fields, static_cast<std::uint64_t>(-count), values);
+    return draw_with_repetition(call, hash.fields, static_cast<std::uint64_t>(-count), values);
   std::vector<Fields::Field> some;
   std::sample(all.begin(), all.end(), std::back_inserter(some), count, random_bits());
-  return drawn(some, values);
+  return drawn(call, some, values);
 }
 
 constexpr CommandSpec kCommands[] = {

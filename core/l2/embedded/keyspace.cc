@@ -50,6 +50,7 @@ Reply Keyspace::execute(std::uint32_t db, std::span<const std::string_view> args
   WatchedStore watched(store_, watches_, db);
   Context context{.store = watches_.empty() ? store_ : watched,
                   .max_value = max_value_,
+                  .max_answer = max_answer_,
                   .name = spec->name,
                   .db = db,
                   .args = args,
@@ -91,8 +92,8 @@ Reply Keyspace::execute_all(std::span<const cohere::Queued> commands, cohere::Wa
     Reply reply = execute(db, views, now);
     if (after) after(reply);
     const std::size_t size = reply_size(reply);
-    if (size > kMaxAnswer - bytes) {
-      reply = answer_too_long();
+    if (size > max_answer_ - bytes) {
+      reply = answer_too_long(max_answer_);
     } else {
       bytes += size;
     }
@@ -105,6 +106,18 @@ std::size_t reply_size(const Reply& reply) noexcept {
   std::size_t size = kReplyOverhead + reply.text.size();
   for (const Reply& element : reply.elements) size += reply_size(element);
   return size;
+}
+
+void Gathered::add(std::optional<std::string_view> bytes) {
+  if (too_long()) return;
+  bytes_ += kReplyOverhead + (bytes ? bytes->size() : 0);
+  if (too_long()) return replies_.clear();
+  replies_.push_back(bytes ? Reply::bulk(std::string(*bytes)) : Reply::null());
+}
+
+Reply Gathered::take(protocol::Type type) {
+  if (too_long()) return answer_too_long(most_);
+  return {.type = type, .elements = std::move(replies_)};
 }
 
 bool is_option(std::string_view arg, std::string_view word) {
@@ -134,9 +147,9 @@ Reply out_of_memory() {
   return Reply::error("OOM command not allowed when used memory > 'maxmemory'.");
 }
 
-Reply answer_too_long() {
+Reply answer_too_long(std::size_t most) {
   return Reply::error("ERR nearlane: the answer would be longer than " +
-                      std::to_string(kMaxAnswer >> 20U) + " MiB");
+                      std::to_string(most >> 20U) + " MiB");
 }
 
 Reply wrong_type() {

@@ -37,9 +37,11 @@ inline constexpr std::size_t kMaxAnswer = std::size_t{256} * 1024 * 1024;
 
 class Keyspace {
  public:
-  /// `store` outlives this. APPEND and SETRANGE make no value longer than `max_value`.
-  explicit Keyspace(Store& store, std::size_t max_value = kMaxValue)
-      : store_(store), max_value_(max_value) {}
+  /// `store` outlives this. APPEND and SETRANGE make no value longer than `max_value`; answers are no longer than
+  /// `max_answer`.
+  explicit Keyspace(Store& store, std::size_t max_value = kMaxValue,
+                    std::size_t max_answer = kMaxAnswer)
+      : store_(store), max_value_(max_value), max_answer_(max_answer) {}
 
   /// Executes one command; `args` starts with its name and is not empty.
   [[nodiscard]] protocol::Reply execute(std::uint32_t db, std::span<const std::string_view> args,
@@ -53,7 +55,7 @@ class Keyspace {
              WallTime now);
   /// EXEC: the commands one by one, each seeing what those before it have done, unless a key that `watch` watches was
   /// changed; their replies, or null. An error of one changes nothing for the others. `after` is called behind each with its reply.
-  /// Where the replies are more than kMaxAnswer together, an error stands for what is over it; it was executed.
+  /// Where the replies are more than an answer may be together, an error stands for what is over it; it was executed.
   [[nodiscard]] protocol::Reply execute_all(std::span<const cohere::Queued> commands,
                                             cohere::Watch* watch, WallTime now,
                                             const std::function<void(protocol::Reply&)>& after);
@@ -63,6 +65,7 @@ class Keyspace {
  private:
   Store& store_;
   std::size_t max_value_;
+  std::size_t max_answer_;
   cohere::Watches watches_;
 };
 

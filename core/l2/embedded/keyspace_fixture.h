@@ -20,8 +20,10 @@ using Words = std::vector<std::string_view>;
 
 class KeyspaceTest : public testing::TestWithParam<std::string> {
  protected:
-  explicit KeyspaceTest(std::uint64_t max_bytes = kPlenty, std::size_t max_value = kMaxValue)
-      : stored(make_test_store(GetParam(), max_bytes)), keyspace(stored->store(), max_value) {}
+  explicit KeyspaceTest(std::uint64_t max_bytes = kPlenty, std::size_t max_value = kMaxValue,
+                        std::size_t max_answer = kMaxAnswer)
+      : stored(make_test_store(GetParam(), max_bytes)),
+        keyspace(stored->store(), max_value, max_answer) {}
 
   protocol::Reply run(const Words& words) {
     protocol::Reply reply = keyspace.execute(db, words, now);

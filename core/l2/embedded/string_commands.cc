@@ -194,18 +194,14 @@ Reply get(Context& call) {
 }
 
 Reply mget(Context& call) {
-  std::vector<Reply> values;
-  values.reserve(call.args.size() - 1);
-  std::size_t bytes = 0;
+  Gathered values(call);
   for (const auto key : call.args.subspan(1)) {
-    const Store::Entry* found = call.find(key);
-    const Store::Entry* entry = wrong(found) ? nullptr : found;
-    // Before the copy: a command of a few bytes may name a large value again and again.
-    bytes += kReplyOverhead + (entry == nullptr ? 0 : entry->second.bytes.size());
-    if (bytes > kMaxAnswer) return answer_too_long();
-    values.push_back(bulk_or_null(entry));
+    const Store::Entry* entry = call.find(key);
+    const bool none = entry == nullptr || wrong(entry);
+    values.add(none ? std::nullopt : std::optional<std::string_view>(entry->second.bytes));
+    if (values.too_long()) break;
   }
-  return Reply::array(std::move(values));
+  return values.take();
 }
 
 Reply getdel(Context& call) {

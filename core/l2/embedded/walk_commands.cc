@@ -28,11 +28,11 @@ bool matches(std::string_view pattern, std::string_view name) {
 }
 
 Reply keys(Context& call) {
-  std::vector<Reply> names;
+  Gathered names(call);
   (void)call.store.scan(call.db, 0, kAll, call.now, [&](const Store::Entry& entry) {
-    if (matches(call.args[1], entry.first)) names.push_back(Reply::bulk(entry.first));
+    if (matches(call.args[1], entry.first)) names.add(entry.first);
   });
-  return Reply::array(std::move(names));
+  return names.take();
 }
 
 /// Any key of the first few from a random place on, and round the end once. Fair enough for a command without
@@ -91,16 +91,16 @@ Reply scan(Context& call) {
   if (!from) return Reply::error("ERR invalid cursor");
   ScanOptions options;
   if (auto error = read_options(call.args.subspan(2), true, options)) return *error;
-  std::vector<Reply> names;
+  Gathered names(call);
   const Cursor next =
       call.store.scan(call.db, *from, static_cast<std::size_t>(options.count), call.now,
                       [&](const Store::Entry& entry) {
                         if (options.type && !is_option(*options.type, type_name(entry.second.kind)))
                           return;
-                        if (matches(options.pattern, entry.first))
-                          names.push_back(Reply::bulk(entry.first));
+                        if (matches(options.pattern, entry.first)) names.add(entry.first);
                       });
-  return Reply::array({Reply::bulk(std::to_string(next)), Reply::array(std::move(names))});
+  if (names.too_long()) return names.take();
+  return Reply::array({Reply::bulk(std::to_string(next)), names.take()});
 }
 
 /// All at once, whatever the cursor and COUNT: so Redis does where a hash is a listpack, and ours always are.
@@ -112,13 +112,14 @@ Reply hscan(Context& call) {
   ScanOptions options;
   if (auto error = read_options(call.args.subspan(3), false, options)) return *error;
   const Fields fields(entry->second.bytes);
-  std::vector<Reply> out;
+  Gathered out(call);
   for (const auto& [name, value] : fields.all()) {
     if (!matches(options.pattern, name)) continue;
-    out.push_back(Reply::bulk(std::string(name)));
-    out.push_back(Reply::bulk(std::string(value)));
+    out.add(name);
+    out.add(value);
   }
-  return Reply::array({Reply::bulk("0"), Reply::array(std::move(out))});
+  if (out.too_long()) return out.take();
+  return Reply::array({Reply::bulk("0"), out.take()});
 }
 
 constexpr CommandSpec kCommands[] = {
