@@ -21,6 +21,9 @@ namespace nearlane::l2::embedded {
 inline constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 inline constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
 
+/// Of many names one after the other, no more than one value is held for it.
+[[nodiscard]] bool exists(Store& store, std::uint32_t db, std::string_view name, std::int64_t now);
+
 struct Context {
   Store& store;
   std::size_t max_value;  // bytes of one value
@@ -31,6 +34,9 @@ struct Context {
   std::int64_t now;                        // Unix milliseconds
 
   [[nodiscard]] Store::Entry* find(std::string_view key) const { return store.find(db, key, now); }
+  [[nodiscard]] bool exists(std::string_view key) const {
+    return embedded::exists(store, db, key, now);
+  }
 };
 
 struct CommandSpec {

@@ -29,7 +29,7 @@ Reply del(Context& call) {
 Reply exists(Context& call) {
   const auto keys = call.args.subspan(1);
   return Reply::number(
-      std::count_if(keys.begin(), keys.end(), [&](auto key) { return call.find(key) != nullptr; }));
+      std::count_if(keys.begin(), keys.end(), [&](auto key) { return call.exists(key); }));
 }
 
 Reply type(Context& call) {

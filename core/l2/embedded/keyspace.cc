@@ -69,14 +69,14 @@ bool Keyspace::fit(std::uint32_t db, std::span<const Sized> values, WallTime now
 void Keyspace::watch(cohere::Watch& watch, std::uint32_t db, std::span<const std::string> names,
                      WallTime now) {
   for (const std::string& name : names) {
-    watches_.add(watch, db, name, store_.find(db, name, now.time_since_epoch().count()) != nullptr);
+    watches_.add(watch, db, name, exists(store_, db, name, now.time_since_epoch().count()));
   }
 }
 
 Reply Keyspace::execute_all(std::span<const cohere::Queued> commands, cohere::Watch* watch,
                             WallTime now, const std::function<void(Reply&)>& after) {
   const auto is_there = [&](std::uint32_t db, std::string_view name) {
-    return store_.find(db, name, now.time_since_epoch().count()) != nullptr;
+    return exists(store_, db, name, now.time_since_epoch().count());
   };
   if (watch != nullptr) {
     if (!watches_.holds(*watch, is_there)) return Reply::null();
@@ -106,6 +106,13 @@ std::size_t reply_size(const Reply& reply) noexcept {
   std::size_t size = kReplyOverhead + reply.text.size();
   for (const Reply& element : reply.elements) size += reply_size(element);
   return size;
+}
+
+bool exists(Store& store, std::uint32_t db, std::string_view name, std::int64_t now) {
+  Store::Entry* entry = store.find(db, name, now);
+  if (entry == nullptr) return false;
+  store.release(*entry);
+  return true;
 }
 
 void Gathered::add(std::optional<std::string_view> bytes) {

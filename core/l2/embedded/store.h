@@ -5,8 +5,8 @@
 // Errors:    none thrown. make_room says no where a store is full; a store that can fail otherwise says so to
 //            its owner after the command, and has then changed nothing more.
 // Threads:   one at a time; the owner locks, or is the only one.
-// Lifetime:  an Entry lives until it is erased, expires under a later call, its database is cleared, or the
-//            owner ends the command. Making room never erases an entry that find() returned for the same time.
+// Lifetime:  an Entry lives until it is erased, released, expires under a later call, its database is cleared, or
+//            the owner ends the command. Making room never erases an entry that find() returned for the same time.
 // Cost:      one virtual call, and what the store says.
 #pragma once
 
@@ -49,6 +49,9 @@ class Store {
 
   /// Null: there is none. One whose time has passed is erased and not there.
   [[nodiscard]] virtual Entry* find(std::uint32_t db, std::string_view name, std::int64_t now) = 0;
+
+  /// A command that looks at many entries is done with this one, which it has not changed: nothing refers to it any more.
+  virtual void release(Entry& /*entry*/) {}
 
   /// What storing `size` bytes in place of `old` (null: a new entry) adds; may be < 0.
   [[nodiscard]] static std::int64_t growth(const Entry* old, std::string_view name,

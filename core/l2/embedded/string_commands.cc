@@ -156,7 +156,9 @@ Reply getset(Context& call) { return set_generic(call, call.args[2], {.get = tru
 bool pairs_fit(Context& call) {
   std::int64_t growth = 0;
   for (std::size_t i = 1; i < call.args.size(); i += 2) {
-    growth += Store::growth(call.find(call.args[i]), call.args[i], call.args[i + 1].size());
+    Store::Entry* old = call.find(call.args[i]);
+    growth += Store::growth(old, call.args[i], call.args[i + 1].size());
+    if (old != nullptr) call.store.release(*old);
   }
   return call.store.make_room(growth, call.now);
 }
@@ -179,7 +181,7 @@ Reply mset(Context& call) {
 Reply msetnx(Context& call) {
   if (call.args.size() % 2 == 0) return wrong_arity(call.name);
   for (std::size_t i = 1; i < call.args.size(); i += 2) {
-    if (call.find(call.args[i]) != nullptr) return Reply::number(0);
+    if (call.exists(call.args[i])) return Reply::number(0);
   }
   if (!pairs_fit(call)) return out_of_memory();
   set_pairs(call);
@@ -196,9 +198,10 @@ Reply get(Context& call) {
 Reply mget(Context& call) {
   Gathered values(call);
   for (const auto key : call.args.subspan(1)) {
-    const Store::Entry* entry = call.find(key);
+    Store::Entry* entry = call.find(key);
     const bool none = entry == nullptr || wrong(entry);
     values.add(none ? std::nullopt : std::optional<std::string_view>(entry->second.bytes));
+    if (entry != nullptr) call.store.release(*entry);
     if (values.too_long()) break;
   }
   return values.take();

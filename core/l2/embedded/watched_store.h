@@ -28,6 +28,7 @@ class WatchedStore final : public Store {
   [[nodiscard]] Entry* find(std::uint32_t db, std::string_view name, std::int64_t now) override {
     return behind_.find(db, name, now);
   }
+  void release(Entry& entry) override { behind_.release(entry); }
   [[nodiscard]] bool make_room(std::int64_t growth, std::int64_t now) override {
     return behind_.make_room(growth, now);
   }

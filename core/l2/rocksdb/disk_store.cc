@@ -50,6 +50,11 @@ struct Slot : embedded::Store::Entry {
   std::int64_t stored_until = kNever;
 };
 
+/// What a slot takes of this process's memory.
+std::size_t cost(const Slot& slot) {
+  return slot.first.size() + slot.second.bytes.size() + embedded::kEntryOverhead;
+}
+
 Slot& slot_of(embedded::Store::Entry& entry) { return static_cast<Slot&>(entry); }
 
 }  // namespace
@@ -68,7 +73,9 @@ struct DiskStore::State {
   std::optional<std::string> failure;
   Entry scratch{"", {}};  // what is changed after a failure
   bool changed = false;
-  std::int64_t grown = 0;  // bytes of values, since the commit
+  std::int64_t grown = 0;         // bytes of values, in this unit
+  std::size_t read_bytes = 0;     // since those that were only read were dropped, or the commit
+  std::size_t changed_bytes = 0;  // since the commit
 
   void fail(const rocksdb::Status& status) { fail(status.ToString()); }
   void fail(const std::string& what) {
@@ -79,8 +86,13 @@ struct DiskStore::State {
   void revive(Slot& slot);
   void kill(Slot& slot);
   void touch(Slot& slot) {
+    if (!slot.changed) changed_bytes += cost(slot);
     slot.changed = true;
     changed = true;
+  }
+  void drop_unchanged() {
+    std::erase_if(slots, [](const auto& slot) { return !slot.second->changed; });
+    read_bytes = 0;
   }
   [[nodiscard]] std::optional<std::string> load_sizes();
   void write(rocksdb::WriteBatch& batch, const std::string& key, const Slot& slot);
@@ -89,6 +101,7 @@ struct DiskStore::State {
     cleared.clear();
     changed = false;
     grown = 0;
+    read_bytes = changed_bytes = 0;
   }
 };
 
@@ -122,6 +135,7 @@ Slot* DiskStore::State::load(std::uint32_t db, std::string_view name) {
       slot->second.expires_at = record->kind == RecordKind::emptied ? 0 : record->expires_at;
     }
   }
+  read_bytes += cost(*slot);
   return slots.emplace(std::move(key), std::move(slot)).first->second.get();
 }
 
@@ -134,8 +148,9 @@ void DiskStore::State::revive(Slot& slot) {
 
 void DiskStore::State::kill(Slot& slot) {
   slot.live = false;
-  slot.changed = true;
   slot.second = {};
+  if (!slot.changed) changed_bytes += cost(slot);
+  slot.changed = true;
   --sizes[slot.db];
 }
 
@@ -197,10 +212,21 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open(DiskConfig config) {
 
 DiskStore::Entry* DiskStore::find(std::uint32_t db, std::string_view name, std::int64_t now) {
   Slot* slot = state_->load(db, name);
-  if (slot == nullptr || !slot->live) return nullptr;
+  if (slot == nullptr) return nullptr;
+  if (!slot->live) {
+    release(*slot);
+    return nullptr;
+  }
   if (!passed(slot->second.expires_at, now)) return slot;
   state_->kill(*slot);
   return nullptr;
+}
+
+void DiskStore::release(Entry& entry) {
+  const Slot& slot = slot_of(entry);
+  if (slot.changed || state_->read_bytes <= kMostRead) return;
+  state_->read_bytes -= std::min(state_->read_bytes, cost(slot));
+  state_->slots.erase(data_key(slot.db, slot.first));
 }
 
 bool DiskStore::make_room(std::int64_t growth, std::int64_t /*now*/) {
@@ -215,6 +241,7 @@ DiskStore::Entry& DiskStore::set(std::uint32_t db, std::string_view name, std::s
   if (slot == nullptr) return state_->scratch;
   state_->revive(*slot);
   state_->touch(*slot);
+  state_->changed_bytes += bytes.size();
   slot->second.bytes = std::move(bytes);
   slot->second.kind = kind;
   return *slot;
@@ -223,6 +250,7 @@ DiskStore::Entry& DiskStore::set(std::uint32_t db, std::string_view name, std::s
 void DiskStore::set(Entry& entry, std::string bytes) {
   if (state_->failure) return;
   state_->touch(slot_of(entry));
+  state_->changed_bytes += bytes.size();
   entry.second.bytes = std::move(bytes);
 }
 
@@ -230,7 +258,9 @@ void DiskStore::overwrite(Entry& entry, std::size_t offset, std::string_view byt
   if (state_->failure) return;
   state_->touch(slot_of(entry));
   std::string& value = entry.second.bytes;
-  value.resize(std::max(value.size(), offset + bytes.size()));
+  const std::size_t before = value.size();
+  value.resize(std::max(before, offset + bytes.size()));
+  state_->changed_bytes += value.size() - before;
   bytes.copy(value.data() + offset, bytes.size());
 }
 
@@ -360,6 +390,22 @@ bool DiskStore::take_changed() noexcept { return std::exchange(state_->changed, 
 
 std::optional<std::string> DiskStore::take_failure() {
   return std::exchange(state_->failure, std::nullopt);
+}
+
+void DiskStore::end_command() {
+  if (state_->read_bytes > kMostRead) state_->drop_unchanged();
+}
+
+bool DiskStore::end_unit() {
+  end_command();
+  state_->grown = 0;
+  return state_->changed_bytes > kMostChanged;
+}
+
+std::size_t DiskStore::held() const noexcept {
+  std::size_t bytes = 0;
+  for (const auto& [key, slot] : state_->slots) bytes += slot->second.bytes.size();
+  return bytes;
 }
 
 std::optional<std::string> DiskStore::commit() {

@@ -1,14 +1,15 @@
 // DiskStore: a Store in a RocksDB directory.
 //
 // What commands change is gathered in memory until commit() writes it as one batch: all of it or nothing. Until
-// then every call sees it, and discard() forgets it. Several commands may share a commit.
+// then every call sees it, and discard() forgets it. Several commands may share a commit. What was only read is kept
+// for the next command, but for what exceeds kMostRead.
 //
 // Units:     as Store.
 // Errors:    open: unavailable or invalid_argument, naming the path and what to do. A read that fails is noted:
 //            from then until take_failure() nothing is changed, and what find() and scan() say counts for nothing.
 // Threads:   one at a time; sync() from any.
-// Lifetime:  an Entry lives until commit(), discard(), or its database is cleared.
-// Cost:      find reads one record, whole, unless it was read since the last commit. size() is exact and free.
+// Lifetime:  an Entry lives until it is released, end_command(), commit(), discard(), or its database is cleared.
+// Cost:      find reads one record, whole, unless it is still held. size() is exact and free.
 // Source:    docs/decisions/0015-rocksdb.md.
 #pragma once
 
@@ -36,14 +37,19 @@ struct DiskConfig {
 
 class DiskStore final : public embedded::Store {
  public:
-  /// Bytes by which values may grow before a commit, all of which are in memory until then: over two of the longest values.
+  /// Bytes by which one unit may grow values, all of which are in memory until the commit: over two of the longest values.
   static constexpr std::int64_t kMostUncommitted = std::int64_t{3} << 29U;
+  /// Bytes of what was read that are kept for later commands: what a group's small values need.
+  static constexpr std::size_t kMostRead = std::size_t{16} << 20U;
+  /// Bytes of what was changed, behind which a unit is the last of its commit. A batch copies them.
+  static constexpr std::size_t kMostChanged = std::size_t{16} << 20U;
 
   [[nodiscard]] static Result<std::unique_ptr<DiskStore>> open(DiskConfig config);
   ~DiskStore() override;
 
   [[nodiscard]] Entry* find(std::uint32_t db, std::string_view name, std::int64_t now) override;
-  /// False: what was changed since the last commit would need more than kMostUncommitted. When it is full the disk says itself.
+  void release(Entry& entry) override;
+  /// False: what this unit has changed would need more than kMostUncommitted. When it is full the disk says itself.
   [[nodiscard]] bool make_room(std::int64_t growth, std::int64_t now) override;
   Entry& set(std::uint32_t db, std::string_view name, std::string bytes,
              embedded::Kind kind) override;
@@ -64,6 +70,14 @@ class DiskStore final : public embedded::Store {
   [[nodiscard]] bool take_changed() noexcept;
   /// Why a read has failed since the last call.
   [[nodiscard]] std::optional<std::string> take_failure();
+
+  /// A command has ended, and nothing refers to what it has found.
+  void end_command();
+  /// What is committed together or not at all has ended: one command, or those of one EXEC. True: so much was changed that it is
+  /// to be committed before the next.
+  [[nodiscard]] bool end_unit();
+  /// Bytes that are held of values, changed or not.
+  [[nodiscard]] std::size_t held() const noexcept;
 
   /// Writes what was changed, in the log and handed to the system when this returns, and synced with Fsync::always.
   /// An error: why not; what was changed is forgotten, but may be there after resume(), if it was the sync that failed.

@@ -124,6 +124,54 @@ TEST_F(DiskStoreTest, HoldsNoMoreInMemoryThanIsSaidUntilItIsCommitted) {
   EXPECT_EQ(run({"SETRANGE", "k", "10", "v"}).integer, 11);
 }
 
+// Whoever comes after another client's large writes has as much room as that one had.
+TEST_F(DiskStoreTest, HasTheSameRoomForEachUnitOfACommit) {
+  open();
+  EXPECT_TRUE(store->make_room(DiskStore::kMostUncommitted, unix_ms()));
+  store->end_command();
+  EXPECT_FALSE(store->make_room(1, unix_ms())) << "the commands of one EXEC are one unit";
+  EXPECT_FALSE(store->end_unit()) << "room is not bytes yet";
+  EXPECT_TRUE(store->make_room(DiskStore::kMostUncommitted, unix_ms()));
+}
+
+TEST_F(DiskStoreTest, KeepsNoMoreOfWhatIsReadThanASmallGroupNeeds) {
+  open();
+  const std::string value(DiskStore::kMostRead / 4, 'v');
+  std::vector<std::string> names;
+  for (int i = 0; i < 12; ++i) names.push_back(std::to_string(i));
+  for (const auto& name : names) write({"SET", name, value});
+  const auto with_all = [&](Words words) {
+    words.insert(words.end(), names.begin(), names.end());
+    return words;
+  };
+  const std::size_t most = DiskStore::kMostRead + value.size();
+  for (const std::string_view command : {"EXISTS", "TOUCH"}) {
+    EXPECT_EQ(run(with_all({command})), Reply::number(12));
+    EXPECT_LE(store->held(), most) << command;
+  }
+  EXPECT_EQ(run(with_all({"MGET"})).elements.size(), 12U);
+  EXPECT_LE(store->held(), most);
+  store->discard();
+  for (const auto& name : names) {
+    EXPECT_EQ(run({"STRLEN", name}).integer, static_cast<std::int64_t>(value.size()));
+    EXPECT_FALSE(store->end_unit());
+    EXPECT_LE(store->held(), most) << name;
+  }
+  // What was changed is held until it is committed, and that is soon.
+  bool full = false;
+  std::size_t changed = 0;
+  for (const auto& name : names) {
+    EXPECT_EQ(run({"EXPIRE", name, "100"}), Reply::number(1));
+    if (full = store->end_unit(); full) break;
+    ++changed;
+  }
+  EXPECT_TRUE(full);
+  EXPECT_LE(store->held(), most);
+  EXPECT_EQ(store->commit(), std::nullopt);
+  EXPECT_EQ(run({"TTL", names[changed]}), Reply::number(100));
+  EXPECT_EQ(run({"TTL", names[changed + 1]}), Reply::number(-1));
+}
+
 TEST_F(DiskStoreTest, ABatchWritesWhatCameAfterAFlushInIt) {
   open();
   write({"SET", "old", "x", "PX", "10"});

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -78,10 +79,12 @@ class RocksdbBackend final : public L2Backend {
   void execute() noexcept;
   void sync_every_second() noexcept;
   [[nodiscard]] bool take(std::vector<Waiting>& group);
-  void run(std::vector<Waiting>& group);
+  void run(std::span<Waiting> group);
+  [[nodiscard]] std::string commit_and_answer(std::span<Waiting> group);
+  void refuse_writes(std::span<Waiting> group, std::string_view refusal);
   void perform(Waiting& waiting, std::string_view refusal);
   [[nodiscard]] bool say_unreadable(protocol::Reply& reply);
-  void answer(std::vector<Waiting>& group) noexcept;
+  void answer(std::span<Waiting> group) noexcept;
   void refuse(std::unique_ptr<Call> call, Errc code, std::string detail) noexcept;
   void disown() noexcept;
   void tick();
@@ -215,23 +218,46 @@ bool RocksdbBackend::take(std::vector<Waiting>& group) {
   return true;
 }
 
-void RocksdbBackend::run(std::vector<Waiting>& group) {
-  std::string refusal = broken();
-  if (refusal.empty()) {
-    std::size_t commands = group.size();
-    for (const Waiting& waiting : group) commands += waiting.call->command.queued.size();
-    (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * commands);
-    for (Waiting& waiting : group) perform(waiting, {});
-    if (!commit()) {
-      refusal = broken();
-      // What was written and not synced is in the log, which is read again.
-      if (fsync_ == Fsync::always) refusal += "; whether this was written is not known until then";
-    }
+/// In as few commits as the bytes allow that are held until then.
+void RocksdbBackend::run(std::span<Waiting> group) {
+  if (const std::string refusal = broken(); !refusal.empty()) {
+    refuse_writes(group, refusal);
+    return;
   }
-  // What could not be committed is not there: whoever only reads is answered from what is.
-  if (!refusal.empty()) {
-    for (Waiting& waiting : group) perform(waiting, refusal);
+  std::size_t commands = group.size();
+  for (const Waiting& waiting : group) commands += waiting.call->command.queued.size();
+  (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * commands);
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    perform(group[i], {});
+    const bool full = store_->end_unit();
+    if (!full && i + 1 < group.size()) continue;
+    const std::string refusal = commit_and_answer(group.subspan(begin, i + 1 - begin));
+    begin = i + 1;
+    if (refusal.empty()) continue;
+    refuse_writes(group.subspan(begin), refusal);
+    return;
   }
+}
+
+/// Why it could not be committed; empty: it was.
+std::string RocksdbBackend::commit_and_answer(std::span<Waiting> group) {
+  if (!commit()) {
+    const std::string refusal = broken();
+    // What was written and not synced is in the log, which is read again.
+    const std::string_view unsure =
+        fsync_ == Fsync::always ? "; whether this was written is not known until then" : "";
+    refuse_writes(group, refusal + std::string(unsure));
+    return refusal;
+  }
+  keys_.store(store_->size(), std::memory_order_relaxed);
+  answer(group);
+  return {};
+}
+
+/// What could not be committed is not there: whoever only reads is answered from what is.
+void RocksdbBackend::refuse_writes(std::span<Waiting> group, std::string_view refusal) {
+  for (Waiting& waiting : group) perform(waiting, refusal);
   keys_.store(store_->size(), std::memory_order_relaxed);
   answer(group);
 }
@@ -246,8 +272,10 @@ void RocksdbBackend::perform(Waiting& waiting, std::string_view refusal) {
     return;
   }
   // Of a transaction, it is the command alone whose read has failed that is not executed.
-  embedded::perform(keyspace_, command, wall_now(), answer,
-                    [this](Reply& reply) { (void)say_unreadable(reply); });
+  embedded::perform(keyspace_, command, wall_now(), answer, [this](Reply& reply) {
+    (void)say_unreadable(reply);
+    store_->end_command();
+  });
   if (say_unreadable(answer.reply)) answer.pttl = -2;
   if (refusal.empty()) return;
   if (store_->take_changed()) {
@@ -281,7 +309,7 @@ bool RocksdbBackend::commit() {
   return true;
 }
 
-void RocksdbBackend::answer(std::vector<Waiting>& group) noexcept {
+void RocksdbBackend::answer(std::span<Waiting> group) noexcept {
   {
     const std::lock_guard lock(settling_);
     for (auto& [call, answer] : group) {
