@@ -132,8 +132,9 @@ struct L2Config {
   std::uint64_t memory_bytes = std::uint64_t{1} << 30U;  // of memory:
   /// Bytes of one value in a store of this process, which makes none that a client could not read again.
   std::size_t max_value = std::size_t{512} << 20U;
-  Fsync fsync = Fsync::everysec;    // of rocksdb:
-  std::size_t disk_queue = 65'536;  // calls that wait for rocksdb:
+  Fsync fsync = Fsync::everysec;                           // of rocksdb:
+  std::size_t disk_queue = 65'536;                         // calls that wait for rocksdb:
+  std::size_t disk_queue_bytes = std::size_t{256} << 20U;  // bytes of them; one is always taken
 };
 
 /// Makes the backend that the URL names: none:, memory:, rocksdb:PATH, redis://[user:pass@]host[:port][/db],

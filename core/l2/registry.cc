@@ -47,7 +47,9 @@ Result<std::unique_ptr<L2Backend>> make_l2(const L2Config& config,
   if (constexpr std::string_view kDisk = "rocksdb:"; url.starts_with(kDisk)) {
     return make_rocksdb_backend(
         {.path = std::string(url.substr(kDisk.size())), .fsync = config.fsync},
-        {.queue = config.disk_queue, .max_value = config.max_value});
+        {.queue = config.disk_queue,
+         .queue_bytes = config.disk_queue_bytes,
+         .max_value = config.max_value});
   }
   if (is_redis(url)) {
     auto route = make_route(url, config.ca_file);

@@ -31,15 +31,22 @@ constexpr auto kSyncEvery = std::chrono::seconds(1);
 constexpr auto kLongestSync = std::chrono::seconds(2);
 constexpr auto kRetryEvery = std::chrono::seconds(1);  // whether the disk takes writes again
 
+/// What its arguments take of this process's memory.
 std::size_t weight(const Command& command) {
   std::size_t bytes = command.value ? command.value->value().size() : 0;
-  for (const std::string& arg : command.args) bytes += arg.size();
-  for (const std::string& arg : command.beside) bytes += arg.size();
-  for (const cohere::Queued& queued : command.queued) {
-    for (const std::string& arg : queued.args) bytes += arg.size();
-  }
+  const auto add = [&](const std::vector<std::string>& args) {
+    for (const std::string& arg : args) bytes += sizeof arg + arg.size();
+  };
+  add(command.args);
+  add(command.beside);
+  for (const cohere::Queued& queued : command.queued) add(queued.args);
   return bytes;
 }
+
+struct Queued {
+  std::unique_ptr<Call> call;
+  std::size_t bytes;
+};
 
 struct Waiting {
   std::unique_ptr<Call> call;
@@ -52,7 +59,7 @@ class RocksdbBackend final : public L2Backend {
                  const RocksdbLimits& limits)
       : path_(config.path),
         fsync_(config.fsync),
-        most_waiting_(limits.queue),
+        limits_(limits),
         loss_(store->loss()),
         store_(std::move(store)),
         keyspace_(*store_, limits.max_value),
@@ -105,12 +112,13 @@ class RocksdbBackend final : public L2Backend {
 
   const std::string path_;
   const Fsync fsync_;
-  const std::size_t most_waiting_;
+  const RocksdbLimits limits_;
 
   std::mutex queue_lock_;
   std::condition_variable queued_;
   std::condition_variable ended_;  // for the syncer
-  std::deque<std::unique_ptr<Call>> queue_;
+  std::deque<Queued> queue_;
+  std::size_t queue_bytes_ = 0;
   bool stopping_ = false;
 
   std::mutex settling_;  // one call is settled at a time, those too that were never queued
@@ -147,21 +155,31 @@ Health RocksdbBackend::health() const {
 }
 
 void RocksdbBackend::submit(std::unique_ptr<Call> call) noexcept {
+  const std::size_t bytes = weight(call->command);
   bool stopping = false;
+  bool too_many = false;
   {
     const std::lock_guard lock(queue_lock_);
     stopping = stopping_;
-    if (!stopping && queue_.size() < most_waiting_) {
-      queue_.push_back(std::move(call));
+    too_many = queue_.size() >= limits_.queue;
+    // One call is taken however large it is.
+    const bool fits = queue_.empty() || queue_bytes_ + bytes <= limits_.queue_bytes;
+    if (!stopping && !too_many && fits) {
+      queue_.push_back({.call = std::move(call), .bytes = bytes});
+      queue_bytes_ += bytes;
       if (queue_.size() == 1) queued_.notify_one();
       return;
     }
   }
   if (stopping) {
     refuse(std::move(call), Errc::shutting_down, "rocksdb: the store is closed");
+  } else if (too_many) {
+    refuse(std::move(call), Errc::busy,
+           "rocksdb: " + std::to_string(limits_.queue) + " calls are waiting already");
   } else {
     refuse(std::move(call), Errc::busy,
-           "rocksdb: " + std::to_string(most_waiting_) + " calls are waiting already");
+           "rocksdb: calls of " + std::to_string(limits_.queue_bytes >> 20U) +
+               " MiB are waiting already");
   }
 }
 
@@ -181,13 +199,14 @@ void RocksdbBackend::stop() noexcept {
   ended_.notify_one();
   if (executor_.joinable()) executor_.join();
   if (syncer_.joinable()) syncer_.join();
-  std::deque<std::unique_ptr<Call>> left;
+  std::deque<Queued> left;
   {
     const std::lock_guard lock(queue_lock_);
     left.swap(queue_);
+    queue_bytes_ = 0;
   }
-  for (auto& call : left) {
-    refuse(std::move(call), Errc::shutting_down, "rocksdb: the store is closed");
+  for (Queued& queued : left) {
+    refuse(std::move(queued.call), Errc::shutting_down, "rocksdb: the store is closed");
   }
   if (store_) (void)store_->sync();
   store_.reset();
@@ -211,8 +230,9 @@ bool RocksdbBackend::take(std::vector<Waiting>& group) {
   if (stopping_) return false;
   std::size_t bytes = 0;
   while (!queue_.empty() && group.size() < kGroupCalls && bytes < kGroupBytes) {
-    bytes += weight(queue_.front()->command);
-    group.push_back({.call = std::move(queue_.front())});
+    bytes += queue_.front().bytes;
+    group.push_back({.call = std::move(queue_.front().call)});
+    queue_bytes_ -= queue_.front().bytes;
     queue_.pop_front();
   }
   return true;

@@ -5,7 +5,7 @@
 // what it has seen is committed, and many writers share one sync. Nobody else can write, so the lease never ends.
 //
 // Units:     as L2Backend.
-// Errors:    busy: the queue is full. timeout: the deadline passed in the queue, and nothing was done. shutting_down.
+// Errors:    busy: the queue is full, of calls or of their bytes. timeout: the deadline passed in the queue, and nothing was done. shutting_down.
 //            Redis's own texts for commands. After a failed commit: "MISCONF …" for whatever would write, until the
 //            disk takes writes again, which is tried once a second; reads go on. What was refused because its own sync
 //            failed may be there then, and the text says so. The same "MISCONF" while a sync of Fsync::everysec does
@@ -26,7 +26,9 @@
 namespace nearlane::l2 {
 
 struct RocksdbLimits {
-  std::size_t queue;                            // calls that wait
+  std::size_t queue;  // calls that wait
+  /// Bytes of their arguments; one call is taken however large it is.
+  std::size_t queue_bytes = std::size_t{256} << 20U;
   std::size_t max_value = embedded::kMaxValue;  // bytes of one value
 };
 

@@ -45,5 +45,30 @@ TEST_F(RocksdbLimitsTest, ATransactionIsOneCommitHoweverMuchItChanges) {
   EXPECT_EQ(ask({"EXISTS", "a", "b"}).reply, Reply::number(1));
 }
 
+TEST_F(RocksdbLimitsTest, AQueueFullOfBytesIsBusyAndNothingIsDone) {
+  open(Fsync::no, {.queue = 1000, .queue_bytes = std::size_t{1} << 20U});
+  Gate gate(*backend);
+  const std::string half(std::size_t{1} << 19U, 'v');
+  auto first = submit({"SET", "a", half});
+  const Answer second = submit({"SET", "b", half}).get();
+  ASSERT_TRUE(second.error.has_value());
+  EXPECT_EQ(second.error->code, Errc::busy);
+  EXPECT_THAT(second.error->detail, testing::HasSubstr("calls of 1 MiB are waiting"));
+  auto small = submit({"EXISTS", "a", "b"});
+  gate.open();
+  EXPECT_EQ(first.get().reply, Reply::ok());
+  EXPECT_EQ(small.get().reply, Reply::number(1));
+  EXPECT_EQ(ask({"SET", "b", half}).reply, Reply::ok()) << "what is taken out makes room";
+}
+
+TEST_F(RocksdbLimitsTest, OneCallIsTakenHoweverLargeItIs) {
+  open(Fsync::no, {.queue = 1000, .queue_bytes = 10});
+  Gate gate(*backend);
+  auto large = submit({"SET", "a", std::string(1000, 'v')});
+  EXPECT_EQ(submit({"PING"}).get().error->code, Errc::busy);
+  gate.open();
+  EXPECT_EQ(large.get().reply, Reply::ok());
+}
+
 }  // namespace
 }  // namespace nearlane::l2
