@@ -40,7 +40,10 @@ class FaultyFiles::File final : public rocksdb::FSWritableFileOwnerWrapper {
 
  private:
   IOStatus grow(std::size_t bytes) {
-    const std::lock_guard lock(owner_.lock_);
+    std::unique_lock lock(owner_.lock_);
+    ++owner_.hanging_writes_;
+    owner_.goes_on_.wait(lock, [this] { return !is_log_ || !owner_.log_hangs_; });
+    --owner_.hanging_writes_;
     if (owner_.cut_) return IOStatus::IOError("the power is cut");
     if (owner_.full_) return IOStatus::NoSpace("the disk is full");
     length_->written += bytes;
@@ -49,7 +52,7 @@ class FaultyFiles::File final : public rocksdb::FSWritableFileOwnerWrapper {
   IOStatus sync() {
     std::unique_lock lock(owner_.lock_);
     ++owner_.hanging_syncs_;
-    owner_.syncs_.wait(lock, [this] { return !owner_.sync_hangs_; });
+    owner_.goes_on_.wait(lock, [this] { return !owner_.sync_hangs_; });
     --owner_.hanging_syncs_;
     if (owner_.cut_) return IOStatus::IOError("the power is cut");
     if (owner_.sync_fails_) return IOStatus::IOError("the disk does not sync");
@@ -135,7 +138,18 @@ void FaultyFiles::set_sync_fails(bool fails) {
 void FaultyFiles::set_sync_hangs(bool hangs) {
   const std::lock_guard lock(lock_);
   sync_hangs_ = hangs;
-  syncs_.notify_all();
+  goes_on_.notify_all();
+}
+
+void FaultyFiles::set_log_hangs(bool hangs) {
+  const std::lock_guard lock(lock_);
+  log_hangs_ = hangs;
+  goes_on_.notify_all();
+}
+
+std::size_t FaultyFiles::hanging_writes() {
+  const std::lock_guard lock(lock_);
+  return hanging_writes_;
 }
 
 std::size_t FaultyFiles::hanging_syncs() {

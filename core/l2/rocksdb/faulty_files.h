@@ -1,4 +1,4 @@
-// A machine's files, for tests: the power can be cut, the disk can be full, syncing can fail or not return.
+// A machine's files, for tests: the power can be cut, the disk can be full, writing can hang, syncing can fail or hang.
 //
 // Units:     bytes.
 // Errors:    what RocksDB would see: NoSpace, or an I/O error.
@@ -38,6 +38,10 @@ class FaultyFiles {
   void set_sync_hangs(bool hangs);
   /// How many of them there are now.
   [[nodiscard]] std::size_t hanging_syncs();
+  /// What is written to a log meanwhile is written when it has ended.
+  void set_log_hangs(bool hangs);
+  /// How many writes to a log wait for that now.
+  [[nodiscard]] std::size_t hanging_writes();
   /// Syncs of a log so far.
   [[nodiscard]] std::uint64_t log_syncs();
 
@@ -55,8 +59,10 @@ class FaultyFiles {
   bool full_ = false;
   bool sync_fails_ = false;
   bool sync_hangs_ = false;
+  bool log_hangs_ = false;
   std::size_t hanging_syncs_ = 0;
-  std::condition_variable syncs_;  // hang no longer
+  std::size_t hanging_writes_ = 0;
+  std::condition_variable goes_on_;
   std::uint64_t log_syncs_ = 0;
   std::unique_ptr<rocksdb::Env> env_;
 };

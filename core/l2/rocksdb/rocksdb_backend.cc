@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <span>
 #include <string>
@@ -14,6 +13,8 @@
 
 #include "core/l2/embedded/keyspace.h"
 #include "core/l2/embedded/perform.h"
+#include "core/l2/rocksdb/call_queue.h"
+#include "core/l2/rocksdb/operation.h"
 
 namespace nearlane::l2 {
 namespace {
@@ -29,28 +30,21 @@ constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kSyncEvery = std::chrono::seconds(1);
 // A sync that takes longer is taken for one that failed. What was acknowledged since the one before is at stake meanwhile.
 constexpr auto kLongestSync = std::chrono::seconds(2);
+// Between two looks for calls that are late; each goes through all that wait.
+constexpr auto kLookEvery = std::chrono::milliseconds(10);
 constexpr auto kRetryEvery = std::chrono::seconds(1);  // whether the disk takes writes again
 
-/// What its arguments take of this process's memory.
-std::size_t weight(const Command& command) {
-  std::size_t bytes = command.value ? command.value->value().size() : 0;
-  const auto add = [&](const std::vector<std::string>& args) {
-    for (const std::string& arg : args) bytes += sizeof arg + arg.size();
-  };
-  add(command.args);
-  add(command.beside);
-  for (const cohere::Queued& queued : command.queued) add(queued.args);
-  return bytes;
-}
+const std::string kClosed = "rocksdb: the store is closed";
+const std::string kLateInQueue = "rocksdb: the deadline passed in the queue; nothing was done";
+const std::string kLateOnDisk = "rocksdb: the disk did not answer in time";
 
-struct Queued {
-  std::unique_ptr<Call> call;
-  std::size_t bytes;
-};
-
+/// A call that is being executed. Whoever is first to mark it, under settling_, completes it.
 struct Waiting {
-  std::unique_ptr<Call> call;
+  std::shared_ptr<Call> call;  // and with the watcher while it completes a late one
   Answer answer = {};
+  bool wrote = false;     // the executor's alone
+  bool given_up = false;  // by the watcher
+  bool answered = false;  // by the executor
 };
 
 class RocksdbBackend final : public L2Backend {
@@ -59,7 +53,8 @@ class RocksdbBackend final : public L2Backend {
                  const RocksdbLimits& limits)
       : path_(config.path),
         fsync_(config.fsync),
-        limits_(limits),
+        longest_operation_(limits.longest_operation),
+        queue_(limits.queue, limits.queue_bytes),
         loss_(store->loss()),
         store_(std::move(store)),
         keyspace_(*store_, limits.max_value),
@@ -77,6 +72,7 @@ class RocksdbBackend final : public L2Backend {
 
   void start(Listener& /*listener*/) override {
     executor_ = std::thread([this] { execute(); });
+    watcher_ = std::thread([this] { watch(); });
     if (fsync_ == Fsync::everysec) syncer_ = std::thread([this] { sync_every_second(); });
   }
   void submit(std::unique_ptr<Call> call) noexcept override;
@@ -85,13 +81,16 @@ class RocksdbBackend final : public L2Backend {
  private:
   void execute() noexcept;
   void sync_every_second() noexcept;
-  [[nodiscard]] bool take(std::vector<Waiting>& group);
+  void watch() noexcept;
+  void give_up_late() noexcept;
+  [[nodiscard]] bool take();
   void run(std::span<Waiting> group);
   [[nodiscard]] std::string commit_and_answer(std::span<Waiting> group);
   void refuse_writes(std::span<Waiting> group, std::string_view refusal);
   void perform(Waiting& waiting, std::string_view refusal);
   [[nodiscard]] bool say_unreadable(protocol::Reply& reply);
   void answer(std::span<Waiting> group) noexcept;
+  void settle(Call& call, const Answer& answer) noexcept;
   void refuse(std::unique_ptr<Call> call, Errc code, std::string detail) noexcept;
   void disown() noexcept;
   void tick();
@@ -112,16 +111,21 @@ class RocksdbBackend final : public L2Backend {
 
   const std::string path_;
   const Fsync fsync_;
-  const RocksdbLimits limits_;
+  const Duration longest_operation_;
 
   std::mutex queue_lock_;
   std::condition_variable queued_;
-  std::condition_variable ended_;  // for the syncer
-  std::deque<Queued> queue_;
-  std::size_t queue_bytes_ = 0;
+  std::condition_variable ended_;      // for the syncer
+  std::condition_variable watchable_;  // for the watcher
+  rocks::CallQueue queue_;
+  // The group that is being executed: the executor fills and clears it under the lock, and may read it without.
+  std::vector<Waiting> group_;
+  TimePoint next_deadline_ = kForever;  // no later than any of those in the queue and the group
   bool stopping_ = false;
+  bool executed_ = false;  // all that ever will be
 
-  std::mutex settling_;  // one call is settled at a time, those too that were never queued
+  // One call is settled at a time, those too that were never queued. Taken before queue_lock_.
+  std::mutex settling_;
 
   mutable std::mutex state_;
   std::string loss_;             // of the log, when it was last opened with one
@@ -133,17 +137,20 @@ class RocksdbBackend final : public L2Backend {
   std::atomic<std::size_t> keys_;
   std::atomic<bool> unsynced_{false};
   std::atomic<TimePoint> syncing_since_{kForever};  // kForever: the syncer waits for none
+  rocks::Operation::Since operating_since_;
   TimePoint next_tick_ = Clock::now();
   TimePoint next_retry_ = Clock::now();
   std::array<cohere::LaneView, 1> lane_;
 
   std::thread executor_;
+  std::thread watcher_;
   std::thread syncer_;
 };
 
 Health RocksdbBackend::health() const {
   static constexpr std::array<std::string_view, 3> kModes = {"always", "everysec", "no"};
   const std::string broken = this->broken();
+  const bool stands = operating_since_.longer_than(longest_operation_);
   const std::lock_guard lock(state_);
   std::string detail = std::to_string(keys_.load(std::memory_order_relaxed)) +
                        " keys in rocksdb:" + path_ + ", fsync " +
@@ -151,35 +158,38 @@ Health RocksdbBackend::health() const {
   if (!loss_.empty()) detail += "; its log was damaged, and what came after is lost: " + loss_;
   if (!unreadable_.empty()) detail += "; a read failed: " + unreadable_;
   if (!broken.empty()) detail += "; writes are refused: " + broken;
-  return {.ready = broken.empty(), .lanes = 1, .lanes_up = 1, .detail = std::move(detail)};
+  if (stands) {
+    detail += "; it has not answered for " +
+              std::to_string(longest_operation_ / std::chrono::milliseconds(1)) + " ms";
+  }
+  return {
+      .ready = broken.empty() && !stands, .lanes = 1, .lanes_up = 1, .detail = std::move(detail)};
 }
 
 void RocksdbBackend::submit(std::unique_ptr<Call> call) noexcept {
-  const std::size_t bytes = weight(call->command);
+  auto queued = rocks::CallQueue::weigh(std::move(call));
+  const TimePoint deadline = queued.call->command.deadline;
   bool stopping = false;
-  bool too_many = false;
+  std::string full;
   {
     const std::lock_guard lock(queue_lock_);
     stopping = stopping_;
-    too_many = queue_.size() >= limits_.queue;
-    // One call is taken however large it is.
-    const bool fits = queue_.empty() || queue_bytes_ + bytes <= limits_.queue_bytes;
-    if (!stopping && !too_many && fits) {
-      queue_.push_back({.call = std::move(call), .bytes = bytes});
-      queue_bytes_ += bytes;
-      if (queue_.size() == 1) queued_.notify_one();
-      return;
+    if (!stopping) {
+      const bool was_empty = queue_.empty();
+      full = queue_.push(queued);
+      if (full.empty()) {
+        if (was_empty) queued_.notify_one();
+        if (deadline >= next_deadline_) return;
+        next_deadline_ = deadline;
+        watchable_.notify_one();
+        return;
+      }
     }
   }
   if (stopping) {
-    refuse(std::move(call), Errc::shutting_down, "rocksdb: the store is closed");
-  } else if (too_many) {
-    refuse(std::move(call), Errc::busy,
-           "rocksdb: " + std::to_string(limits_.queue) + " calls are waiting already");
+    refuse(std::move(queued.call), Errc::shutting_down, kClosed);
   } else {
-    refuse(std::move(call), Errc::busy,
-           "rocksdb: calls of " + std::to_string(limits_.queue_bytes >> 20U) +
-               " MiB are waiting already");
+    refuse(std::move(queued.call), Errc::busy, std::move(full));
   }
 }
 
@@ -198,16 +208,14 @@ void RocksdbBackend::stop() noexcept {
   queued_.notify_one();
   ended_.notify_one();
   if (executor_.joinable()) executor_.join();
-  if (syncer_.joinable()) syncer_.join();
-  std::deque<Queued> left;
   {
     const std::lock_guard lock(queue_lock_);
-    left.swap(queue_);
-    queue_bytes_ = 0;
+    executed_ = true;
   }
-  for (Queued& queued : left) {
-    refuse(std::move(queued.call), Errc::shutting_down, "rocksdb: the store is closed");
-  }
+  watchable_.notify_one();
+  if (watcher_.joinable()) watcher_.join();
+  if (syncer_.joinable()) syncer_.join();
+  while (!queue_.empty()) refuse(queue_.pop().call, Errc::shutting_down, kClosed);
   if (store_) (void)store_->sync();
   store_.reset();
 }
@@ -215,25 +223,31 @@ void RocksdbBackend::stop() noexcept {
 // ---- The executor.
 
 void RocksdbBackend::execute() noexcept {
-  std::vector<Waiting> group;
-  while (take(group)) {
-    if (Clock::now() >= next_tick_) tick();
-    if (!group.empty()) run(group);
-    group.clear();
+  std::vector<Waiting> done;
+  while (take()) {
+    if (Clock::now() >= next_tick_) {
+      const rocks::Operation operation(operating_since_);
+      tick();
+    }
+    if (!group_.empty()) run(group_);
+    {
+      const std::lock_guard lock(queue_lock_);
+      done.swap(group_);
+    }
+    done.clear();
   }
 }
 
 /// What is waiting, up to a group; nothing at a tick. False: stop() was called.
-bool RocksdbBackend::take(std::vector<Waiting>& group) {
+bool RocksdbBackend::take() {
   std::unique_lock lock(queue_lock_);
   queued_.wait_until(lock, next_tick_, [this] { return stopping_ || !queue_.empty(); });
   if (stopping_) return false;
   std::size_t bytes = 0;
-  while (!queue_.empty() && group.size() < kGroupCalls && bytes < kGroupBytes) {
-    bytes += queue_.front().bytes;
-    group.push_back({.call = std::move(queue_.front().call)});
-    queue_bytes_ -= queue_.front().bytes;
-    queue_.pop_front();
+  while (!queue_.empty() && group_.size() < kGroupCalls && bytes < kGroupBytes) {
+    auto queued = queue_.pop();
+    bytes += queued.bytes;
+    group_.push_back({.call = std::move(queued.call)});
   }
   return true;
 }
@@ -246,7 +260,10 @@ void RocksdbBackend::run(std::span<Waiting> group) {
   }
   std::size_t commands = group.size();
   for (const Waiting& waiting : group) commands += waiting.call->command.queued.size();
-  (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * commands);
+  {
+    const rocks::Operation operation(operating_since_);
+    (void)store_->sweep(wall_now().time_since_epoch().count(), kSweepBeside * commands);
+  }
   std::size_t begin = 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
     perform(group[i], {});
@@ -287,18 +304,23 @@ void RocksdbBackend::perform(Waiting& waiting, std::string_view refusal) {
   const Command& command = waiting.call->command;
   Answer& answer = waiting.answer = {};
   answer.sent_at = Clock::now();
-  if (command.deadline < answer.sent_at) {
-    answer = Answer::failed(Errc::timeout, "rocksdb: the deadline passed in the queue");
+  if (command.deadline <= answer.sent_at) {
+    answer = Answer::failed(Errc::timeout, refusal.empty() ? kLateInQueue : kLateOnDisk);
     return;
   }
+  const rocks::Operation operation(operating_since_, answer.sent_at);
   // Of a transaction, it is the command alone whose read has failed that is not executed.
   embedded::perform(keyspace_, command, wall_now(), answer, [this](Reply& reply) {
     (void)say_unreadable(reply);
     store_->end_command();
   });
   if (say_unreadable(answer.reply)) answer.pttl = -2;
-  if (refusal.empty()) return;
-  if (store_->take_changed()) {
+  const bool changed = store_->take_changed();
+  if (refusal.empty()) {
+    waiting.wrote = changed;
+    return;
+  }
+  if (changed) {
     answer.reply = Reply::error(
         (command.op == Op::exec ? "EXECABORT Transaction discarded because of: " : "") +
         ("MISCONF the embedded store at " + path_) +
@@ -320,6 +342,7 @@ bool RocksdbBackend::say_unreadable(Reply& reply) {
 }
 
 bool RocksdbBackend::commit() {
+  const rocks::Operation operation(operating_since_);
   if (auto failed = store_->commit()) {
     set_broken(std::move(*failed));
     next_retry_ = Clock::now() + kRetryEvery;
@@ -332,13 +355,28 @@ bool RocksdbBackend::commit() {
 void RocksdbBackend::answer(std::span<Waiting> group) noexcept {
   {
     const std::lock_guard lock(settling_);
-    for (auto& [call, answer] : group) {
-      if (!answer.error) answer.epoch = lane_[0].epoch();
-      call->settle(answer);
-      if (call->command.undeclared) disown();
+    // Its asker has been told that the outcome is unknown, and L1 has forgotten what it was about. What was read in front
+    // of it, and comes only now, must not bring that back.
+    const bool overtaken = std::any_of(group.begin(), group.end(), [](const Waiting& waiting) {
+      return waiting.given_up && waiting.wrote;
+    });
+    for (Waiting& waiting : group) {
+      if (waiting.given_up) continue;
+      waiting.answered = true;
+      if (!waiting.answer.error)
+        waiting.answer.epoch = overtaken ? cohere::kNoEpoch : lane_[0].epoch();
+      settle(*waiting.call, waiting.answer);
     }
   }
-  for (auto& [call, answer] : group) call->complete(std::move(answer));
+  for (Waiting& waiting : group) {
+    if (waiting.answered) waiting.call->complete(std::move(waiting.answer));
+  }
+}
+
+/// Under settling_.
+void RocksdbBackend::settle(Call& call, const Answer& answer) noexcept {
+  call.settle(answer);
+  if (call.command.undeclared) disown();
 }
 
 /// Nothing that was read so far is vouched for any more. Under settling_.
@@ -378,6 +416,55 @@ void RocksdbBackend::tick() {
   }
   if (swept > 0 && commit()) keys_.store(store_->size(), std::memory_order_relaxed);
   if (swept == kSweepIdle) next_tick_ = now;
+}
+
+// ---- The watcher.
+
+void RocksdbBackend::watch() noexcept {
+  std::unique_lock lock(queue_lock_);
+  TimePoint next_look = TimePoint::min();
+  while (!executed_) {
+    const TimePoint next = std::max(next_deadline_, next_look);
+    if (next == kForever) {
+      watchable_.wait(lock);
+    } else if (Clock::now() < next) {
+      watchable_.wait_until(lock, next);
+    } else {
+      lock.unlock();
+      give_up_late();
+      lock.lock();
+      next_look = Clock::now() + kLookEvery;
+    }
+  }
+}
+
+/// Answers those whose deadline has passed, however long the disk takes. What the executor has taken it goes on with, and
+/// what comes of it is nobody's.
+void RocksdbBackend::give_up_late() noexcept {
+  std::vector<std::pair<std::shared_ptr<Call>, Answer>> late;
+  {
+    const std::lock_guard settling(settling_);
+    {
+      const std::lock_guard lock(queue_lock_);
+      const TimePoint now = Clock::now();
+      next_deadline_ = kForever;
+      const auto is_late = [&](const Call& call) {
+        const bool is = call.command.deadline <= now;
+        if (!is) next_deadline_ = std::min(next_deadline_, call.command.deadline);
+        return is;
+      };
+      for (Waiting& waiting : group_) {
+        if (waiting.answered || waiting.given_up || !is_late(*waiting.call)) continue;
+        waiting.given_up = true;
+        late.emplace_back(waiting.call, Answer::failed(Errc::timeout, kLateOnDisk));
+      }
+      queue_.remove_if(is_late, [&](std::unique_ptr<Call> call) {
+        late.emplace_back(std::move(call), Answer::failed(Errc::timeout, kLateInQueue));
+      });
+    }
+    for (const auto& [call, answer] : late) settle(*call, answer);
+  }
+  for (auto& [call, answer] : late) call->complete(std::move(answer));
 }
 
 // ---- The syncer.
