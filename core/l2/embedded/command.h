@@ -59,6 +59,9 @@ struct CommandSpec {
 [[nodiscard]] bool store(Context& call, Store::Entry* old, std::string bytes,
                          Kind kind = Kind::string);
 
+/// Moves an entry's deadline. False: there is no room: a store may have to write the whole entry for it.
+[[nodiscard]] bool expire_at(Context& call, Store::Entry& entry, std::int64_t when);
+
 /// Whether an option is this word, which is in lower case.
 [[nodiscard]] bool is_option(std::string_view arg, std::string_view word);
 

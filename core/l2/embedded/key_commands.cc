@@ -97,8 +97,8 @@ Reply expire_generic(Context& call, std::int64_t base, std::int64_t unit) {
   if (entry == nullptr || !allows(options, entry->second.expires_at, when)) return Reply::number(0);
   if (when <= call.now) {
     call.store.erase(call.db, *entry);
-  } else {
-    call.store.expire_at(call.db, *entry, when);
+  } else if (!expire_at(call, *entry, when)) {
+    return out_of_memory();
   }
   return Reply::number(1);
 }
@@ -111,8 +111,7 @@ Reply pexpireat(Context& call) { return expire_generic(call, 0, 1); }
 Reply persist(Context& call) {
   Store::Entry* entry = call.find(call.args[1]);
   if (entry == nullptr || entry->second.expires_at == kNever) return Reply::number(0);
-  call.store.expire_at(call.db, *entry, kNever);
-  return Reply::number(1);
+  return expire_at(call, *entry, kNever) ? Reply::number(1) : out_of_memory();
 }
 
 /// -2: no key, -1: no deadline.

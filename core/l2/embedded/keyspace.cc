@@ -142,6 +142,12 @@ bool store(Context& call, Store::Entry* old, std::string bytes, Kind kind) {
   return true;
 }
 
+bool expire_at(Context& call, Store::Entry& entry, std::int64_t when) {
+  if (!call.store.make_room(0, call.now)) return false;
+  call.store.expire_at(call.db, entry, when);
+  return true;
+}
+
 Reply wrong_arity(std::string_view command) {
   return Reply::error("ERR wrong number of arguments for '" + std::string(command) + "' command");
 }

@@ -228,8 +228,8 @@ Reply getex(Context& call) {
   Reply reply = bulk_or_null(entry);
   if (when != kNever && when <= call.now) {
     call.store.erase(call.db, *entry);
-  } else if (options.deadline != Deadline::none) {
-    call.store.expire_at(call.db, *entry, when);
+  } else if (options.deadline != Deadline::none && !expire_at(call, *entry, when)) {
+    return out_of_memory();
   }
   return reply;
 }

@@ -14,6 +14,7 @@
 
 #include "core/l2/rocksdb/database.h"
 #include "core/l2/rocksdb/record.h"
+#include "core/l2/rocksdb/slot.h"
 
 namespace nearlane::l2::rocks {
 
@@ -26,6 +27,8 @@ namespace {
 const std::string kClosed = "the directory could not be opened again";
 constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
 
+std::int64_t signed_size(std::size_t size) { return static_cast<std::int64_t>(size); }
+
 std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
 bool passed(std::int64_t expires_at, std::int64_t now) {
@@ -35,27 +38,6 @@ bool passed(std::int64_t expires_at, std::int64_t now) {
 Kind kind_of(const Record& record) {
   return record.kind == RecordKind::hash ? Kind::hash : Kind::string;
 }
-
-/// An entry as commands see it, and what the disk has of it.
-struct Slot : embedded::Store::Entry {
-  Slot(std::uint32_t number, std::string_view name)
-      : embedded::Store::Entry(std::piecewise_construct, std::forward_as_tuple(name),
-                               std::forward_as_tuple()),
-        db(number) {}
-
-  std::uint32_t db;
-  bool live = false;
-  bool changed = false;
-  bool stored = false;
-  std::int64_t stored_until = kNever;
-};
-
-/// What a slot takes of this process's memory.
-std::size_t cost(const Slot& slot) {
-  return slot.first.size() + slot.second.bytes.size() + embedded::kEntryOverhead;
-}
-
-Slot& slot_of(embedded::Store::Entry& entry) { return static_cast<Slot&>(entry); }
 
 }  // namespace
 
@@ -73,9 +55,10 @@ struct DiskStore::State {
   std::optional<std::string> failure;
   Entry scratch{"", {}};  // what is changed after a failure
   bool changed = false;
-  std::int64_t grown = 0;         // bytes of values, in this unit
-  std::size_t read_bytes = 0;     // since those that were only read were dropped, or the commit
-  std::size_t changed_bytes = 0;  // since the commit
+  std::int64_t grown = 0;           // bytes of values, in this unit
+  std::size_t read_bytes = 0;       // since those that were only read were dropped, or the commit
+  std::int64_t changed_bytes = 0;   // of slots that were changed
+  std::int64_t changed_before = 0;  // of them before this unit
 
   void fail(const rocksdb::Status& status) { fail(status.ToString()); }
   void fail(const std::string& what) {
@@ -85,10 +68,18 @@ struct DiskStore::State {
   [[nodiscard]] Slot* load(std::uint32_t db, std::string_view name);
   void revive(Slot& slot);
   void kill(Slot& slot);
-  void touch(Slot& slot) {
-    if (!slot.changed) changed_bytes += cost(slot);
+  void mark(Slot& slot) {
+    if (!slot.changed) changed_bytes += signed_size(slot.cost());
     slot.changed = true;
+  }
+  void touch(Slot& slot) {
+    mark(slot);
     changed = true;
+  }
+  void replace(Slot& slot, std::string bytes) {
+    touch(slot);
+    changed_bytes += signed_size(bytes.size()) - signed_size(slot.second.bytes.size());
+    slot.second.bytes = std::move(bytes);
   }
   void drop_unchanged() {
     std::erase_if(slots, [](const auto& slot) { return !slot.second->changed; });
@@ -101,7 +92,8 @@ struct DiskStore::State {
     cleared.clear();
     changed = false;
     grown = 0;
-    read_bytes = changed_bytes = 0;
+    read_bytes = 0;
+    changed_bytes = changed_before = 0;
   }
 };
 
@@ -135,7 +127,7 @@ Slot* DiskStore::State::load(std::uint32_t db, std::string_view name) {
       slot->second.expires_at = record->kind == RecordKind::emptied ? 0 : record->expires_at;
     }
   }
-  read_bytes += cost(*slot);
+  read_bytes += slot->cost();
   return slots.emplace(std::move(key), std::move(slot)).first->second.get();
 }
 
@@ -147,10 +139,10 @@ void DiskStore::State::revive(Slot& slot) {
 }
 
 void DiskStore::State::kill(Slot& slot) {
+  mark(slot);
+  changed_bytes -= signed_size(slot.second.bytes.size());
   slot.live = false;
   slot.second = {};
-  if (!slot.changed) changed_bytes += cost(slot);
-  slot.changed = true;
   --sizes[slot.db];
 }
 
@@ -225,12 +217,14 @@ DiskStore::Entry* DiskStore::find(std::uint32_t db, std::string_view name, std::
 void DiskStore::release(Entry& entry) {
   const Slot& slot = slot_of(entry);
   if (slot.changed || state_->read_bytes <= kMostRead) return;
-  state_->read_bytes -= std::min(state_->read_bytes, cost(slot));
+  state_->read_bytes -= std::min(state_->read_bytes, slot.cost());
   state_->slots.erase(data_key(slot.db, slot.first));
 }
 
 bool DiskStore::make_room(std::int64_t growth, std::int64_t /*now*/) {
-  if (growth > kMostUncommitted - state_->grown) return false;
+  const std::int64_t most = state_->config.most_uncommitted;
+  if (growth > most - state_->grown) return false;
+  if (state_->changed_bytes - state_->changed_before > most) return false;
   state_->grown += std::max<std::int64_t>(growth, 0);
   return true;
 }
@@ -240,18 +234,14 @@ DiskStore::Entry& DiskStore::set(std::uint32_t db, std::string_view name, std::s
   Slot* slot = state_->failure ? nullptr : state_->load(db, name);
   if (slot == nullptr) return state_->scratch;
   state_->revive(*slot);
-  state_->touch(*slot);
-  state_->changed_bytes += bytes.size();
-  slot->second.bytes = std::move(bytes);
+  state_->replace(*slot, std::move(bytes));
   slot->second.kind = kind;
   return *slot;
 }
 
 void DiskStore::set(Entry& entry, std::string bytes) {
   if (state_->failure) return;
-  state_->touch(slot_of(entry));
-  state_->changed_bytes += bytes.size();
-  entry.second.bytes = std::move(bytes);
+  state_->replace(slot_of(entry), std::move(bytes));
 }
 
 void DiskStore::overwrite(Entry& entry, std::size_t offset, std::string_view bytes) {
@@ -260,7 +250,7 @@ void DiskStore::overwrite(Entry& entry, std::size_t offset, std::string_view byt
   std::string& value = entry.second.bytes;
   const std::size_t before = value.size();
   value.resize(std::max(before, offset + bytes.size()));
-  state_->changed_bytes += value.size() - before;
+  state_->changed_bytes += signed_size(value.size() - before);
   bytes.copy(value.data() + offset, bytes.size());
 }
 
@@ -278,7 +268,11 @@ void DiskStore::erase(std::uint32_t /*db*/, Entry& entry) {
 
 void DiskStore::clear(std::uint32_t db) {
   if (state_->failure) return;
-  std::erase_if(state_->slots, [db](const auto& slot) { return slot.second->db == db; });
+  std::erase_if(state_->slots, [this, db](const auto& each) {
+    const Slot& slot = *each.second;
+    if (slot.db == db && slot.changed) state_->changed_bytes -= signed_size(slot.cost());
+    return slot.db == db;
+  });
   state_->cleared.insert(db);
   state_->sizes[db] = 0;
   state_->changed = true;
@@ -399,7 +393,8 @@ void DiskStore::end_command() {
 bool DiskStore::end_unit() {
   end_command();
   state_->grown = 0;
-  return state_->changed_bytes > kMostChanged;
+  state_->changed_before = state_->changed_bytes;
+  return state_->changed_bytes > signed_size(kMostChanged);
 }
 
 std::size_t DiskStore::held() const noexcept {

@@ -29,16 +29,18 @@ class Env;
 
 namespace nearlane::l2::rocks {
 
+/// Bytes that one unit may change or add, all of which are in memory until the commit: over two of the longest values.
+inline constexpr std::int64_t kMostUncommitted = std::int64_t{3} << 29U;
+
 struct DiskConfig {
   std::string path;
   Fsync fsync = Fsync::everysec;
   rocksdb::Env* env = nullptr;  // null: the machine's
+  std::int64_t most_uncommitted = kMostUncommitted;
 };
 
 class DiskStore final : public embedded::Store {
  public:
-  /// Bytes by which one unit may grow values, all of which are in memory until the commit: over two of the longest values.
-  static constexpr std::int64_t kMostUncommitted = std::int64_t{3} << 29U;
   /// Bytes of what was read that are kept for later commands: what a group's small values need.
   static constexpr std::size_t kMostRead = std::size_t{16} << 20U;
   /// Bytes of what was changed, behind which a unit is the last of its commit. A batch copies them.
@@ -49,7 +51,7 @@ class DiskStore final : public embedded::Store {
 
   [[nodiscard]] Entry* find(std::uint32_t db, std::string_view name, std::int64_t now) override;
   void release(Entry& entry) override;
-  /// False: what this unit has changed would need more than kMostUncommitted. When it is full the disk says itself.
+  /// False: what this unit has changed, or would then, is more than most_uncommitted. When it is full the disk says itself.
   [[nodiscard]] bool make_room(std::int64_t growth, std::int64_t now) override;
   Entry& set(std::uint32_t db, std::string_view name, std::string bytes,
              embedded::Kind kind) override;

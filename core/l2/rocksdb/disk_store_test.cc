@@ -28,9 +28,12 @@ using Words = std::vector<std::string_view>;
 
 class DiskStoreTest : public testing::Test {
  protected:
-  void open(Fsync fsync = Fsync::no) {
+  void open(Fsync fsync = Fsync::no, std::int64_t most_uncommitted = kMostUncommitted) {
     store.reset();
-    auto opened = DiskStore::open({.path = dir.path() + "/db", .fsync = fsync, .env = files.env()});
+    auto opened = DiskStore::open({.path = dir.path() + "/db",
+                                   .fsync = fsync,
+                                   .env = files.env(),
+                                   .most_uncommitted = most_uncommitted});
     ASSERT_TRUE(opened.has_value()) << opened.error().detail;
     store = std::move(*opened);
   }
@@ -114,7 +117,7 @@ TEST_F(DiskStoreTest, KeepsWhatWasCommittedAndNothingElse) {
 
 TEST_F(DiskStoreTest, HoldsNoMoreInMemoryThanIsSaidUntilItIsCommitted) {
   open();
-  constexpr std::int64_t kHalf = DiskStore::kMostUncommitted / 2;
+  constexpr std::int64_t kHalf = kMostUncommitted / 2;
   EXPECT_TRUE(store->make_room(kHalf, unix_ms()));
   EXPECT_TRUE(store->make_room(-kHalf, unix_ms())) << "what shrinks makes no room before a commit";
   EXPECT_TRUE(store->make_room(kHalf, unix_ms()));
@@ -127,11 +130,11 @@ TEST_F(DiskStoreTest, HoldsNoMoreInMemoryThanIsSaidUntilItIsCommitted) {
 // Whoever comes after another client's large writes has as much room as that one had.
 TEST_F(DiskStoreTest, HasTheSameRoomForEachUnitOfACommit) {
   open();
-  EXPECT_TRUE(store->make_room(DiskStore::kMostUncommitted, unix_ms()));
+  EXPECT_TRUE(store->make_room(kMostUncommitted, unix_ms()));
   store->end_command();
   EXPECT_FALSE(store->make_room(1, unix_ms())) << "the commands of one EXEC are one unit";
   EXPECT_FALSE(store->end_unit()) << "room is not bytes yet";
-  EXPECT_TRUE(store->make_room(DiskStore::kMostUncommitted, unix_ms()));
+  EXPECT_TRUE(store->make_room(kMostUncommitted, unix_ms()));
 }
 
 TEST_F(DiskStoreTest, KeepsNoMoreOfWhatIsReadThanASmallGroupNeeds) {
@@ -170,6 +173,33 @@ TEST_F(DiskStoreTest, KeepsNoMoreOfWhatIsReadThanASmallGroupNeeds) {
   EXPECT_EQ(store->commit(), std::nullopt);
   EXPECT_EQ(run({"TTL", names[changed]}), Reply::number(100));
   EXPECT_EQ(run({"TTL", names[changed + 1]}), Reply::number(-1));
+}
+
+// A transaction can be short and change much: what is written anew is held, though it does not grow.
+TEST_F(DiskStoreTest, OneUnitChangesNoMoreThanIsSaidWhetherItGrowsOrNot) {
+  open(Fsync::no, 25'000);
+  const std::string value(10'000, 'v');
+  for (const std::string_view name : {"a", "b", "c", "d"}) write({"SET", name, value});
+  (void)store->end_unit();
+  const auto change_all = [&](Words expire) {
+    for (const std::string_view name : {"a", "b", "c"}) {
+      expire[1] = name;
+      EXPECT_EQ(run(expire).type, protocol::Type::integer) << expire[0];
+    }
+    expire[1] = "d";
+    EXPECT_EQ(run(expire).text.substr(0, 3), "OOM") << expire[0];
+    EXPECT_EQ(run({"RENAME", "d", "e"}).text.substr(0, 3), "OOM");
+    EXPECT_FALSE(store->end_unit());
+    EXPECT_EQ(run(expire), Reply::number(1)) << expire[0];
+    EXPECT_EQ(store->commit(), std::nullopt);
+  };
+  change_all({"EXPIRE", "", "100"});
+  change_all({"PERSIST", ""});
+  // What is changed again is held once.
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(run({"SETRANGE", "a", "0", "w"}).integer, 10'000);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(run({"SET", "a", value}), Reply::ok());
+  for (const std::string_view name : {"b", "c"}) EXPECT_EQ(run({"DEL", name}), Reply::number(1));
+  EXPECT_EQ(run({"EXPIRE", "d", "100"}), Reply::number(1));
 }
 
 TEST_F(DiskStoreTest, ABatchWritesWhatCameAfterAFlushInIt) {
