@@ -219,7 +219,7 @@ bool CacheSession::dispatch(Args args) {
   append_to_tail([&](std::string&) { answered = answer_here(spec, args); });
   if (answered) return true;
   if (spec != nullptr) return run(*spec, args);
-  // The embedded store knows its own commands, and words what it does not know.
+  // Where there is no store, what would need one is worded there.
   static constexpr CommandSpec kOther{"other", -1, Route::whole, "write"};
   return execute(kOther, args);
 }
@@ -235,11 +235,15 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
     refuse(spec, "NOAUTH Authentication required.");
     return true;
   }
-  std::string refused = spec == nullptr ? std::string() : refusal(*spec, args);
   if (spec == nullptr) {
-    if (queue_) queue_->spoil();
-    return false;
+    const l2::Capabilities l2 = context_.tier.l2_capabilities();
+    if (l2.every_command || !l2.stores) return false;
+    // The table has all that an embedded store knows. To the store it would be a write that may be of any key, for which
+    // all of L1 is disowned.
+    refuse(spec, unknown_command(args[0]));
+    return true;
   }
+  std::string refused = refusal(*spec, args);
   if (refused.empty() && queue_ && CommandQueue::is_queued(*spec)) {
     refused = queue_->queue(*spec, args);
     if (refused.empty()) {

@@ -351,6 +351,33 @@ TEST_F(CacheSessionTest, StopsReadingAtItsCaps) {
   EXPECT_TRUE(session_->blocked());
 }
 
+TEST_F(CacheSessionTest, WhatNoEmbeddedStoreKnowsIsRefusedHereAndL1ServesOn) {
+  serve("SET k v\r\nGET k\r\n");
+  const std::uint64_t epoch = l2_->lanes()[0].epoch();
+  l2_->hold();
+  EXPECT_EQ(serve("GET none\r\n"), "");
+  EXPECT_EQ(serve("LPUSH l v\r\nGET k\r\nMULTI\r\nSLOWLGO LEN\r\nEXEC\r\n"), "")
+      << "in the order of the commands";
+  EXPECT_EQ(l2_->held(), 1U);
+  l2_->release(1);
+  EXPECT_EQ(settle(),
+            "$-1\r\n-ERR unknown command 'LPUSH' with the embedded L2; it needs --l2 redis://…\r\n"
+            "$1\r\nv\r\n+OK\r\n"
+            "-ERR unknown command 'SLOWLGO' with the embedded L2; it needs --l2 redis://…\r\n"
+            "-EXECABORT Transaction discarded because of previous errors.\r\n");
+  EXPECT_EQ(l2_->lanes()[0].epoch(), epoch);
+  EXPECT_EQ(l2_->held(), 0U);
+}
+
+TEST_F(CacheSessionTest, RefusesInTheWordsOfTheStore) {
+  for (const std::string& name : {std::string("NOPE"), std::string(200, 'n')}) {
+    std::string words;
+    tier_->execute({.db = 0, .args = {name}, .keys = {}}, kForever,
+                   [&words](Result<protocol::Reply> reply) { words = reply.error().detail; });
+    EXPECT_EQ(serve(name + "\r\n"), "-" + words + "\r\n");
+  }
+}
+
 TEST_F(CacheSessionTest, SaysWhenAWritesOutcomeIsUnknown) {
   l2_->hold();
   serve("SET a 1\r\n");
