@@ -73,7 +73,8 @@ CacheSession::CacheSession(SessionContext& context, Host& host, ClientInfo clien
     : context_(context),
       host_(&host),
       client_(std::move(client)),
-      order_(context.tier.keys_change_lanes()) {
+      order_(context.tier.keys_change_lanes()),
+      in_flight_(context.limits.max_held / 2) {
   client_.since = Clock::now();
   client_.db = context_.tier.l2_capabilities().default_db;
   client_.id = context_.clients.add(client_);
@@ -134,9 +135,10 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
     const std::size_t size = parser_.consumed();
     if (joins_run(args, input)) {
       context_.run.emplace_back(client_.db, args[1]);
-      if (context_.run.size() == kRun) flush_run();
+      if (context_.run.size() >= in_flight_.most_together()) flush_run();
     } else {
       flush_run();
+      command_bytes_ = size;
       if (!args.empty() && !dispatch(args)) {
         blocked_ = true;
         break;
@@ -154,7 +156,7 @@ std::size_t CacheSession::serve(std::string_view input, TimePoint received) {
 
 bool CacheSession::full() const noexcept {
   return slots_.size() + context_.run.size() >= context_.limits.max_unanswered ||
-         out_.size() + held_ >= context_.limits.max_output;
+         out_.size() + held_ >= context_.limits.max_output || in_flight_.full();
 }
 
 void CacheSession::end_command() noexcept {
@@ -185,6 +187,7 @@ void CacheSession::flush_run() {
       reply_hit(*found[i]);
       ++hits;
     } else {
+      command_bytes_ = run[i].name.size();
       fetch(run[i], way_of(run[i]));
     }
   }
@@ -292,8 +295,11 @@ std::string& CacheSession::tail() noexcept {
   return slots_.empty() ? out_.text() : slots_.back().after;
 }
 
-std::uint64_t CacheSession::open_slot() {
-  slots_.push_back({.mute = muted(), .version = version_});
+std::uint64_t CacheSession::open_slot(Expects expects) {
+  const bool reads = expects == Expects::value;
+  slots_.push_back(
+      {.mute = muted(), .reads = reads, .version = version_, .command = command_bytes_});
+  in_flight_.sent(command_bytes_, reads);
   return first_slot_ + slots_.size() - 1;
 }
 
@@ -309,6 +315,7 @@ void CacheSession::complete(std::uint64_t number, Order::Kind kind) {
   Slot& mine = *slot(number);
   order_.answered(kind);
   order_.came_back(mine.aside);
+  in_flight_.answered(mine.command, mine.reads, mine.reply_size());
   mine.ready = true;
   if (host_ == nullptr || mine.mute) {  // nobody waits for it
     mine.entry = nullptr;

@@ -34,6 +34,7 @@
 #include "servers/resp/client_registry.h"
 #include "servers/resp/command_queue.h"
 #include "servers/resp/command_table.h"
+#include "servers/resp/in_flight.h"
 #include "servers/resp/order.h"
 #include "servers/resp/relay.h"
 #include "servers/resp/session.h"
@@ -44,11 +45,20 @@ struct SessionLimits {
   std::size_t max_value = std::size_t{64} * 1024 * 1024;
   std::size_t max_unanswered = 1024;               // commands; then reading stops
   std::size_t max_output = std::size_t{1} << 20U;  // bytes; then reading stops
-  std::size_t max_held =
-      std::size_t{256} * 1024 * 1024;  // bytes of replies; then the client is dropped
-  std::uint32_t databases = 16;        // of SELECT; over Redis, which may have fewer, kDatabases
+  /// Bytes that wait for a client. Its commands in flight, and what they are thought to bring, are half as many, so that
+  /// what it is told unasked has room beside them; with more messages than this it is dropped. At least twice max_value.
+  std::size_t max_held = std::size_t{256} * 1024 * 1024;
+  std::uint32_t databases = 16;  // of SELECT; over Redis, which may have fewer, kDatabases
   CommandQueueLimits transaction = {};
   std::size_t max_subscriptions = 65'536;  // of one client; a name is as long as a key may be
+};
+
+/// When the log was told last of a client that was dropped: once in a while for all of a loop.
+struct DroppedClients {
+  static constexpr std::chrono::seconds kTellEvery{60};
+
+  TimePoint told_at = TimePoint::min();
+  std::uint64_t untold = 0;
 };
 
 /// What all sessions of a loop share.
@@ -65,6 +75,7 @@ struct SessionContext {
   SessionLimits limits{};
   std::vector<KeyRef> run =
       {};  // GETs of the call of serve() that is under way, whichever session's
+  DroppedClients dropped = {};
 };
 
 class CacheSession final : public Session,
@@ -87,13 +98,11 @@ class CacheSession final : public Session,
   [[nodiscard]] bool listens() const noexcept override {
     return subscriptions() != 0 || (relay_ && relay_->listens());
   }
-  [[nodiscard]] bool overrun() const noexcept override {
-    return held_ + out_.size() > context_.limits.max_held;
-  }
+  void given_up(std::chrono::milliseconds took_nothing) noexcept override;
   void detach() noexcept override;
 
  private:
-  static constexpr std::size_t kRun = 64;  // GETs of one find_batch at most
+  static constexpr std::size_t kRun = InFlight::kMostTogether;  // GETs of one find_batch at most
   using Args = std::span<const std::string_view>;
 
   /// A reply that is not sent yet, and what follows it at once.
@@ -101,17 +110,21 @@ class CacheSession final : public Session,
     bool ready = false;
     bool answered = false;  // by Redis, over the relay; what it said later comes behind it
     bool mute = false;      // nobody is to see the reply
+    bool reads = false;     // the reply may be long
     protocol::Version version = protocol::Version::resp2;
     EntryPtr entry = {};  // the reply is this entry's, else the text
     std::string text = {};
     std::string after = {};
-    std::size_t aside = 0;  // of what it waits for
+    std::size_t aside = 0;    // of what it waits for
+    std::size_t command = 0;  // bytes of it
 
     [[nodiscard]] std::size_t reply_size() const noexcept {
       return entry ? entry->resp_bulk().size() : text.size();
     }
   };
   struct Gather;
+  /// Of a command that was sent: whether its reply may be as long as a value.
+  enum class Expects : std::uint8_t { little, value };
 
   // The batch.
   bool joins_run(Args args, std::string_view input) const;
@@ -184,7 +197,12 @@ class CacheSession final : public Session,
   void hear(Channels::Kind kind, const std::string& name,
             const std::shared_ptr<const Channels::Message>& message) noexcept override;
   void deliver(Channels::Kind kind, const std::string& name, const Channels::Message& message);
+  /// More waits for it than may: messages come unasked, and cannot be held back.
+  [[nodiscard]] bool overrun() const noexcept {
+    return held_ + out_.size() > context_.limits.max_held;
+  }
   void drop_slow();
+  void tell_dropped(std::string_view why) noexcept;
   void hang_up() noexcept override;
   using Names = std::set<std::string, std::less<>>;
   [[nodiscard]] Names& subscribed(Channels::Kind kind) noexcept {
@@ -259,7 +277,7 @@ class CacheSession final : public Session,
     std::forward<Append>(append)(out);
     if (!slots_.empty()) held_ += out.size() - before;
   }
-  std::uint64_t open_slot();
+  std::uint64_t open_slot(Expects expects);
   Slot* slot(std::uint64_t number) noexcept;
   void complete(std::uint64_t number, Order::Kind kind);
   void answer_error(Slot& slot, const Error& error, bool writes) const;
@@ -289,6 +307,7 @@ class CacheSession final : public Session,
   std::deque<Slot> slots_;
   std::uint64_t first_slot_ = 0;
   std::size_t held_ = 0;  // bytes in slots
+  InFlight in_flight_;
   bool blocked_ = false;
   bool serving_ = false;
   bool killed_ = false;     // by CLIENT KILL: nothing is sent any more
@@ -297,6 +316,7 @@ class CacheSession final : public Session,
   // Of the call of serve() that is under way.
   TimePoint now_;
   std::uint64_t l1_answers_ = 0;
+  std::size_t command_bytes_ = 0;  // of the one that is being served
 };
 
 }  // namespace nearlane::resp

@@ -218,15 +218,33 @@ void CacheSession::hang_up() noexcept {
 
 void CacheSession::drop_slow() {
   if (host_ == nullptr || closing_) return;
-  spdlog::warn(
-      "resp: client id={} addr={} name={} is dropped: more than {} bytes of messages and replies "
-      "wait for it",
-      client_.id, client_.address, client_.name, context_.limits.max_held);
+  tell_dropped(fmt::format("more than {} bytes of messages and replies wait for it",
+                           context_.limits.max_held));
   unsubscribe_all();
   // What it is owed goes with it, so that nothing that is under way keeps it.
   killed_ = closing_ = true;
   out_.drop_front(out_.size());
   tell_host();
+}
+
+void CacheSession::given_up(std::chrono::milliseconds took_nothing) noexcept {
+  tell_dropped(fmt::format("it has taken nothing for {} ms of {} bytes that wait for it; {} may",
+                           took_nothing.count(), out_.size() + held_, context_.limits.max_held));
+}
+
+/// Each of them could be told of, and all at once.
+void CacheSession::tell_dropped(std::string_view why) noexcept {
+  DroppedClients& dropped = context_.dropped;
+  const TimePoint now = Clock::now();
+  if (dropped.told_at != TimePoint::min() && now - dropped.told_at < DroppedClients::kTellEvery) {
+    ++dropped.untold;
+    return;
+  }
+  spdlog::warn(
+      "resp: client id={} addr={} name={} is dropped: {}{}", client_.id, client_.address,
+      client_.name, why,
+      dropped.untold == 0 ? "" : fmt::format(" (and {} others before it)", dropped.untold));
+  dropped = {.told_at = now};
 }
 
 }  // namespace nearlane::resp

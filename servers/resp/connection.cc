@@ -198,7 +198,7 @@ bool Connection::send() {
     const ssize_t got = send_some(socket_.native_handle(), output);
     if (got < 0) {
       if (errno == EINTR) continue;
-      if ((errno == EAGAIN || errno == EWOULDBLOCK) && !session_->overrun()) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK) {
         wait_writable();
         return true;
       }
@@ -227,6 +227,7 @@ void Connection::close() noexcept {
   if (!socket_.is_open()) return;
   const auto me = self();
   boost::system::error_code ignored;
+  if (waits_to_write_ && overdue_at() <= Clock::now()) session_->given_up(limits_.transfer);
   // What the peer does not take is not kept for it by the kernel either.
   if (!session_->output().empty()) socket_.set_option(net::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);

@@ -113,7 +113,7 @@ void CacheSession::step_aside(std::uint64_t number) noexcept {
 }
 
 void CacheSession::fetch(const KeyRef& key, tier::ReadFrom from) {
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::value);
   ask(number, Key(key), from, [self = shared_from_this(), number](Result<tier::Lookup> found) {
     boost::asio::dispatch(self->context_.home.context(), [self, number, found = std::move(found)] {
       Slot& mine = *self->slot(number);
@@ -185,7 +185,7 @@ void CacheSession::gather(std::span<const KeyRef> keys, std::span<const Entry* c
     gather->entries.push_back(EntryPtr::pin(found[i]));
     if (found[i] == nullptr) missing.push_back(i);
   }
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::value);
   gather->open =
       missing.size() + 1;  // one for this function, so that inline answers do not finish early
   const auto finish = [self = shared_from_this(), gather, number] {
@@ -243,7 +243,7 @@ bool CacheSession::store(const CommandSpec& spec, const KeyRef& key, std::string
   const std::size_t lane = context_.tier.lane_of(key);
   if (!order_.may_send(Order::Kind::write, lane)) return false;
   order_.sent(Order::Kind::write, lane);
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::little);
   const bool as_number = spec.route == Route::setnx;
   context_.tier.set(
       key, value, options, Clock::now() + context_.l2_timeout,
@@ -316,7 +316,7 @@ bool CacheSession::touch(const CommandSpec& spec, Args args) {
   }
   if (!order_.may_send(Order::Kind::write, lane)) return false;
   order_.sent(Order::Kind::write, lane);
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::little);
   const bool joined =
       context_.tier.touch(key, to_strings(args), Clock::now() + context_.l2_timeout,
                           reply_handler(number, Order::Kind::write, true, index_of(spec)), slide);
@@ -341,7 +341,7 @@ bool CacheSession::revoke(const CommandSpec& spec, Args args) {
   if (!order_.may_send(Order::Kind::write, lane)) return false;
   order_.sent(Order::Kind::write, lane);
   context_.tier.revoke(key, Clock::now() + context_.l2_timeout,
-                       [answer = reply_handler(open_slot(), Order::Kind::write, true,
+                       [answer = reply_handler(open_slot(Expects::little), Order::Kind::write, true,
                                                index_of(spec))](Result<bool> removed) {
                          if (!removed) return answer(removed.error());
                          answer(Reply::number(*removed ? 1 : 0));
@@ -363,7 +363,7 @@ bool CacheSession::execute(const CommandSpec& spec, Args args) {
   if (!order_.may_send(kind, lane)) return false;
   raw.args = to_strings(args);
   order_.sent(kind, lane);
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::value);
   const bool writes = raw.writes;
   const std::size_t id = find_command(spec.name) == nullptr ? commands().size() : index_of(spec);
   context_.tier.execute(std::move(raw), Clock::now() + context_.l2_timeout,

@@ -80,7 +80,7 @@ std::optional<std::uint32_t> CacheSession::unknown_database(const CommandSpec* s
 bool CacheSession::select_over_redis(Args args, std::uint32_t db) {
   if (!order_.may_send(Order::Kind::whole, 0)) return false;
   order_.sent(Order::Kind::whole, 0);
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::little);
   relay_of_its_own().select(args, db, version_, client_.db,
                             [self = shared_from_this(), number, db](Result<std::string> answer) {
                               boost::asio::dispatch(
@@ -160,7 +160,7 @@ bool CacheSession::relay(const CommandSpec* spec, Args args) {
     return true;
   }
   order_.sent(kind, 0);
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::value);
   // What Redis confirms to a subscriber is no answer.
   const bool pushes = name.ends_with("subscribe");
   auto done = [self = shared_from_this(), number, kind, pushes](Result<std::string> answer) {

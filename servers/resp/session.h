@@ -5,6 +5,7 @@
 // Lifetime:  owned by its connection, and by its own calls to L2 that are not answered yet.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string_view>
 
@@ -46,8 +47,8 @@ class Session {
   [[nodiscard]] virtual bool listens() const noexcept { return false; }
   /// Bytes that are missing at least for the command at the front.
   [[nodiscard]] virtual std::size_t missing() const noexcept = 0;
-  /// The peer takes its replies too slowly: the connection must go at once.
-  [[nodiscard]] virtual bool overrun() const noexcept { return false; }
+  /// The peer has taken nothing of the output for so long, and is hung up on.
+  virtual void given_up(std::chrono::milliseconds /*took_nothing*/) noexcept {}
   /// The host is gone; replies that are still to come are dropped.
   virtual void detach() noexcept = 0;
 

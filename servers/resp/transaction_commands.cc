@@ -102,7 +102,7 @@ bool CacheSession::watch(Args args) {
   if (!watch_) watch_ = std::make_shared<cohere::Watch>();
   look_apart();
   order_.sent(Order::Kind::whole, 0);
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::little);
   context_.tier.watch(
       client_.db, {names.begin(), names.end()}, watch_, Clock::now() + context_.l2_timeout,
       [self = shared_from_this(), number, mine = watch_](Result<bool> done) {
@@ -131,7 +131,7 @@ bool CacheSession::exec() {
   const bool lost = unwatched_;
   discard();
   order_.sent(Order::Kind::whole, 0);
-  const std::uint64_t number = open_slot();
+  const std::uint64_t number = open_slot(Expects::value);
   executing_ = true;
   if (lost) {
     take_executed(number, steps, Reply::null());
