@@ -20,6 +20,9 @@ namespace {
 /// clients.
 constexpr std::size_t kMostGathered = 1024;
 
+/// Of a reply that says that there is nothing.
+constexpr std::size_t kNilBytes = 5;
+
 std::vector<std::string> to_strings(std::span<const std::string_view> args) {
   return {args.begin(), args.end()};
 }
@@ -138,10 +141,26 @@ void CacheSession::fetch(const KeyRef& key, tier::ReadFrom from) {
 /// An MGET under way: what was found so far, and how many answers are still to come.
 struct CacheSession::Gather {
   std::vector<EntryPtr> entries = {};
+  std::size_t bytes = 0;  // of the replies to those that are known
+  std::size_t most = 0;
   std::size_t open = 0;
   Error error{};
   bool failed = false;
   bool from_l2 = false;
+
+  /// Nothing is kept for an answer that will be an error; what comes later is dropped as it comes.
+  void fail(Error why) {
+    failed = true;
+    error = std::move(why);
+    std::vector<EntryPtr>().swap(entries);
+  }
+  void take(std::size_t at, EntryPtr entry) {
+    if (failed) return;
+    bytes += entry ? entry->resp_bulk().size() : kNilBytes;
+    if (bytes > most)
+      return fail({Errc::too_large, "the values of one MGET are too many bytes together"});
+    entries[at] = std::move(entry);
+  }
 };
 
 bool CacheSession::mget(Args args) {
@@ -180,27 +199,27 @@ std::vector<const Entry*> CacheSession::find_all(std::span<const KeyRef> keys) c
 /// Answers an MGET once L2 has said what L1 does not have, or what was asked before it is answered.
 void CacheSession::gather(std::span<const KeyRef> keys, std::span<const Entry* const> found) {
   auto gather = std::make_shared<Gather>();
+  gather->entries.resize(keys.size());
+  gather->most = context_.limits.max_held;
   std::vector<std::size_t> missing;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    gather->entries.push_back(EntryPtr::pin(found[i]));
-    if (found[i] == nullptr) missing.push_back(i);
+    if (found[i] == nullptr) {
+      missing.push_back(i);
+    } else {
+      gather->take(i, EntryPtr::pin(found[i]));
+    }
   }
+  if (gather->failed) missing.clear();
   const std::uint64_t number = open_slot(Expects::value);
   gather->open =
       missing.size() + 1;  // one for this function, so that inline answers do not finish early
   const auto finish = [self = shared_from_this(), gather, number] {
     if (--gather->open > 0) return;
     Slot& mine = *self->slot(number);
-    std::size_t size = 0;
-    for (const EntryPtr& entry : gather->entries) size += entry ? entry->resp_bulk().size() : 5;
-    if (size > self->context_.limits.max_held) {
-      gather->failed = true;
-      gather->error = {Errc::too_large, "the values of one MGET are too many bytes together"};
-    }
     if (gather->failed) {
       self->answer_error(mine, gather->error, false);
     } else {
-      mine.text.reserve(size + 16);
+      mine.text.reserve(gather->bytes + 16);
       protocol::append_array_header(mine.text, gather->entries.size());
       for (const EntryPtr& entry : gather->entries) {
         if (entry) {
@@ -224,11 +243,11 @@ void CacheSession::gather(std::span<const KeyRef> keys, std::span<const Entry* c
           boost::asio::dispatch(self->context_.home.context(),
                                 [self, gather, i, finish, answer = std::move(answer)] {
                                   if (answer.has_value()) {
-                                    gather->entries[i] = answer->entry;
-                                  } else if (!answer.error().detail.starts_with("WRONGTYPE")) {
-                                    // A key of another type is nil to MGET.
-                                    gather->failed = true;
-                                    gather->error = answer.error();
+                                    gather->take(i, answer->entry);
+                                  } else if (answer.error().detail.starts_with("WRONGTYPE")) {
+                                    gather->take(i, nullptr);  // to MGET it is not there
+                                  } else {
+                                    gather->fail(answer.error());
                                   }
                                   self->order_.answered(Order::Kind::read);
                                   finish();

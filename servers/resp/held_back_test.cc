@@ -108,6 +108,32 @@ TEST_F(HeldBack, WhatIsLargerThanTheLimitGoesAlone) {
   EXPECT_EQ(replies.size(), 10 + 4 * reply_size(2 * kMost));
 }
 
+TEST_F(HeldBack, AnMgetAsksForNothingOnceItIsTooLong) {
+  fill(40);
+  serve(reads(0, 21));  // L1 has more of them than may be
+  l2_->hold();
+  const auto client = second();
+  std::vector<std::string> words = {"MGET"};
+  for (std::size_t i = 0; i < 40; ++i) words.push_back(key(i));
+  EXPECT_EQ(client->serve(command(words)),
+            "-ERR nearlane: over a configured limit: the values of one MGET are too many bytes "
+            "together\r\n");
+  EXPECT_EQ(l2_->held(), 0U);
+}
+
+TEST_F(HeldBack, AnMgetWhoseValuesAreTooLongTogetherIsRefusedAndWhatFollowsIsAnswered) {
+  fill(40);
+  l2_->hold();
+  const auto client = second();
+  std::vector<std::string> words = {"MGET"};
+  for (std::size_t i = 0; i < 40; ++i) words.push_back(key(i));
+  std::string replies = client->serve(command(words) + get("none"));
+  answer_all(*client, replies);
+  EXPECT_EQ(replies,
+            "-ERR nearlane: over a configured limit: the values of one MGET are too many bytes "
+            "together\r\n$-1\r\n");
+}
+
 /// A client with a real connection.
 class HeldBackConnection : public HeldBack {
  protected:
