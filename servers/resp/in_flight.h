@@ -18,7 +18,7 @@ class InFlight {
  public:
   /// Reads that go together at most, whatever is thought of their replies.
   static constexpr std::size_t kMostTogether = 64;
-  /// An answer makes what is expected shrink by this part of it: after some hundred short ones a long one is forgotten, and
+  /// A read's answer makes what is expected shrink by this part of it: after some hundred short ones a long one is forgotten, and
   /// one in a hundred is not.
   static constexpr std::size_t kForgets = 256;
 
@@ -32,7 +32,7 @@ class InFlight {
   void answered(std::size_t command, bool reads, std::size_t reply) noexcept {
     commands_ -= command;
     reads_ -= reads ? 1 : 0;
-    expected_ = std::max(reply, expected_ - (expected_ + kForgets - 1) / kForgets);
+    if (reads) expected_ = std::max(reply, expected_ - (expected_ + kForgets - 1) / kForgets);
     weigh();
   }
 
