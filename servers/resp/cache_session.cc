@@ -239,8 +239,7 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
     return true;
   }
   if (spec == nullptr) {
-    const l2::Capabilities l2 = context_.tier.l2_capabilities();
-    if (l2.every_command || !l2.stores) return false;
+    if (!over_embedded_store()) return false;
     // The table has all that an embedded store knows. To the store it would be a write that may be of any key, for which
     // all of L1 is disowned.
     refuse(spec, unknown_command(args[0]));
@@ -259,6 +258,7 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
     return true;
   }
   if (spec->route != Route::local && spec->route != Route::server) return false;
+  if (asks_sizes(*spec, args)) return false;
   run_local(*spec, args);
   return true;
 }

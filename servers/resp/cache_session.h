@@ -249,14 +249,24 @@ class CacheSession final : public Session,
   void client_reply(std::string_view how);
   void client_list(Args args);
   void client_kill(Args args);
-  void command(Args args);
-  void config(Args args);
   void select(Args args);
   void reset();
-  [[nodiscard]] std::string info(Args sections) const;
   void fail(std::string_view text);
   bool check_password(std::string_view user, std::string_view password);
   void set_authenticated(bool authenticated);
+
+  // The same, of the server (server_commands.cc).
+  void run_server(const CommandSpec& spec, Args args);
+  void command(Args args);
+  void config(Args args);
+  [[nodiscard]] bool over_embedded_store() const noexcept;
+  [[nodiscard]] bool asks_sizes(const CommandSpec& spec, Args args) const noexcept;
+  /// Asks how many keys each database has, and reads the answers.
+  void add_sizes(tier::Transaction& what) const;
+  [[nodiscard]] static std::vector<std::uint64_t> read_sizes(
+      std::span<const protocol::Reply> replies);
+  bool info_of_store(Args args);
+  [[nodiscard]] std::string info(Args sections, std::span<const std::uint64_t> sizes) const;
 
   // Replies in order.
   [[nodiscard]] std::string& tail() noexcept;
@@ -298,7 +308,8 @@ class CacheSession final : public Session,
   std::size_t watched_bytes_ = 0;
   bool unwatched_ = false;  // not all of them: they are too many, or L2 could not be asked
   bool executing_ = false;  // EXEC is under way
-  bool apart_ = false;      // look_apart()
+  std::vector<std::uint64_t> sizes_;  // of databases, while EXEC tells INFO of them
+  bool apart_ = false;                // look_apart()
   Replies replies_ = Replies::on;
   std::array<Names, 2> subscribed_;    // by kind
   std::size_t subscribed_bytes_ = 0;   // of their names

@@ -71,7 +71,7 @@ bool CacheSession::run(const CommandSpec& spec, Args args) {
     case Route::server:
       break;
   }
-  return true;
+  return info_of_store(args);  // all else of these was answered before
 }
 
 bool CacheSession::get(Args args) {

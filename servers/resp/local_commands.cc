@@ -1,4 +1,4 @@
-// The commands of CacheSession that concern the connection or the server, not the data.
+// The commands of CacheSession that concern the connection.
 //
 // Source:  replies and texts of Redis 7.0 (networking.c, server.c).
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include "servers/loop/secret.h"
 #include "servers/resp/cache_session.h"
 #include "servers/resp/errors.h"
+#include "servers/resp/replies.h"
 #include "servers/resp/set_options.h"
 
 namespace nearlane::resp {
@@ -67,37 +68,6 @@ std::string read_filter(std::span<const std::string_view> options, ClientFilter&
   return {};
 }
 
-void append_set_header(std::string& out, std::size_t count, protocol::Version version) {
-  if (version == protocol::Version::resp2) return protocol::append_array_header(out, count);
-  fmt::format_to(std::back_inserter(out), "~{}\r\n", count);
-}
-
-/// What is for people to read: RESP3 says so, and what it is written in.
-void append_text(std::string& out, std::string text, protocol::Version version) {
-  const protocol::Reply reply{.type = protocol::Type::verbatim, .text = "txt:" + std::move(text)};
-  protocol::append_reply(out, reply, version);
-}
-
-/// Ten parts, as Redis 7.0 has them: clients count on them by the version that we name. What we do not keep is empty:
-/// categories, tips, key specifications and subcommands.
-void append_spec(std::string& out, const CommandSpec& spec, protocol::Version version) {
-  protocol::append_array_header(out, 10);
-  protocol::append_bulk(out, spec.name);
-  protocol::append_integer(out, spec.arity);
-  const auto words =
-      static_cast<std::size_t>(std::count(spec.flags.begin(), spec.flags.end(), ' ')) + 1;
-  append_set_header(out, words, version);
-  for (std::size_t from = 0; from < spec.flags.size();) {
-    const std::size_t end = std::min(spec.flags.find(' ', from), spec.flags.size());
-    protocol::append_simple(out, spec.flags.substr(from, end - from));
-    from = end + 1;
-  }
-  protocol::append_integer(out, spec.first_key);
-  protocol::append_integer(out, spec.last_key);
-  protocol::append_integer(out, spec.step);
-  for (int empty = 0; empty < 4; ++empty) append_set_header(out, 0, version);
-}
-
 }  // namespace
 
 void CacheSession::fail(std::string_view text) {
@@ -129,34 +99,14 @@ void CacheSession::run_local(const CommandSpec& spec, Args args) {
     select(args);
   } else if (name == "client") {
     client(args);
-  } else if (name == "command") {
-    command(args);
-  } else if (name == "config") {
-    config(args);
-  } else if (name == "info") {
-    append_text(tail(), info(args.subspan(1)), version_);
   } else if (name == "quit") {
     protocol::append_simple(tail(), "OK");
     closing_ = true;
   } else if (name == "reset") {
     reset();
+  } else {
+    run_server(spec, args);
   }
-}
-
-/// Each section once, however often it is named.
-std::string CacheSession::info(Args sections) const {
-  if (sections.empty()) return context_.info("default");
-  std::string text;
-  std::vector<std::string_view> given;
-  for (const std::string_view section : sections) {
-    const auto same = [&](std::string_view other) { return equals_ignoring_case(section, other); };
-    if (std::any_of(given.begin(), given.end(), same)) continue;
-    const std::string part = context_.info(section);
-    if (part.empty()) continue;  // there is no such section
-    text += part;
-    given.push_back(section);
-  }
-  return text;
 }
 
 bool CacheSession::check_password(std::string_view user, std::string_view password) {
@@ -407,60 +357,6 @@ void CacheSession::client_kill(Args args) {
     protocol::append_simple(tail(), "OK");
   }
   closing_ = closing_ || hung_up.asker;  // and is answered first
-}
-
-void CacheSession::command(Args args) {
-  std::string& out = tail();
-  if (args.size() == 1) {
-    protocol::append_array_header(out, commands().size());
-    for (const CommandSpec& spec : commands()) append_spec(out, spec, version_);
-  } else if (equals_ignoring_case(args[1], "count")) {
-    protocol::append_integer(out, static_cast<std::int64_t>(commands().size()));
-  } else if (equals_ignoring_case(args[1], "list") && args.size() == 2) {
-    protocol::append_array_header(out, commands().size());
-    for (const CommandSpec& spec : commands()) protocol::append_bulk(out, spec.name);
-  } else if (equals_ignoring_case(args[1], "docs")) {
-    protocol::append_map_header(out, 0, version_);
-  } else if (equals_ignoring_case(args[1], "info")) {
-    const Args names = args.subspan(2);
-    protocol::append_array_header(out, names.empty() ? commands().size() : names.size());
-    if (names.empty()) {
-      for (const CommandSpec& spec : commands()) append_spec(out, spec, version_);
-    }
-    for (const std::string_view name : names) {
-      if (const CommandSpec* spec = find_command(name)) {
-        append_spec(out, *spec, version_);
-      } else {
-        protocol::append_null_array(out, version_);
-      }
-    }
-  } else {
-    fail("ERR syntax error");
-  }
-}
-
-/// redis-benchmark and some clients ask for these before they start.
-void CacheSession::config(Args args) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kKnown = {{
-      {"save", ""},
-      {"appendonly", "no"},
-      {"maxmemory-policy", "noeviction"},
-      {"databases", "16"},
-  }};
-  std::string found;
-  std::size_t pairs = 0;
-  for (const auto& [name, value] : kKnown) {
-    const bool asked =
-        std::any_of(args.begin() + 2, args.end(), [known = name](std::string_view arg) {
-          return arg == "*" || equals_ignoring_case(arg, known);
-        });
-    if (!asked) continue;
-    protocol::append_bulk(found, name);
-    protocol::append_bulk(found, value);
-    ++pairs;
-  }
-  protocol::append_map_header(tail(), pairs, version_);
-  tail().append(found);
 }
 
 }  // namespace nearlane::resp

@@ -1,7 +1,9 @@
 // The commands of CacheSession that Redis would keep a transaction for, where no Redis is behind us.
 //
 // Source:  replies and texts of Redis 7.0 (multi.c); docs/decisions/0026-transactions-over-the-embedded-store.md.
+#include <algorithm>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include <boost/asio/dispatch.hpp>
@@ -127,6 +129,11 @@ bool CacheSession::exec() {
   if (!order_.may_send(Order::Kind::whole, 0)) return false;
   std::vector<CommandQueue::Step> steps = queue_->take();
   tier::Transaction what = for_store(steps, client_.db, context_.limits.databases);
+  const auto tells_sizes = [this](const CommandQueue::Step& each) {
+    const std::vector<std::string_view> words(each.args.begin(), each.args.end());
+    return !each.needs_store() && asks_sizes(*each.spec, words);
+  };
+  if (std::ranges::any_of(steps, tells_sizes)) add_sizes(what);
   what.watch = watch_;
   const bool lost = unwatched_;
   discard();
@@ -176,6 +183,8 @@ void CacheSession::append_executed(Slot& mine, std::span<const CommandQueue::Ste
   mine.mute = false;  // each is by itself: CLIENT REPLY may be among them
   if (!muted()) protocol::append_array_header(mine.text, steps.size());
   const std::string behind = std::exchange(mine.after, {});  // what is wrong with what follows EXEC
+  const auto stored = std::ranges::count_if(steps, &CommandQueue::Step::needs_store);
+  sizes_ = read_sizes(std::span(answer.elements).subspan(static_cast<std::size_t>(stored)));
   auto next = answer.elements.begin();
   std::vector<std::string_view> args;
   for (const CommandQueue::Step& step : steps) {
@@ -197,6 +206,7 @@ void CacheSession::append_executed(Slot& mine, std::span<const CommandQueue::Ste
     }
   }
   mine.after = behind;
+  sizes_.clear();
 }
 
 /// The client has gone, and what it wrote is there: so is what it had to say of it.
