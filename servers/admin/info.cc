@@ -85,8 +85,9 @@ std::string commandstats(const Sources& sources) {
   return out;
 }
 
-/// What L1 holds: how many keys L2 holds only L2 knows (DBSIZE). An embedded store can be asked, though not at once: whoever answers
-/// INFO writes its lines behind this one (servers/resp/server_commands.cc).
+/// What L1 holds: how many keys L2 holds only L2 knows (DBSIZE). An embedded store can be asked,
+/// though not at once: whoever answers INFO writes its lines behind this one
+/// (servers/resp/server_commands.cc).
 std::string keyspace(const Sources& sources) {
   const l2::Capabilities l2 = sources.tier.l2_capabilities();
   if (l2.stores && !l2.every_command) return "# Keyspace\r\n";

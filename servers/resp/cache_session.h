@@ -22,6 +22,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/cohere/watch.h"
@@ -45,8 +46,9 @@ struct SessionLimits {
   std::size_t max_value = std::size_t{64} * 1024 * 1024;
   std::size_t max_unanswered = 1024;               // commands; then reading stops
   std::size_t max_output = std::size_t{1} << 20U;  // bytes; then reading stops
-  /// Bytes that wait for a client. Its commands in flight, and what they are thought to bring, are half as many, so that
-  /// what it is told unasked has room beside them; with more messages than this it is dropped. At least twice max_value.
+  /// Bytes that wait for a client. Its commands in flight, and what they are thought to bring, are
+  /// half as many, so that what it is told unasked has room beside them; with more messages than this
+  /// it is dropped. At least twice max_value.
   std::size_t max_held = std::size_t{256} * 1024 * 1024;
   std::uint32_t databases = 16;  // of SELECT; over Redis, which may have fewer, kDatabases
   CommandQueueLimits transaction = {};
@@ -76,6 +78,7 @@ struct SessionContext {
   std::vector<KeyRef> run =
       {};  // GETs of the call of serve() that is under way, whichever session's
   DroppedClients dropped = {};
+  WallTime started = wall_now();
 };
 
 class CacheSession final : public Session,
@@ -247,6 +250,8 @@ class CacheSession final : public Session,
   void hello(Args args);
   void client(Args args);
   void client_reply(std::string_view how);
+  void client_trackinginfo();
+  void client_unblock(Args args);
   void client_list(Args args);
   void client_kill(Args args);
   void select(Args args);
@@ -258,7 +263,17 @@ class CacheSession final : public Session,
   // The same, of the server (server_commands.cc).
   void run_server(const CommandSpec& spec, Args args);
   void command(Args args);
+  void command_list(Args filter);
+  void command_getkeys(Args command);
+  using Settings = std::vector<std::pair<std::string_view, std::string>>;
+  [[nodiscard]] Settings settings() const;
   void config(Args args);
+  void config_get(Args patterns);
+  void config_set(Args pairs);
+  void latency(Args args);
+  void slowlog(Args args);
+  void time();
+  void wait(Args args);
   [[nodiscard]] bool over_embedded_store() const noexcept;
   [[nodiscard]] bool asks_sizes(const CommandSpec& spec, Args args) const noexcept;
   /// Asks how many keys each database has, and reads the answers.

@@ -55,6 +55,8 @@ constexpr std::array kCommands = {
     CommandSpec{"incrbyfloat", 3, Route::write_key, "write denyoom fast", 1, 1, 1},
     CommandSpec{"info", -1, Route::local, "loading stale"},
     CommandSpec{"keys", 2, Route::whole, "readonly"},
+    CommandSpec{"lastsave", 1, Route::server, "loading stale fast"},
+    CommandSpec{"latency", -2, Route::server, ""},
     CommandSpec{"mget", -2, Route::mget, "readonly fast", 1, -1, 1},
     CommandSpec{"mset", -3, Route::write_key, "write denyoom", 1, -1, 2},
     CommandSpec{"msetnx", -3, Route::write_key, "write denyoom", 1, -1, 2},
@@ -76,26 +78,32 @@ constexpr std::array kCommands = {
     CommandSpec{"rename", 3, Route::embedded, "write", 1, 2, 1},
     CommandSpec{"renamenx", 3, Route::embedded, "write fast", 1, 2, 1},
     CommandSpec{"reset", 1, Route::local, "noscript loading stale fast no_auth"},
+    CommandSpec{"role", 1, Route::server, "noscript loading stale fast"},
     CommandSpec{"scan", -2, Route::whole, "readonly"},
     CommandSpec{"select", 2, Route::local, "loading stale fast"},
     CommandSpec{"set", -3, Route::set, "write denyoom", 1, 1, 1},
     CommandSpec{"setex", 4, Route::setex, "write denyoom", 1, 1, 1},
     CommandSpec{"setnx", 3, Route::setnx, "write denyoom fast", 1, 1, 1},
     CommandSpec{"setrange", 4, Route::write_key, "write denyoom", 1, 1, 1},
+    CommandSpec{"slowlog", -2, Route::server, ""},
     CommandSpec{"strlen", 2, Route::read_key, "readonly fast", 1, 1, 1},
     CommandSpec{"subscribe", -2, Route::channel, "pubsub noscript loading stale"},
     CommandSpec{"substr", 4, Route::read_key, "readonly", 1, 1, 1},
+    CommandSpec{"time", 1, Route::server, "loading stale fast"},
     CommandSpec{"touch", -2, Route::read_key, "readonly fast", 1, -1, 1},
     CommandSpec{"ttl", 2, Route::read_key, "readonly fast", 1, 1, 1},
     CommandSpec{"type", 2, Route::read_key, "readonly fast", 1, 1, 1},
     CommandSpec{"unlink", -2, Route::write_key, "write fast", 1, -1, 1},
     CommandSpec{"unsubscribe", -1, Route::channel, "pubsub noscript loading stale"},
     CommandSpec{"unwatch", 1, Route::transaction, "noscript loading stale fast"},
+    CommandSpec{"wait", 3, Route::server, "noscript"},
     CommandSpec{"watch", -2, Route::transaction, "noscript loading stale fast", 1, -1, 1},
 };
 
 constexpr std::array kSubcommands = {
     Subcommand{"client", "getname", 2},
+    Subcommand{"client", "getredir", 2},
+    Subcommand{"client", "help", 2},
     Subcommand{"client", "id", 2},
     Subcommand{"client", "info", 2},
     Subcommand{"client", "kill", -3},
@@ -104,14 +112,32 @@ constexpr std::array kSubcommands = {
     Subcommand{"client", "reply", 3},
     Subcommand{"client", "setinfo", 4},  // of Redis 7.2: clients name their library unasked
     Subcommand{"client", "setname", 3},
+    Subcommand{"client", "trackinginfo", 2},
+    Subcommand{"client", "unblock", -3},
     Subcommand{"command", "count", 2},
     Subcommand{"command", "docs", -2},
+    Subcommand{"command", "getkeys", -4},
+    Subcommand{"command", "help", 2},
     Subcommand{"command", "info", -2},
     Subcommand{"command", "list", -2},
     Subcommand{"config", "get", -3},
+    Subcommand{"config", "help", 2},
+    Subcommand{"config", "set", -4},
+    Subcommand{"latency", "doctor", 2},
+    Subcommand{"latency", "graph", 3},
+    Subcommand{"latency", "help", 2},
+    Subcommand{"latency", "histogram", -2},
+    Subcommand{"latency", "history", 3},
+    Subcommand{"latency", "latest", 2},
+    Subcommand{"latency", "reset", -2},
     Subcommand{"pubsub", "channels", -2},
+    Subcommand{"pubsub", "help", 2},
     Subcommand{"pubsub", "numpat", 2},
     Subcommand{"pubsub", "numsub", -2},
+    Subcommand{"slowlog", "get", -2},
+    Subcommand{"slowlog", "help", 2},
+    Subcommand{"slowlog", "len", 2},
+    Subcommand{"slowlog", "reset", 2},
 };
 
 constexpr bool by_name(const CommandSpec& a, const CommandSpec& b) { return a.name < b.name; }
@@ -122,6 +148,7 @@ constexpr std::size_t kLongestName = 16;
 }  // namespace
 
 std::span<const CommandSpec> commands() noexcept { return kCommands; }
+std::span<const Subcommand> subcommands() noexcept { return kSubcommands; }
 
 const CommandSpec* find_command(std::string_view name) noexcept {
   if (name.size() > kLongestName) return nullptr;

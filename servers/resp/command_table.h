@@ -36,7 +36,7 @@ struct CommandSpec {
   std::string_view name;  // lower case
   int arity;              // Redis's: negative means at least that many, the name counts
   Route route;
-  std::string_view flags;  // as COMMAND INFO lists them, space between
+  std::string_view flags;  // as COMMAND INFO lists them, space between; of some containers none
   int first_key = 0;
   int last_key = 0;  // negative counts from the end
   int step = 0;
@@ -51,6 +51,8 @@ struct Subcommand {
 
 /// All commands, sorted by name.
 [[nodiscard]] std::span<const CommandSpec> commands() noexcept;
+/// All that is below them.
+[[nodiscard]] std::span<const Subcommand> subcommands() noexcept;
 /// Null: unknown. Case does not matter.
 [[nodiscard]] const CommandSpec* find_command(std::string_view name) noexcept;
 /// Whether it does nothing by itself but by its subcommands, or can.

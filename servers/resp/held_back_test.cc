@@ -1,4 +1,5 @@
-// What a session holds back so that a client that reads is never dropped, and who is dropped, over a real socket too.
+// What a session holds back so that a client that reads is never dropped, and who is dropped, over a
+// real socket too.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -48,7 +49,7 @@ class HeldBack : public CacheSessionTest {
   static std::size_t reply_size(std::size_t value = kValue) {
     return 1 + std::to_string(value).size() + 2 + value + 2;
   }
-  /// Of the client's commands that wait for the store, one after the other; the most that did at once.
+  /// Of the client's commands that wait for the store, one by one; the most that did at once.
   std::size_t answer_all(Client& client, std::string& replies) {
     std::size_t most = 0;
     while (l2_->held() > 0) {

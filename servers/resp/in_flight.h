@@ -1,12 +1,13 @@
-// InFlight: what the commands of one connection that are not answered yet make the server keep: their own bytes, and the
-// replies that reads among them are thought to bring, each as long as the longest that this connection has lately had.
-// How long a reply will be nobody knows before it is there, so that the first burst of large ones may be more than it was
-// thought to be. The next one is not.
+// InFlight: what the commands of one connection that are not answered yet make the server keep:
+// their own bytes, and the replies that reads among them are thought to bring, each as long as the
+// longest that this connection has lately had. How long a reply will be nobody knows before it is
+// there, so that the first burst of large ones may be more than it was thought to be. The next one
+// is not.
 //
 // Units:    bytes.
 // Threads:  one connection's.
-// Cost:     full() and most_together() are loads; the rest a few steps a command that is sent to L2, none for what L1
-//           answers.
+// Cost:     full() and most_together() are loads; the rest a few steps a command that goes to L2,
+//           none for what L1 answers.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +19,8 @@ class InFlight {
  public:
   /// Reads that go together at most, whatever is thought of their replies.
   static constexpr std::size_t kMostTogether = 64;
-  /// A read's answer makes what is expected shrink by this part of it: after some hundred short ones a long one is forgotten, and
-  /// one in a hundred is not.
+  /// A read's answer makes what is expected shrink by this part of it: after 1000 short ones a
+  /// long one is forgotten, and one in a hundred is not.
   static constexpr std::size_t kForgets = 256;
 
   explicit InFlight(std::size_t most) noexcept : most_(most) {}
@@ -36,7 +37,8 @@ class InFlight {
     weigh();
   }
 
-  /// No more may be sent until something is answered. Never where nothing is in flight: what is larger by itself goes alone.
+  /// No more may be sent until something is answered. Never where nothing is in flight: what is
+  /// larger by itself goes alone.
   [[nodiscard]] bool full() const noexcept { return full_; }
   /// So many reads may be sent now: at least one, unless full().
   [[nodiscard]] std::size_t most_together() const noexcept { return together_; }

@@ -28,6 +28,7 @@ namespace {
 /// What we tell clients that ask which Redis we are: they choose features by it.
 constexpr std::string_view kRedisVersion = "7.0.15";
 constexpr std::string_view kDefaultUser = "default";
+constexpr std::int64_t kTracksNothing = -1;  // in place of the client to which it redirects
 
 bool valid_client_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
@@ -288,6 +289,14 @@ void CacheSession::client(Args args) {
     client_kill(args);
   } else if (is("reply")) {
     client_reply(args[2]);
+  } else if (is("getredir")) {
+    protocol::append_integer(tail(), kTracksNothing);
+  } else if (is("trackinginfo")) {
+    client_trackinginfo();
+  } else if (is("unblock")) {
+    client_unblock(args);
+  } else if (is("help")) {
+    append_help(tail(), "client");
   } else if (equals_ignoring_case(args[2], "on") || equals_ignoring_case(args[2], "off")) {
     ok();  // of NO-EVICT
   } else {
@@ -307,6 +316,35 @@ void CacheSession::client_reply(std::string_view how) {
     replies_ = Replies::skip_next;
   }
   look_apart();
+}
+
+void CacheSession::client_trackinginfo() {
+  std::string& out = tail();
+  protocol::append_map_header(out, 3, version_);
+  protocol::append_bulk(out, "flags");
+  append_set_header(out, 1, version_);
+  protocol::append_bulk(out, "off");
+  protocol::append_bulk(out, "redirect");
+  protocol::append_integer(out, kTracksNothing);
+  protocol::append_bulk(out, "prefixes");
+  protocol::append_array_header(out, 0);
+}
+
+/// Nobody is blocked: no command of ours waits for what others write.
+void CacheSession::client_unblock(Args args) {
+  const bool known =
+      args.size() == 3 || (args.size() == 4 && (equals_ignoring_case(args[3], "timeout") ||
+                                                equals_ignoring_case(args[3], "error")));
+  if (args.size() > 4) {
+    fail(fmt::format(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try CLIENT HELP.", args[1]));
+  } else if (!known) {
+    fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  } else if (!protocol::read_integer(args[2])) {
+    fail("ERR value is not an integer or out of range");
+  } else {
+    protocol::append_integer(tail(), 0);
+  }
 }
 
 void CacheSession::client_list(Args args) {
