@@ -33,7 +33,8 @@ class Asked final : public Call {
 Reply ask(L2Backend& backend, std::vector<std::string> args) {
   std::promise<Answer> promise;
   auto answer = promise.get_future();
-  Command command{.op = Op::raw, .key = Key(0, args[1]), .args = std::move(args)};
+  Key key(0, args[1]);
+  Command command{.op = Op::raw, .key = std::move(key), .args = std::move(args)};
   backend.submit(std::make_unique<Asked>(std::move(command), std::move(promise)));
   return answer.get().reply;
 }

@@ -8,7 +8,7 @@ CallQueue::Queued CallQueue::weigh(std::unique_ptr<cohere::Call> call) {
   const cohere::Command& command = call->command;
   std::size_t bytes = command.value ? command.value->value().size() : 0;
   const auto add = [&](const std::vector<std::string>& args) {
-    for (const std::string& arg : args) bytes += sizeof arg + arg.size();
+    for (const std::string& arg : args) bytes += sizeof(std::string) + arg.size();
   };
   add(command.args);
   add(command.beside);

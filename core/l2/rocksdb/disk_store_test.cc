@@ -140,8 +140,8 @@ TEST_F(DiskStoreTest, HasTheSameRoomForEachUnitOfACommit) {
 TEST_F(DiskStoreTest, KeepsNoMoreOfWhatIsReadThanASmallGroupNeeds) {
   open();
   const std::string value(DiskStore::kMostRead / 4, 'v');
-  std::vector<std::string> names;
-  for (int i = 0; i < 12; ++i) names.push_back(std::to_string(i));
+  std::vector<std::string> names(12);
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = std::to_string(i);
   for (const auto& name : names) write({"SET", name, value});
   const auto with_all = [&](Words words) {
     words.insert(words.end(), names.begin(), names.end());

@@ -280,7 +280,7 @@ void RocksdbBackend::run(std::span<Waiting> group) {
 /// Why it could not be committed; empty: it was.
 std::string RocksdbBackend::commit_and_answer(std::span<Waiting> group) {
   if (!commit()) {
-    const std::string refusal = broken();
+    std::string refusal = broken();
     // What was written and not synced is in the log, which is read again.
     const std::string_view unsure =
         fsync_ == Fsync::always ? "; whether this was written is not known until then" : "";
