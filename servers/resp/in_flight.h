@@ -48,8 +48,8 @@ class InFlight {
     const std::size_t all = commands_ + reads_ * expected_;
     full_ = all >= most_ && all > 0;
     const std::size_t room = full_ ? 0 : most_ - all;
-    together_ = expected_ == 0 ? kMostTogether
-                               : std::clamp<std::size_t>(room / expected_, 1, kMostTogether);
+    const bool little = expected_ * kMostTogether <= room;  // mostly, and then nothing is divided
+    together_ = little ? kMostTogether : std::max<std::size_t>(room / expected_, 1);
   }
 
   const std::size_t most_;
