@@ -240,8 +240,8 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
   }
   if (spec == nullptr) {
     if (!over_embedded_store()) return false;
-    // The table has all that an embedded store knows. To the store it would be a write that may be of any key, for which
-    // all of L1 is disowned.
+    // The table has all that an embedded store knows. To the store it would be a write that may be
+    // of any key, for which all of L1 is disowned.
     refuse(spec, unknown_command(args[0]));
     return true;
   }

@@ -47,8 +47,8 @@ struct SessionLimits {
   std::size_t max_unanswered = 1024;               // commands; then reading stops
   std::size_t max_output = std::size_t{1} << 20U;  // bytes; then reading stops
   /// Bytes that wait for a client. Its commands in flight, and what they are thought to bring, are
-  /// half as many, so that what it is told unasked has room beside them; with more messages than this
-  /// it is dropped. At least twice max_value.
+  /// half as many, so that what it is told unasked has room beside them; with more messages than
+  /// this it is dropped. At least twice max_value.
   std::size_t max_held = std::size_t{256} * 1024 * 1024;
   std::uint32_t databases = 16;  // of SELECT; over Redis, which may have fewer, kDatabases
   CommandQueueLimits transaction = {};

@@ -1,5 +1,5 @@
-// What a session holds back so that a client that reads is never dropped, and who is dropped, over a
-// real socket too.
+// What a session holds back so that a client that reads is never dropped, and who is dropped, over
+// a real socket too.
 #include <algorithm>
 #include <array>
 #include <memory>
