@@ -11,6 +11,7 @@
 // Errors:    replies of the protocol; servers/resp/errors.h words ours.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -200,9 +201,9 @@ class CacheSession final : public Session,
   void hear(Channels::Kind kind, const std::string& name,
             const std::shared_ptr<const Channels::Message>& message) noexcept override;
   void deliver(Channels::Kind kind, const std::string& name, const Channels::Message& message);
-  /// More waits for it than may: messages come unasked, and cannot be held back.
+  /// More waits for it than may, and not by what it asked for: messages cannot be held back.
   [[nodiscard]] bool overrun() const noexcept {
-    return held_ + out_.size() > context_.limits.max_held;
+    return std::min(told_, held_ + out_.size()) > context_.limits.max_held;
   }
   void drop_slow();
   void tell_dropped(std::string_view why) noexcept;
@@ -333,6 +334,7 @@ class CacheSession final : public Session,
   std::deque<Slot> slots_;
   std::uint64_t first_slot_ = 0;
   std::size_t held_ = 0;  // bytes in slots
+  std::size_t told_ = 0;  // bytes of messages since nothing waited for it
   InFlight in_flight_;
   bool blocked_ = false;
   bool serving_ = false;

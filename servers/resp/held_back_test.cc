@@ -135,6 +135,25 @@ TEST_F(HeldBack, AnMgetWhoseValuesAreTooLongTogetherIsRefusedAndWhatFollowsIsAns
             "together\r\n$-1\r\n");
 }
 
+TEST_F(HeldBack, AMessageBehindABurstOfAnswersDropsNobody) {
+  fill(60);
+  const auto client = second();
+  client->serve("HELLO 3\r\n");
+  client->serve("SUBSCRIBE c\r\n");
+  l2_->hold();
+  client->serve(reads(0, 60));
+  l2_->release(60);
+  (void)context_->channels.publish("c", "m");
+  loop_.context().restart();
+  loop_.context().poll();
+  EXPECT_FALSE(client->session->closing());
+  std::string all;
+  for (std::string more = client->settle(); !more.empty(); more = client->serve("")) all += more;
+  EXPECT_EQ(all.size(), 60 * reply_size() + std::string_view(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n"
+                                                             "$1\r\nm\r\n")
+                                                .size());
+}
+
 /// A client with a real connection.
 class HeldBackConnection : public HeldBack {
  protected:

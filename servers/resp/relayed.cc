@@ -209,6 +209,8 @@ void CacheSession::answered() noexcept {
 /// be what this says is no longer so. What is still to come is not waited for.
 void CacheSession::pushed(std::string_view bytes) noexcept {
   if (killed_) return;
+  if (held_ + out_.size() == 0) told_ = 0;
+  told_ += bytes.size();
   const auto last = std::find_if(slots_.rbegin(), slots_.rend(),
                                  [](const Slot& each) { return each.ready || each.answered; });
   if (last == slots_.rend()) {
