@@ -263,6 +263,7 @@ class CacheSession final : public Session,
 
   // The same, of the server (server_commands.cc).
   void run_server(const CommandSpec& spec, Args args);
+  void help(std::string_view container);
   void command(Args args);
   void command_list(Args filter);
   void command_getkeys(Args command);

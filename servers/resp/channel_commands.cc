@@ -10,7 +10,6 @@
 
 #include "servers/resp/cache_session.h"
 #include "servers/resp/errors.h"
-#include "servers/resp/replies.h"
 #include "servers/resp/set_options.h"
 
 namespace nearlane::resp {
@@ -166,7 +165,7 @@ void CacheSession::pubsub(Args args) {
   } else if (equals_ignoring_case(what, "numpat")) {
     protocol::append_integer(out, static_cast<std::int64_t>(channels.patterns()));
   } else {
-    append_help(out, "pubsub");
+    help("pubsub");
   }
 }
 

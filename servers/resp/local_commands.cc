@@ -296,7 +296,7 @@ void CacheSession::client(Args args) {
   } else if (is("unblock")) {
     client_unblock(args);
   } else if (is("help")) {
-    append_help(tail(), "client");
+    help("client");
   } else if (equals_ignoring_case(args[2], "on") || equals_ignoring_case(args[2], "off")) {
     ok();  // of NO-EVICT
   } else {

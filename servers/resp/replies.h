@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include "core/protocol/writer.h"
-#include "servers/resp/help_texts.h"
 
 namespace nearlane::resp {
 
@@ -23,13 +22,6 @@ inline void append_set_header(std::string& out, std::size_t count, protocol::Ver
 inline void append_text(std::string& out, std::string text, protocol::Version version) {
   const protocol::Reply reply{.type = protocol::Type::verbatim, .text = "txt:" + std::move(text)};
   protocol::append_reply(out, reply, version);
-}
-
-/// HELP of a container of commands.
-inline void append_help(std::string& out, std::string_view container) {
-  const auto lines = help_text(container);
-  protocol::append_array_header(out, lines.size());
-  for (const std::string_view line : lines) protocol::append_simple(out, line);
 }
 
 }  // namespace nearlane::resp

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <boost/algorithm/string/case_conv.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <fmt/format.h>
 
@@ -32,10 +33,9 @@ namespace {
 
 constexpr std::string_view kNoDiagnosis =
     "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You "
-    "may use "
-    "\"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it. If we weren't "
-    "in a deep "
-    "space mission I'd suggest to take a look at https://redis.io/topics/latency-monitor.\n";
+    "may use \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it. If we "
+    "weren't in a deep space mission I'd suggest to take a look at "
+    "https://redis.io/topics/latency-monitor.\n";
 
 /// How INFO's section of that name begins; over an embedded store its lines are ours to fill in.
 constexpr std::string_view kKeyspace = "# Keyspace\r\n";
@@ -125,6 +125,19 @@ void CacheSession::wait(Args args) {
   }
 }
 
+/// What there is below a container of commands; Redis would name all of its own.
+void CacheSession::help(std::string_view container) {
+  std::vector<std::string> lines = {
+      fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+                  boost::algorithm::to_upper_copy(std::string(container)))};
+  for (const Subcommand& each : subcommands()) {
+    if (each.container == container)
+      lines.push_back(boost::algorithm::to_upper_copy(std::string(each.name)));
+  }
+  protocol::append_array_header(tail(), lines.size());
+  for (const std::string& line : lines) protocol::append_simple(tail(), line);
+}
+
 /// As of a Redis with slowlog-log-slower-than -1, which settings() says.
 void CacheSession::slowlog(Args args) {
   const std::string_view what = args[1];
@@ -134,7 +147,7 @@ void CacheSession::slowlog(Args args) {
   } else if (is("reset")) {
     protocol::append_simple(tail(), "OK");
   } else if (is("help")) {
-    append_help(tail(), "slowlog");
+    help("slowlog");
   } else if (args.size() > 3) {
     fail(fmt::format(
         "ERR unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP.", what));
@@ -158,7 +171,7 @@ void CacheSession::latency(Args args) {
   } else if (is("graph")) {
     fail(fmt::format("ERR No samples available for event '{}'", args[2].substr(0, kEchoBytes)));
   } else if (is("help")) {
-    append_help(tail(), "latency");
+    help("latency");
   } else if (is("histogram")) {
     protocol::append_map_header(tail(), 0, version_);
   } else if (is("reset")) {
@@ -261,7 +274,7 @@ void CacheSession::command(Args args) {
   } else if (equals_ignoring_case(args[1], "getkeys")) {
     command_getkeys(args.subspan(2));
   } else if (equals_ignoring_case(args[1], "help")) {
-    append_help(out, "command");
+    help("command");
   } else if (equals_ignoring_case(args[1], "docs")) {
     protocol::append_map_header(out, 0, version_);
   } else if (equals_ignoring_case(args[1], "info")) {
@@ -340,7 +353,7 @@ void CacheSession::config(Args args) {
   } else if (equals_ignoring_case(args[1], "set")) {
     config_set(args.subspan(2));
   } else {
-    append_help(tail(), "config");
+    help("config");
   }
 }
 

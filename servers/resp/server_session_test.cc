@@ -31,6 +31,15 @@ TEST_F(ServerSession, InfoTellsOfEachDatabaseOfTheStoreNotOfL1) {
   EXPECT_EQ(serve("INFO Keyspace\r\n"), bulk("# Keyspace\r\n"));
 }
 
+TEST_F(ServerSession, HelpNamesWhatThereIs) {
+  EXPECT_EQ(serve("PUBSUB HELP\r\n"),
+            "*5\r\n+PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+            "+CHANNELS\r\n+HELP\r\n+NUMPAT\r\n+NUMSUB\r\n");
+  EXPECT_EQ(serve("CONFIG HELP\r\n"),
+            "*4\r\n+CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+            "+GET\r\n+HELP\r\n+SET\r\n");
+}
+
 TEST_F(ServerSession, InfoWaitsForTheStoreWhereItAsksIt) {
   serve("SET a 1\r\n");
   l2_->hold();
