@@ -60,7 +60,7 @@ class ClientRegistry {
   std::uint64_t add(ClientInfo info) {
     const std::lock_guard lock(mutex_);
     info.id = ++last_id_;
-    clients_.emplace(info.id, Known{.info = std::move(info)});
+    clients_.emplace(last_id_, Known{.info = std::move(info)});
     return last_id_;
   }
   /// From now on it may be asked to hang up.
