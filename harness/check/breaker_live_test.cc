@@ -55,9 +55,10 @@ class BreakerLive : public testing::Test {
   std::string state() {
     const std::string page = web->exchange("GET", "/metrics").body;
     std::string all;
-    for (const char* each : {"closed", "open", "half_open"})
-      if (page.find("nearlane_breaker_state{state=\"" + std::string(each) + "\"} 1\n") != page.npos)
-        all += each;
+    for (const std::string each : {"closed", "open", "half_open"}) {
+      const std::string line = "nearlane_breaker_state{state=\"" + each + "\"} 1\n";
+      if (page.find(line) != std::string::npos) all += each;
+    }
     return all;
   }
 

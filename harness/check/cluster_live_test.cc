@@ -332,7 +332,8 @@ TEST_F(ClusterLive, ATypeIsInTheSlotOfItsKeyAndGoesWithIt) {
     EXPECT_EQ(group.slot_of(side).value(), group.slot_of(name).value()) << side;
     EXPECT_EQ(group.ask_owner(name, {"EXISTS", name, side})->integer, 2);
     ASSERT_TRUE(group.ask_owner(name, {"SET", name, "w"}));
-    EXPECT_TRUE(soon([&] { return get_type("/cache/" + path) == "application/octet-stream"; }));
+    EXPECT_TRUE(
+        soon([&, at = "/cache/" + path] { return get_type(at) == "application/octet-stream"; }));
   }
   ASSERT_EQ(put(web, "/cache/%7Bt%7Da", "v", css), "204");
   ASSERT_EQ(put(web, "/cache/%7Bt%7Db", "v"), "201");

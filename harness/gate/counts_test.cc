@@ -36,6 +36,7 @@ std::filesystem::path server() {
 }
 
 TEST(GateCounts, LeaveNoServerBehindWhenTheyAreKilled) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread here
   if (std::system("strace -o /dev/null true") != 0) GTEST_SKIP() << "nobody may trace here";
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
