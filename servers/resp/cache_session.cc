@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/base/epoch.h"
+#include "core/l2/embedded/keyspace.h"
 #include "servers/resp/errors.h"
 #include "servers/resp/set_options.h"
 
@@ -242,7 +243,7 @@ bool CacheSession::answer_here(const CommandSpec* spec, Args args) {
     if (!over_embedded_store()) return false;
     // The table has all that an embedded store knows. To the store it would be a write that may be
     // of any key, for which all of L1 is disowned.
-    refuse(spec, unknown_command(args[0]));
+    refuse(spec, l2::embedded::unknown_command(args[0]));
     return true;
   }
   std::string refused = refusal(*spec, args);

@@ -36,9 +36,4 @@ std::string error_text(const Error& error, bool writes, std::chrono::millisecond
   return "ERR nearlane: internal error";
 }
 
-std::string unknown_command(std::string_view name) {
-  return fmt::format("ERR unknown command '{}' with the embedded L2; it needs --l2 redis://…",
-                     name.substr(0, kEchoBytes));
-}
-
 }  // namespace nearlane::resp

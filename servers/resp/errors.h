@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
-#include <string_view>
 
 #include "core/base/result.h"
 
@@ -21,8 +20,5 @@ inline constexpr std::size_t kEchoBytes = 128;
 /// The text after '-'. `writes`: the command may have changed something.
 [[nodiscard]] std::string error_text(const Error& error, bool writes,
                                      std::chrono::milliseconds l2_timeout);
-/// Of a command that an embedded store does not serve, in its own words
-/// (core/l2/embedded/keyspace.h).
-[[nodiscard]] std::string unknown_command(std::string_view name);
 
 }  // namespace nearlane::resp

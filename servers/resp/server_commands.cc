@@ -42,12 +42,6 @@ constexpr std::string_view kKeyspace = "# Keyspace\r\n";
 
 const std::size_t kInfo = index_of(*find_command("info"));
 
-std::string to_lower(std::string_view text) {
-  std::string lowered(text);
-  std::ranges::transform(lowered, lowered.begin(), lower);
-  return lowered;
-}
-
 /// Ten parts, as Redis 7.0 has them: clients count on them by the version that we name. What we do
 /// not keep is empty: categories, tips, key specifications and subcommands.
 void append_spec(std::string& out, const CommandSpec& spec, protocol::Version version) {
@@ -301,7 +295,7 @@ void CacheSession::command_list(Args filter) {
   if (!filter.empty()) {
     const bool filters = filter.size() == 3 && equals_ignoring_case(filter[0], "filterby");
     if (filters && equals_ignoring_case(filter[1], "pattern")) {
-      const std::string pattern = to_lower(filter[2]);
+      const std::string pattern = boost::algorithm::to_lower_copy(std::string(filter[2]));
       std::erase_if(names, [&](const std::string& name) {
         return !l2::embedded::glob_matches(pattern, name);
       });
@@ -364,7 +358,7 @@ void CacheSession::config_get(Args patterns) {
   Settings left = settings();
   for (const std::string_view pattern : patterns) {
     const bool literal = pattern.find_first_of("[*?") == std::string_view::npos;
-    const std::string folded = to_lower(pattern);
+    const std::string folded = boost::algorithm::to_lower_copy(std::string(pattern));
     std::erase_if(left, [&](const auto& setting) {
       const bool meant =
           literal ? folded == setting.first : l2::embedded::glob_matches(folded, setting.first);

@@ -39,11 +39,15 @@ const CommandSpec* find_command(std::string_view sent) {
 
 }  // namespace
 
+std::string unknown_command(std::string_view name) {
+  return "ERR unknown command '" + std::string(name.substr(0, kNameShown)) +
+         "' with the embedded L2; it needs --l2 redis://…";
+}
+
 Reply Keyspace::execute(std::uint32_t db, std::span<const std::string_view> args, WallTime now) {
   const CommandSpec* spec = find_command(args.front());
   if (spec == nullptr) {
-    return Reply::error("ERR unknown command '" + std::string(args.front().substr(0, kNameShown)) +
-                        "' with the embedded L2; it needs --l2 redis://…");
+    return Reply::error(unknown_command(args.front()));
   }
   const auto count = static_cast<int>(args.size());
   if (spec->arity > 0 ? count != spec->arity : count < -spec->arity) return wrong_arity(spec->name);

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -34,6 +35,9 @@ inline constexpr std::size_t kMaxValue = std::size_t{512} * 1024 * 1024;
 /// Bytes of what one command or one EXEC answers with, counted roughly; more is an error instead of the answer. As much as a
 /// client may leave lying (servers/resp).
 inline constexpr std::size_t kMaxAnswer = std::size_t{256} * 1024 * 1024;
+
+/// The error of a command that is not served here, for whoever knows that before the store is asked.
+[[nodiscard]] std::string unknown_command(std::string_view name);
 
 class Keyspace {
  public:
