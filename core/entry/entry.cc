@@ -48,6 +48,11 @@ char* append_number(char* to, const Number& number) noexcept {
   return to + sizeof number;
 }
 
+/// The same, at the end of `room` bytes.
+char* append_last(char* to, std::size_t room, std::uint64_t number) noexcept {
+  return append_number(to + room - sizeof number, number);
+}
+
 /// A length, and the type; nothing where there is none.
 constexpr std::size_t size_of_type(std::string_view type) noexcept {
   return type.empty() ? 0 : 1 + type.size();
@@ -93,8 +98,7 @@ Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoc
     : deadline_(deadline.time_since_epoch().count()),
       epoch_(epoch),
       value_size_(static_cast<std::uint32_t>(value_size)),
-      key_size_(static_cast<std::uint32_t>(key.name.size()) & 0x1FFFFU),
-      db_(static_cast<std::uint8_t>(key.db)) {}
+      key_shape_(shape_of(key) & 0x7FFFFFU) {}
 
 Entry* Entry::make(const KeyRef& key, std::size_t value_size, std::size_t payload,
                    TimePoint deadline, Epoch epoch) {
@@ -118,15 +122,16 @@ EntryPtr Entry::build(const KeyRef& key, std::string_view value, TimePoint deadl
   const BulkHead head(static_cast<std::uint32_t>(value.size()));
   const bool keep_digest = value.size() >= kDigestKept;
   const std::string_view own = type.value_or("");
-  const std::size_t payload = head.length + value.size() + kCrlf.size() +
-                              (keep_digest ? sizeof(std::uint64_t) : 0) + size_of_type(own);
+  const std::size_t reply = head.length + value.size() + kCrlf.size();
+  const std::size_t digest = keep_digest ? digest_room(sizeof(Entry) + key.name.size() + reply) : 0;
+  const std::size_t payload = reply + digest + size_of_type(own);
   Entry* entry = make(key, value.size(), payload, deadline, epoch);
   char* to = reinterpret_cast<char*>(entry + 1) + key.name.size();
   to = append(to, {head.text.data(), head.length});
   to = append(to, value);
   to = append(to, kCrlf);
   entry->prefix_size_ = head.length & 0xFU;
-  if (keep_digest) to = append_number(to, digest_of(value));
+  if (keep_digest) to = append_last(to, digest, std::uint64_t{0});
   entry->type_known_ = type.has_value() ? 1 : 0;
   entry->own_type_ = own.empty() ? 0 : 1;
   append_type(to, own);
@@ -137,8 +142,9 @@ EntryPtr Entry::build_with(const Entry& plain, const Variants& variants) {
   assert(!plain.negative() && !plain.has_variants() && !variants.empty());
   const std::string_view reply = plain.resp_bulk();
   const std::string_view own = plain.own_type();
-  const std::size_t payload = reply.size() + sizeof(std::uint64_t) + size_of_type(own) +
-                              sizeof(VariantSizes) + variants.br.size() + variants.gzip.size();
+  const std::size_t digest = digest_room(sizeof(Entry) + plain.key_size() + reply.size());
+  const std::size_t payload = reply.size() + digest + size_of_type(own) + sizeof(VariantSizes) +
+                              variants.br.size() + variants.gzip.size();
   Entry* entry =
       make(plain.key_with(0), plain.value_size_, payload, plain.deadline(), plain.epoch());
   entry->prefix_size_ = plain.prefix_size_;
@@ -146,8 +152,8 @@ EntryPtr Entry::build_with(const Entry& plain, const Variants& variants) {
   entry->type_known_ = plain.type_known_;
   entry->own_type_ = plain.own_type_;
   entry->notes_.store(plain.unused() | kConsidered, std::memory_order_relaxed);
-  char* to = append(reinterpret_cast<char*>(entry + 1) + plain.key_size_, reply);
-  to = append_number(to, plain.digest());
+  char* to = append(reinterpret_cast<char*>(entry + 1) + plain.key_size(), reply);
+  to = append_last(to, digest, plain.digest());
   to = append_type(to, own);
   to = append_number(to, VariantSizes{.br = static_cast<std::uint32_t>(variants.br.size()),
                                       .gzip = static_cast<std::uint32_t>(variants.gzip.size())});
@@ -180,9 +186,12 @@ std::string_view Entry::read_own_type() const noexcept {
 
 std::uint64_t Entry::digest() const noexcept {
   if (!keeps_digest()) return digest_of(value());
-  std::uint64_t digest = 0;
-  std::memcpy(&digest, resp_bulk().data() + resp_bulk().size(), sizeof digest);
-  return digest;
+  char* kept = const_cast<char*>(behind_digest()) - sizeof(std::uint64_t);
+  const std::atomic_ref digest(*reinterpret_cast<std::uint64_t*>(kept));
+  // Two may make it at once, and a digest that is 0 is made each time.
+  std::uint64_t made = digest.load(std::memory_order_relaxed);
+  if (made == 0) digest.store(made = digest_of(value()), std::memory_order_relaxed);
+  return made;
 }
 
 std::uint64_t Entry::digest_of(std::string_view value) noexcept {
@@ -195,8 +204,8 @@ std::size_t Entry::charge() const noexcept {
   return malloc_usable_size(const_cast<Entry*>(this)) + sizeof(std::size_t);
 #else
   constexpr std::size_t kGrain = 16;  // every allocator we know rounds to 16 bytes at least
-  std::size_t size = sizeof(Entry) + key_size_ + prefix_size_ + std::size_t{value_size_} +
-                     kCrlf.size() + sizeof(std::uint64_t) + size_of_type(own_type());
+  std::size_t size = sizeof(Entry) + key_size() + prefix_size_ + std::size_t{value_size_} +
+                     kCrlf.size() + 2 * sizeof(std::uint64_t) + size_of_type(own_type());
   if (has_variants())
     size += sizeof(VariantSizes) + variant(Coding::br).size() + variant(Coding::gzip).size();
   return (size + sizeof(std::size_t) + kGrain - 1) / kGrain * kGrain;

@@ -8,7 +8,7 @@
 //
 //   header | name | $<size>\r\n value \r\n | digest | length, type | size of br, of gzip | br | gzip
 //                                           '------' '------------' where the value has a type of its own
-//                                           from kDigestKept on, and before variants
+//                                           aligned; from kDigestKept on, and before variants; 0 until it is asked for
 //
 // Deadline and epoch are atomic header fields: a touch or a confirmation changes them in place and
 // copies nothing. Two more belong to the map that holds the entry: its cell, and the mark in which the
@@ -19,7 +19,8 @@
 // Lifetime:  born with one reference, that of the EntryPtr which build() returns. A map holds one;
 //            readers hold none but stand under an epoch guard (core/base/epoch.h); what must
 //            outlive the guard takes a pin.
-// Threads:   payload is written before the entry is published and never after. set_deadline and
+// Threads:   payload is written before the entry is published and never after, but for the digest, which whoever
+//            asks for it first leaves there for the next. set_deadline and
 //            set_epoch may be called by any thread that may write the key (the lane's order
 //            decides), reads are relaxed: the map's release/acquire publication orders the payload,
 //            and a freshness field needs no order of its own.
@@ -109,24 +110,29 @@ class Entry {
   Entry& operator=(const Entry&) = delete;
 
   /// Makes the hash anew; to compare, use is().
-  [[nodiscard]] KeyRef key() const noexcept { return {db_, {bytes(), key_size_}}; }
+  [[nodiscard]] KeyRef key() const noexcept { return {db(), {bytes(), key_size()}}; }
   /// For a caller that knows the hash.
   [[nodiscard]] KeyRef key_with(std::uint64_t hash) const noexcept {
-    return {db_, {bytes(), key_size_}, hash};
+    return {db(), {bytes(), key_size()}, hash};
   }
   /// Whether this is the entry of `key`, by its bytes.
   [[gnu::always_inline, nodiscard]] bool is(const KeyRef& key) const noexcept {
-    return key_size_ == key.name.size() && db_ == key.db &&
-           same(bytes(), key.name.data(), key.name.size());
+    return key_shape_ == shape_of(key) && same(bytes(), key.name.data(), key.name.size());
   }
   [[nodiscard]] bool negative() const noexcept { return negative_ != 0; }
   [[nodiscard]] std::string_view value() const noexcept {
-    return {bytes() + key_size_ + prefix_size_, value_size_};
+    return {bytes() + key_size() + prefix_size_, value_size_};
   }
   /// The whole RESP bulk reply: "$<size>\r\n<value>\r\n".
   [[nodiscard]] std::string_view resp_bulk() const noexcept {
     if (negative()) return {};
-    return {bytes() + key_size_, prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
+    return {bytes() + key_size(), prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
+  }
+  /// The same for who found it by `key`: where it begins follows from the key's size, so the value comes from memory
+  /// together with the header, not after it. Precondition: is(key).
+  [[nodiscard]] std::string_view resp_bulk(const KeyRef& key) const noexcept {
+    if (negative()) return {};
+    return {bytes() + key.name.size(), prefix_size_ + std::size_t{value_size_} + kCrlf.size()};
   }
   /// The value in this coding; empty where the entry has no such form.
   [[nodiscard]] std::string_view form(Coding coding) const noexcept {
@@ -139,8 +145,9 @@ class Entry {
   [[nodiscard]] std::string_view own_type() const noexcept {
     return own_type_ == 0 ? std::string_view() : read_own_type();
   }
-  /// XXH3 of the value: the same on every instance, hence a strong validator. Kept with values of
-  /// kDigestKept bytes and more, and with variants; of smaller ones it is made when asked for.
+  /// XXH3 of the value: the same on every instance, hence a strong validator. It is made when asked for, which only
+  /// HTTP does, and kept with values of kDigestKept bytes and more, and with variants. Cost, the first time: one pass
+  /// over the value.
   [[nodiscard]] std::uint64_t digest() const noexcept;
   /// That of an entry with this value.
   [[nodiscard]] static std::uint64_t digest_of(std::string_view value) noexcept;
@@ -213,11 +220,30 @@ class Entry {
   /// What is behind reply and digest.
   [[nodiscard]] const char* behind_digest() const noexcept {
     const std::string_view reply = resp_bulk();
-    return reply.data() + reply.size() + (keeps_digest() ? sizeof(std::uint64_t) : 0);
+    const char* end = reply.data() + reply.size();
+    if (!keeps_digest()) return end;
+    return end + digest_room(static_cast<std::size_t>(end - reinterpret_cast<const char*>(this)));
+  }
+  /// Bytes that a digest takes behind the first `offset` of an entry: it is aligned.
+  [[nodiscard]] static constexpr std::size_t digest_room(std::size_t offset) noexcept {
+    return -offset % alignof(std::uint64_t) + sizeof(std::uint64_t);
   }
   [[nodiscard]] bool keeps_digest() const noexcept {
     return value_size_ >= kDigestKept || has_variants();
   }
+  static constexpr unsigned kKeyBits = 23;
+  static constexpr unsigned kNameBits = 17;
+  static_assert(kMaxKeyBytes < 1U << kNameBits && kDatabases <= 1U << (kKeyBits - kNameBits));
+  /// A name's size, and above it the database. They are compared as one number, which says nothing to the compiler of
+  /// the size alone: else it would take the entry's own to find the name's end, and that line of memory would be
+  /// waited for after the header, not beside it.
+  [[nodiscard]] static std::uint32_t shape_of(const KeyRef& key) noexcept {
+    return static_cast<std::uint32_t>(key.name.size()) | key.db << kNameBits;
+  }
+  [[nodiscard]] std::size_t key_size() const noexcept {
+    return key_shape_ & ((1U << kNameBits) - 1);
+  }
+  [[nodiscard]] std::uint32_t db() const noexcept { return key_shape_ >> kNameBits; }
   [[nodiscard]] const char* bytes() const noexcept {
     return reinterpret_cast<const char*>(this + 1);
   }
@@ -245,13 +271,12 @@ class Entry {
   mutable std::atomic<std::uint32_t> references_{1};
   mutable std::atomic<std::uint32_t> cell_{0};
   std::uint32_t value_size_;
-  std::uint32_t key_size_ : 17;        // up to 64 KiB
-  std::uint32_t prefix_size_ : 4 = 0;  // length of "$<size>\r\n", up to 13
+  std::uint32_t key_shape_ : kKeyBits;  // shape_of()
+  std::uint32_t prefix_size_ : 4 = 0;   // length of "$<size>\r\n", up to 13
   std::uint32_t negative_ : 1 = 0;
   std::uint32_t variants_ : 1 = 0;
   std::uint32_t type_known_ : 1 = 0;
   std::uint32_t own_type_ : 1 = 0;
-  std::uint8_t db_;                             // below kDatabases
   mutable std::atomic<std::uint8_t> notes_{0};  // kUnused and kConsidered
   mutable std::atomic<std::uint16_t> mark_{0};
 };

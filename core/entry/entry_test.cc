@@ -1,5 +1,7 @@
 #include "core/entry/entry.h"
 
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <thread>
@@ -64,6 +66,44 @@ TEST(Entry, DigestDependsOnTheValueOnly) {
   EXPECT_NE(make("a", "same")->digest(), make("a", "other")->digest());
   // XXH3's published value for the empty input: the same on every instance and architecture.
   EXPECT_EQ(make("a", "")->digest(), 0x2d06800538d394c2U);
+}
+
+TEST(Entry, ADigestIsMadeWhenItIsAskedFor) {
+  for (std::size_t name = 1; name <= 16; ++name) {  // all ways to lie in memory
+    const std::string value(kDigestKept + name, 'v');
+    const auto entry = make(std::string(name, 'k'), value);
+    const auto reply = entry->resp_bulk();
+    const auto end = std::bit_cast<std::uintptr_t>(reply.data() + reply.size());
+    const auto* kept = std::bit_cast<const std::uint64_t*>((end + 7) / 8 * 8);
+    EXPECT_EQ(*kept, 0U);
+    EXPECT_EQ(entry->digest(), Entry::digest_of(value));
+    EXPECT_EQ(*kept, Entry::digest_of(value));
+  }
+}
+
+TEST(Entry, ManyMayAskForADigestAtOnce) {
+  for (int round = 0; round < 100; ++round) {
+    const std::string value(5000, static_cast<char>('a' + round % 26));
+    const auto entry = make("k", value);
+    std::array<std::uint64_t, 4> said{};
+    std::vector<std::thread> threads;
+    for (auto& mine : said) threads.emplace_back([&] { mine = entry->digest(); });
+    for (auto& thread : threads) thread.join();
+    for (const std::uint64_t each : said) EXPECT_EQ(each, Entry::digest_of(value));
+  }
+}
+
+TEST(Entry, ItsReplyIsTheSameForWhoKnowsTheKey) {
+  for (const std::size_t name : {std::size_t{1}, std::size_t{21}, kMaxKeyBytes}) {
+    const std::string text(name, 'k');
+    const KeyRef own(63, text);
+    const auto entry = Entry::build(own, "value", kForever, 1);
+    EXPECT_TRUE(entry->is(own));
+    EXPECT_FALSE(entry->is(KeyRef(62, text)));
+    EXPECT_EQ(entry->resp_bulk(own).data(), entry->resp_bulk().data());
+    EXPECT_EQ(entry->resp_bulk(own), "$5\r\nvalue\r\n");
+    EXPECT_EQ(Entry::build_negative(own, kForever, 1)->resp_bulk(own), "");
+  }
 }
 
 TEST(Entry, ATouchChangesTheSharedEntryInPlace) {

@@ -1,7 +1,7 @@
 // A map of the registry as a target, read as the tier reads it (core/tier/tiered_cache.cc): hash, guard,
 // find, and for each hit the whole of "may this be served as fresh": the key's lane of 32, its lease, its
 // epoch, the entry's deadline, and the note that the lane was used. A write builds the entry, its reply
-// and its digest included, and puts it.
+// included, and puts it.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -55,7 +55,7 @@ class Reader {
     const TimePoint lease = lane(key).lease_until();
     const Entry* entry = map_.find(key);
     if (!fresh(key, entry, lease)) return 0;
-    const auto reply = entry->resp_bulk();
+    const auto reply = entry->resp_bulk(key);
     if (used_ + reply.size() > work_.out_bytes) used_ = 0;
     std::memcpy(work_.out + used_, reply.data(), reply.size());
     used_ += reply.size();
@@ -93,7 +93,7 @@ class Reader {
   [[nodiscard]] std::uint64_t take(const KeyRef& key, const Entry* entry,
                                    TimePoint lease) const noexcept {
     if (!fresh(key, entry, lease)) return 0;
-    touch(*entry->resp_bulk().data());
+    touch(*entry->resp_bulk(key).data());
     return 1;
   }
 

@@ -185,7 +185,7 @@ void CacheSession::flush_run() {
   for (std::size_t i = 0; i < run.size(); ++i) {
     if (found[i] == nullptr) found[i] = context_.tier.find_stale(run[i], now_);
     if (found[i] != nullptr) {
-      reply_hit(*found[i]);
+      reply_hit(*found[i], run[i]);
       ++hits;
     } else {
       command_bytes_ = run[i].name.size();
@@ -196,13 +196,13 @@ void CacheSession::flush_run() {
   run.clear();
 }
 
-void CacheSession::reply_hit(const Entry& entry) {
+void CacheSession::reply_hit(const Entry& entry, const KeyRef& key) {
   ++l1_answers_;
   if (slots_.empty() && out_.size() < context_.limits.max_output) {
-    out_.append(entry);
+    out_.append(entry, key);
     return;
   }
-  const std::string_view bulk = entry.resp_bulk();
+  const std::string_view bulk = entry.resp_bulk(key);
   held_ += bulk.size();
   if (!slots_.empty() && bulk.size() < Output::kPinBytes) {
     slots_.back().after.append(bulk);

@@ -240,7 +240,7 @@ class CacheSession final : public Session,
   /// Until the slot is complete.
   void step_aside(std::uint64_t number) noexcept;
   void fetch(const KeyRef& key, tier::ReadFrom from);
-  void reply_hit(const Entry& entry);
+  void reply_hit(const Entry& entry, const KeyRef& key);
   /// What the store has answered to this command.
   static void append_answer(std::string& out, const CommandSpec& spec, const protocol::Reply& reply,
                             protocol::Version version);

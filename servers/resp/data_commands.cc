@@ -85,7 +85,7 @@ bool CacheSession::get(Args args) {
   const Entry* entry = context_.tier.find(key, now_);
   if (entry == nullptr) entry = context_.tier.find_stale(key, now_);
   if (entry != nullptr) {
-    if (!muted()) reply_hit(*entry);
+    if (!muted()) reply_hit(*entry, key);
     count(kGet, AnsweredBy::l1, Outcome::hit);
     return true;
   }
@@ -174,7 +174,7 @@ bool CacheSession::mget(Args args) {
   const bool hit = std::ranges::find(found, nullptr) == found.end();
   if (hit && slots_.empty() && !muted() && size <= context_.limits.max_held) {
     protocol::append_array_header(out_.text(), found.size());
-    for (const Entry* entry : found) out_.append(*entry);
+    for (std::size_t i = 0; i < keys.size(); ++i) out_.append(*found[i], keys[i]);
     ++l1_answers_;
     count(kMget, AnsweredBy::l1, Outcome::ok);
   } else {

@@ -26,8 +26,9 @@ class Output {
   /// Whatever is appended to it comes behind all that is here. Nothing else may be done to it.
   [[nodiscard]] std::string& text() noexcept { return text_; }
   void append(EntryPtr entry);
-  void append(const Entry& entry) {
-    const std::string_view bulk = entry.resp_bulk();
+  /// `key`: by which it was found.
+  void append(const Entry& entry, const KeyRef& key) {
+    const std::string_view bulk = entry.resp_bulk(key);
     if (bulk.size() >= kPinBytes) [[unlikely]]
       return append(EntryPtr::pin(&entry));
     text_.append(bulk);

@@ -15,6 +15,8 @@ EntryPtr entry_of(std::size_t size, char filling = 'v') {
   return Entry::build({0, "key"}, std::string(size, filling), kForever, 1);
 }
 
+void append(Output& output, const Entry& entry) { output.append(entry, KeyRef(0, "key")); }
+
 std::size_t pieces_of(const Output& output) {
   std::array<iovec, 16> pieces;
   return output.gather(pieces);
@@ -24,7 +26,7 @@ TEST(Output, SendsALargeValueFromWhereItIs) {
   Output output;
   const EntryPtr large = entry_of(Output::kPinBytes);
   output.text() += "+before\r\n";
-  output.append(*large);
+  append(output, *large);
   output.text() += "+behind\r\n";
   std::array<iovec, 16> pieces;
   ASSERT_EQ(output.gather(pieces), 3U);
@@ -36,8 +38,8 @@ TEST(Output, SendsALargeValueFromWhereItIs) {
 
 TEST(Output, CopiesWhatIsSmall) {
   Output output;
-  output.append(*entry_of(1));
-  output.append(*entry_of(Output::kPinBytes / 2));
+  append(output, *entry_of(1));
+  append(output, *entry_of(Output::kPinBytes / 2));
   EXPECT_EQ(pieces_of(output), 1U);
 }
 
@@ -45,7 +47,7 @@ TEST(Output, KeepsAValueThatItsMapHasDropped) {
   Output output;
   EntryPtr large = entry_of(Output::kPinBytes);
   const std::string bulk(large->resp_bulk());
-  output.append(*large);
+  append(output, *large);
   large = nullptr;
   EXPECT_EQ(take_bytes(output), bulk);
 }
@@ -91,7 +93,7 @@ TEST(OutputProperty, SendsWhatWasAppendedInOrderWhateverIsTakenWhen) {
         expected.append(size, filling);
       } else if (step < 4) {
         const EntryPtr entry = entry_of(size, filling);
-        output.append(*entry);
+        append(output, *entry);
         expected += entry->resp_bulk();
       } else if (step == 4) {
         const std::string taken = take_bytes(output, size, *rc::gen::inRange<std::size_t>(1, 17));
