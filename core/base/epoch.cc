@@ -102,15 +102,20 @@ void seal(Slot& slot) noexcept {
   slot.unsealed_bytes = 0;
 }
 
-/// Gives the slot back and leaves what it had retired to the domain.
-void leave() noexcept {
-  Slot& slot = *own;
-  seal(slot);
+/// Leaves what the thread has retired to the domain. Under its mutex.
+void hand_over(Slot& slot) noexcept {
   Domain& all = domain();
-  const std::lock_guard lock(all.mutex);
   all.orphans.insert(all.orphans.end(), slot.bag.begin(), slot.bag.end());
   all.orphan_count.store(all.orphans.size(), std::memory_order_relaxed);
   Bag().swap(slot.bag);
+}
+
+/// Gives the slot back, and what it had retired to the domain.
+void leave() noexcept {
+  Slot& slot = *own;
+  seal(slot);
+  const std::lock_guard lock(domain().mutex);
+  hand_over(slot);
   slot.taken = false;
   own = nullptr;
   reader.announced = nullptr;
@@ -173,14 +178,14 @@ void advance() noexcept {
   return retired.epoch + 2 <= present;
 }
 
-/// How many it freed.
-std::size_t free_own(Slot& slot) noexcept {
-  if (slot.collecting) return 0;
+/// Whether it freed as many as one call may.
+bool free_own(Slot& slot) noexcept {
+  if (slot.collecting) return false;
   slot.collecting = true;
   const std::uint64_t present = now.load(std::memory_order_acquire);
   std::uint64_t bytes = 0;
   std::size_t freed = 0;
-  for (; freed < kCollectBatch; ++freed) {
+  for (; freed < kCollectBatch && bytes < kCollectBytes; ++freed) {
     if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), present)) break;
     const Retired retired = slot.bag.front();
     slot.bag.pop_front();
@@ -189,20 +194,27 @@ std::size_t free_own(Slot& slot) noexcept {
   }
   if (bytes != 0) domain().bytes.fetch_sub(bytes, std::memory_order_relaxed);
   slot.collecting = false;
-  return freed;
+  return freed == kCollectBatch || bytes >= kCollectBytes;
 }
 
-/// Returns how many it freed; 0 also when another thread holds the domain.
-std::size_t free_orphans() noexcept {
+/// How many it freed; 0 also when another thread holds the domain.
+struct Freed {
+  std::size_t objects = 0;
+  std::uint64_t bytes = 0;
+};
+Freed free_orphans() noexcept {
   Domain& all = domain();
-  if (all.orphan_count.load(std::memory_order_relaxed) == 0) return 0;
+  if (all.orphan_count.load(std::memory_order_relaxed) == 0) return {};
   std::array<Retired, kCollectBatch> batch;
   std::size_t count = 0;
+  std::uint64_t bytes = 0;
   {
     const std::unique_lock lock(all.mutex, std::try_to_lock);
-    if (!lock) return 0;
+    if (!lock) return {};
     const std::uint64_t present = now.load(std::memory_order_acquire);
-    while (count < batch.size() && !all.orphans.empty() && is_free(all.orphans.front(), present)) {
+    while (count < batch.size() && bytes < kCollectBytes && !all.orphans.empty() &&
+           is_free(all.orphans.front(), present)) {
+      bytes += all.orphans.front().bytes;
       batch[count++] = all.orphans.front();
       all.orphans.pop_front();
     }
@@ -212,7 +224,7 @@ std::size_t free_orphans() noexcept {
     all.bytes.fetch_sub(batch[i].bytes, std::memory_order_relaxed);
     batch[i].free(batch[i].object);
   }
-  return count;
+  return {count, bytes};
 }
 
 }  // namespace
@@ -239,10 +251,21 @@ bool collect() noexcept {
   Slot& slot = own_slot();
   seal(slot);
   advance();
-  const std::size_t freed = free_own(slot);
-  const std::size_t orphans = free_orphans();
+  const bool more = free_own(slot);
+  const Freed orphans = free_orphans();
   leave_if_ended();
-  return freed == kCollectBatch || orphans == kCollectBatch;
+  return more || orphans.objects == kCollectBatch || orphans.bytes >= kCollectBytes;
+}
+
+void rest() noexcept {
+  if (own == nullptr || own->bag.empty()) return;
+  Slot& slot = *own;
+  seal(slot);
+  advance();
+  free_own(slot);
+  if (slot.bag.empty()) return;
+  const std::lock_guard lock(domain().mutex);
+  hand_over(slot);
 }
 
 void drain() noexcept {
@@ -262,7 +285,7 @@ void drain() noexcept {
       }
     }
     now.fetch_add(2, std::memory_order_acq_rel);  // nobody looks: all orphans are free
-    while (free_orphans() != 0) found = true;
+    while (free_orphans().objects != 0) found = true;
   }
 }
 

@@ -24,6 +24,8 @@ namespace nearlane::epoch {
 
 /// Objects freed by one call of retire() at most, so that no caller pays for a long list.
 inline constexpr std::size_t kCollectBatch = 64;
+/// No more of them are freed once they were so many bytes, as large ones go back to the kernel page by page.
+inline constexpr std::uint64_t kCollectBytes = std::uint64_t{8} << 20U;
 
 namespace detail {
 
@@ -71,9 +73,13 @@ class [[nodiscard]] Guard {
 void retire(void* object, void (*free)(void*), std::size_t bytes);
 
 /// Tries to move the epoch on and frees what has become free on this thread's list, and on the
-/// lists of threads that have ended, kCollectBatch of each at most; event loops call it once in a while so that an idle
+/// lists of threads that have ended or rest, kCollectBatch of each at most; event loops call it once in a while so that an idle
 /// process gives its memory back. True: it freed as many as it may, so there is probably more.
 bool collect() noexcept;
+
+/// The calling thread goes to sleep, and may not retire anything for long: what it could not free is freed by whoever
+/// calls collect().
+void rest() noexcept;
 
 /// Frees everything retired by anyone. Precondition: no thread is under a guard or retiring. For
 /// tests and shutdown.

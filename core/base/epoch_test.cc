@@ -162,6 +162,52 @@ TEST_F(Epoch, OneCallFreesABoundedNumber) {
   EXPECT_EQ(freed, static_cast<int>(10 * kCollectBatch));
 }
 
+TEST_F(Epoch, OneCallFreesABoundedNumberOfBytes) {
+  constexpr int kObjects = 20;
+  OtherReader reader;
+  for (int i = 0; i < kObjects; ++i) retire(new Node(1), free_node, kCollectBytes / 2);
+  reader.leave();
+  while (freed < kObjects) {
+    const int before = freed;
+    const bool more = collect();
+    ASSERT_LE(freed - before, 2);
+    ASSERT_EQ(more, freed - before == 2);
+  }
+}
+
+TEST_F(Epoch, WhatAThreadLeavesThatRestsIsFreedByOthers) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int step = 0;
+  const auto reach = [&](int next) {
+    const std::lock_guard lock(mutex);
+    step = next;
+    changed.notify_all();
+  };
+  const auto await = [&](int wanted) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return step >= wanted; });
+  };
+  OtherReader reader;
+  std::thread sleeper([&] {
+    for (std::uint64_t i = 0; i < 10; ++i) retire_node(new Node(i));
+    rest();
+    reach(1);
+    await(2);
+    retire_node(new Node(11));  // it goes on as before
+    rest();
+  });
+  await(1);
+  reader.leave();
+  for (int round = 0; round < 10; ++round) collect();
+  EXPECT_EQ(freed, 10);
+  reach(2);
+  sleeper.join();
+  for (int round = 0; round < 10; ++round) collect();
+  EXPECT_EQ(freed, 11);
+  EXPECT_EQ(retired_bytes(), 0U);
+}
+
 TEST_F(Epoch, RetiringAloneKeepsTheListShort) {
   for (std::uint64_t i = 0; i < 10000; ++i) {
     retire_node(new Node(i));

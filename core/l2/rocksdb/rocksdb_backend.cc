@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/epoch.h"
 #include "core/l2/embedded/keyspace.h"
 #include "core/l2/embedded/perform.h"
 #include "core/l2/rocksdb/call_queue.h"
@@ -230,11 +231,14 @@ void RocksdbBackend::execute() noexcept {
       tick();
     }
     if (!group_.empty()) run(group_);
+    bool idle = false;
     {
       const std::lock_guard lock(queue_lock_);
       done.swap(group_);
+      idle = queue_.empty();
     }
     done.clear();
+    if (idle) epoch::rest();
   }
 }
 
@@ -432,6 +436,7 @@ void RocksdbBackend::watch() noexcept {
     } else {
       lock.unlock();
       give_up_late();
+      epoch::rest();
       lock.lock();
       next_look = Clock::now() + kLookEvery;
     }
