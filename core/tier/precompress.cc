@@ -4,6 +4,9 @@
 // entry that they were made of, or of none (L1Map::replace_if). That entry is pinned all the while, so no other one
 // can have its address. Whoever moves a deadline does so in one step with regard to the key's flights, and so is the
 // replacement: no deadline is moved on the old entry after it was read for the new one.
+//
+// That step takes locks that everybody waits for, and who makes the forms may be kept off the processor for long. So
+// another thread does it.
 #include "core/entry/precompress.h"
 
 #include "core/base/epoch.h"
@@ -36,15 +39,18 @@ void TieredCache::Impl::put_forms(const Entry& entry) {
   }
   const Variants variants = precompress(entry.value());
   if (variants.empty()) return Counts::add(Count::precompress_useless);
-  EntryPtr next = Entry::build_with(entry, variants);
-  bool put = false;
-  flights_.in_one_step(key, [&] {
-    next->set_deadline(entry.deadline());
-    next->set_epoch(entry.epoch());
-    next->set_unused(entry.unused());
-    put = l1_->replace_if(&entry, std::move(next));
-  });
-  Counts::add(put ? Count::precompressed : Count::precompress_late);
+  auto put = [this, plain = EntryPtr::pin(&entry), next = Entry::build_with(entry, variants)] {
+    bool done = false;
+    flights_.in_one_step(plain->key(), [&] {
+      next->set_deadline(plain->deadline());
+      next->set_epoch(plain->epoch());
+      next->set_unused(plain->unused());
+      done = l1_->replace_if(plain.get(), next);
+    });
+    Counts::add(done ? Count::precompressed : Count::precompress_late);
+  };
+  if (!config_.after) return put();
+  config_.after(Duration::zero(), std::move(put));
 }
 
 }  // namespace nearlane::tier

@@ -224,7 +224,7 @@ struct TierConfig {
   Duration lease = std::chrono::milliseconds(250);  // a fill older than this is not joined
   std::function<TimePoint()> now = Clock::now;      // what a simulation replaces
   /// Runs a task once, so long from now, on a thread of its choice. Empty: revoke() is refused where
-  /// it would have to wait.
+  /// it would have to wait, and compressed forms are put by the thread that made them.
   std::function<void(Duration, std::function<void()>)> after = {};
   std::size_t max_revocations = 4096;  // under way at once
   /// Where most calls fail, L2 is not asked for a while (core/guard/breaker.h).
