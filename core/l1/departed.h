@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -19,10 +20,15 @@ class Departed {
   Departed() noexcept {}
   Departed(const Departed&) = delete;
   Departed& operator=(const Departed&) = delete;
-  ~Departed() { retire_all(); }
+  ~Departed() {
+    for (std::size_t i = 0; i < count_; ++i) retire(entries_[i]);
+  }
+
+  /// As many as one put may evict, and the one that it replaces.
+  static constexpr std::size_t kMost = 1025;
 
   void add(const Entry* entry) noexcept {
-    if (count_ == entries_.size()) retire_all();  // rare, and then under the lock
+    assert(count_ < kMost);
     entries_[count_++] = entry;
   }
 
@@ -34,12 +40,7 @@ class Departed {
   }
 
  private:
-  void retire_all() noexcept {
-    for (std::size_t i = 0; i < count_; ++i) retire(entries_[i]);
-    count_ = 0;
-  }
-
-  std::array<const Entry*, 32> entries_;
+  std::array<const Entry*, kMost> entries_;
   std::size_t count_ = 0;
 };
 

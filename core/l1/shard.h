@@ -14,8 +14,7 @@
 //
 // Threads:   every public call takes the lock itself, set_room excepted. A find takes none where the table
 //            allows it, and shares it where mutex and policy allow that.
-// Lifetime:  what leaves is handed to epoch::retire, after the lock was released but for every 33rd entry of one call
-//            and for a table that was outgrown.
+// Lifetime:  what leaves is handed to epoch::retire, after the lock was released but for a table that was outgrown.
 // Cost:      find: one table look-up, no allocation. put: amortised O(1), evictions capped.
 #pragma once
 
@@ -37,8 +36,9 @@
 
 namespace nearlane::l1 {
 
-/// Entries that one put may evict, so that a large value never holds the lock for milliseconds.
+/// Entries that one put may evict, which takes `adaptive` some 2 ms, so that a large value does not hold the lock for tens.
 inline constexpr std::size_t kEvictionsPerCall = 1024;
+static_assert(kEvictionsPerCall < Departed::kMost);
 /// Less than what kEvictionsPerCall evictions free even of the smallest entries. Unit: bytes.
 inline constexpr std::uint64_t kPromptBytes = std::uint64_t{64} * 1024;
 /// An entry may take this part of its shard's share: four large values still make a cache.
@@ -53,6 +53,7 @@ inline constexpr std::uint64_t kRetiredPart = 4;
 inline constexpr std::uint64_t kIdlePart = 3;
 /// Entries that a sweep looks at before it lets others at the lock.
 inline constexpr std::size_t kSweepChunk = 256;
+static_assert(kSweepChunk <= Departed::kMost);
 
 struct SweepStep {
   std::size_t looked = 0;
@@ -214,7 +215,7 @@ class alignas(128) Shard {
 
   /// What `entry` takes from the budget.
   [[nodiscard]] static std::uint64_t cost(const Entry& entry) noexcept {
-    return entry.charge() + entry.charge() / kLostPart + kArrays;
+    return entry.charge() + entry.charge() / kLostPart + kArrays + bytes_beside(entry);
   }
 
  private:
@@ -243,6 +244,13 @@ class alignas(128) Shard {
   /// What one entry takes beside itself.
   static constexpr std::uint64_t kArrays =
       T::kBytesPerEntry + Cells::kBytesPerEntry + P::kBytesPerEntry + Wheel::kBytesPerEntry;
+  [[nodiscard]] static std::uint64_t bytes_beside(const Entry& entry) noexcept {
+    if constexpr (requires { T::bytes_beside(entry); }) {
+      return T::bytes_beside(entry);
+    } else {
+      return 0;
+    }
+  }
   /// What the arrays keep of a time with more entries, which were smaller.
   [[nodiscard]] std::uint64_t idle() const noexcept {
     return (cells_.end() - cells_.size()) * kArrays;

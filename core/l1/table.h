@@ -9,6 +9,7 @@
 // Errors:    insert may throw std::bad_alloc.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +47,16 @@ concept Table = std::default_initializable<T> &&
   // For tests: a shard counts its entries by its cells.
   { fixed.size() } -> std::convertible_to<std::size_t>;
 };
+
+/// A table that takes more for some entries says so: `static std::size_t bytes_beside(const Entry&)`, the same for all
+/// entries of one key. This is it for one whose keys are std::strings of its own, as malloc rounds them: up to 15 bytes lie
+/// in the string itself.
+[[nodiscard]] inline std::size_t bytes_of_name(const Entry& entry) noexcept {
+  constexpr std::size_t kGrain = 16;
+  const std::size_t size = entry.key_with(0).name.size();
+  if (size < kGrain) return 0;
+  return std::max(2 * kGrain, (size + 1 + sizeof(std::size_t) + kGrain - 1) / kGrain * kGrain);
+}
 
 /// Takes all out, which `cells` names. A table may have a clear() of its own; it then bears finds beside it.
 template <Table T>

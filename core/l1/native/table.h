@@ -41,6 +41,7 @@
 #include <bit>
 #include <cassert>
 #include <cstdint>
+#include <cstdlib>
 
 #include "core/base/key.h"
 #include "core/entry/entry.h"
@@ -182,7 +183,9 @@ class NativeTable {
   }
   static std::uint64_t word_of(const Entry* entry, std::uint64_t hash) noexcept {
     const auto address = std::bit_cast<std::uint64_t>(entry);
-    assert((address & ~kAddress) == 0);
+    // The heap of a program that has it tagged (GLIBC_TUNABLES=glibc.mem.tagging on ARM64) has such addresses.
+    if ((address & ~kAddress) != 0) [[unlikely]]
+      std::abort();
     return (hash >> kTagShift << kTagShift) | address;
   }
   /// The first of those that fit. Null: an empty word looks like the tag 0.

@@ -15,6 +15,8 @@ constexpr float kPastPrior = 100;
 /// What is left of the memories after a tick: of the slow one 90 % after a capacity.
 constexpr float kSlowDecay = 0.9967F;
 constexpr float kFastDecay = 0.8F;
+/// Less is nothing. What is left long after all uses would be denormal numbers, with which a tick takes four times as long.
+constexpr float kForgotten = 1e-20F;
 /// A small cache ticks often; its ranks are computed at most once in so many insertions.
 constexpr std::uint64_t kInsertionsPerRanking = 32;
 /// Residents whose keys are all measured, and the least share of those in a larger cache.
@@ -93,6 +95,9 @@ void ReuseModel::tick() noexcept {
       fast_lives_[kind][bin] = (fast_lives_[kind][bin] + more) * kFastDecay;
       slow_uses_[kind][bin] *= kSlowDecay;
       fast_uses_[kind][bin] *= kFastDecay;
+      for (Table* table : {&slow_lives_, &fast_lives_, &slow_uses_, &fast_uses_}) {
+        if ((*table)[kind][bin] < kForgotten) (*table)[kind][bin] = 0;
+      }
     }
   }
   if (insertions_ < kInsertionsPerRanking) return;

@@ -19,7 +19,7 @@
 // Threads:   any. Uses are recorded under a lock that nobody waits for: what finds it taken is not recorded,
 //            which only thins the sample. now(), measured() and rank() are single relaxed loads.
 // Cost:      a use that is recorded, two counters. A tick moves 10 KB and, at most once in 32 insertions,
-//            computes 342 ranks, about 10 us. 17 KB a model.
+//            computes 342 ranks, about 20 us. 17 KB a model.
 // Source:    the index: Gittins, "Bandit processes and dynamic allocation indices", 1979; hits for the space
 //            and time they take: Beckmann, Chen, Cidon, "LHD", NSDI 2018.
 #pragma once
