@@ -107,7 +107,7 @@ void hand_over(Slot& slot) noexcept {
   Domain& all = domain();
   all.orphans.insert(all.orphans.end(), slot.bag.begin(), slot.bag.end());
   all.orphan_count.store(all.orphans.size(), std::memory_order_relaxed);
-  Bag().swap(slot.bag);
+  slot.bag.clear();
 }
 
 /// Gives the slot back, and what it had retired to the domain.

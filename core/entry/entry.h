@@ -145,9 +145,9 @@ class Entry {
   [[nodiscard]] std::string_view own_type() const noexcept {
     return own_type_ == 0 ? std::string_view() : read_own_type();
   }
-  /// XXH3 of the value: the same on every instance, hence a strong validator. It is made when asked for, which only
-  /// HTTP does, and kept with values of kDigestKept bytes and more, and with variants. Cost, the first time: one pass
-  /// over the value.
+  /// XXH3 of the value: the same on every instance, hence a strong validator. Made when asked for: by HTTP, for
+  /// compressed forms, with a type of its own. Kept with values of kDigestKept bytes and more, and with variants. Cost,
+  /// the first time: one pass over the value.
   [[nodiscard]] std::uint64_t digest() const noexcept;
   /// That of an entry with this value.
   [[nodiscard]] static std::uint64_t digest_of(std::string_view value) noexcept;

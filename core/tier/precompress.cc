@@ -5,8 +5,8 @@
 // can have its address. Whoever moves a deadline does so in one step with regard to the key's flights, and so is the
 // replacement: no deadline is moved on the old entry after it was read for the new one.
 //
-// That step takes locks that everybody waits for, and who makes the forms may be kept off the processor for long. So
-// another thread does it.
+// That step holds locks that everybody waits for, through evictions at worst, and who makes the forms may be kept off
+// the processor for long. So another thread does it, and what waits for that has a bound in bytes.
 #include "core/entry/precompress.h"
 
 #include "core/base/epoch.h"
@@ -39,7 +39,14 @@ void TieredCache::Impl::put_forms(const Entry& entry) {
   }
   const Variants variants = precompress(entry.value());
   if (variants.empty()) return Counts::add(Count::precompress_useless);
-  auto put = [this, plain = EntryPtr::pin(&entry), next = Entry::build_with(entry, variants)] {
+  const std::uint64_t size = entry.value().size();
+  if (forms_waiting_.fetch_add(size) + size > config_.precompression.most_bytes) {
+    forms_waiting_ -= size;
+    entry.reconsider();
+    return Counts::add(Count::precompress_dropped);
+  }
+  auto put = [this, size, plain = EntryPtr::pin(&entry),
+              next = Entry::build_with(entry, variants)] {
     bool done = false;
     flights_.in_one_step(plain->key(), [&] {
       next->set_deadline(plain->deadline());
@@ -48,6 +55,7 @@ void TieredCache::Impl::put_forms(const Entry& entry) {
       done = l1_->replace_if(plain.get(), next);
     });
     Counts::add(done ? Count::precompressed : Count::precompress_late);
+    forms_waiting_ -= size;
   };
   if (!config_.after) return put();
   config_.after(Duration::zero(), std::move(put));

@@ -3,7 +3,8 @@
 // First come, first served. What does not fit is turned away, never waited for. The threads begin with the first
 // entry, and yield to all others: whoever serves hits goes first.
 //
-// Units:     entries, and bytes of their values; what is being worked on counts.
+// Units:     entries, and bytes of their values; what is being worked on counts. For what has its forms and waits to be put the
+//            tier has the same bound once more (precompress.cc).
 // Errors:    none; offer() says whether it has taken the entry.
 // Threads:   any; `work` runs on the queue's own.
 // Lifetime:  holds a pin of what waits. stop() ends the threads, after what they are at, and drops the rest.

@@ -370,7 +370,8 @@ class TieredCache::Impl final : public cohere::Listener {
   std::uint64_t audited_hits_;
 
  public:
-  PrecompressQueue precompress_queue_;  // last: its threads use all of the above
+  std::atomic<std::uint64_t> forms_waiting_{0};  // for a loop to put them; bytes of the values
+  PrecompressQueue precompress_queue_;           // last: its threads use all of the above
 };
 
 }  // namespace nearlane::tier

@@ -230,15 +230,16 @@ void RocksdbBackend::execute() noexcept {
       const rocks::Operation operation(operating_since_);
       tick();
     }
-    if (!group_.empty()) run(group_);
-    bool idle = false;
+    if (group_.empty()) {
+      epoch::rest();  // nothing has come for the time of a tick
+    } else {
+      run(group_);
+    }
     {
       const std::lock_guard lock(queue_lock_);
       done.swap(group_);
-      idle = queue_.empty();
     }
     done.clear();
-    if (idle) epoch::rest();
   }
 }
 
