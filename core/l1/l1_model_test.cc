@@ -172,6 +172,7 @@ struct PutNegative : Command {
 
 struct ReplaceIf : Command {
   Value value;
+  bool negative = *rc::gen::weightedElement<bool>({{1, true}, {3, false}});
   bool right = *rc::gen::arbitrary<bool>();
   void run(const Model&, Tested& tested) const override {
     const epoch::Guard guard;
@@ -179,15 +180,21 @@ struct ReplaceIf : Command {
     const auto other = entry(value.key, "other");
     const Entry* expected = right ? before : other.get();
     const Account account(tested);
-    const bool done = tested.map->replace_if(expected, entry(value.key, value.text()));
+    const std::string text = negative ? "" : value.text();
+    const bool done = tested.map->replace_if(
+        expected, negative ? Entry::build_negative(KeyRef(0, name_of(value.key)), at(50), 0)
+                           : entry(value.key, text));
     account.close(0, done);
-    if (done) tested.last[value.key] = value.text();
+    if (done) tested.last[value.key] = text;
     RC_ASSERT(!done || (right && before != nullptr));
     const Entry* after = find(tested, value.key);
-    RC_ASSERT((done ? after->value() == value.text() : after == before || after == nullptr));
+    RC_ASSERT((done ? after->value() == text : after == before || after == nullptr));
+    if (done) RC_ASSERT(after->negative() == negative);
     check_bounds(tested);
   }
-  void show(std::ostream& os) const override { value.show(os, "ReplaceIf"); }
+  void show(std::ostream& os) const override {
+    value.show(os, negative ? "ReplaceIfByNegative" : "ReplaceIf");
+  }
 };
 
 struct Find : Command {

@@ -1,6 +1,7 @@
 // The contract of table.h, over every table, and what only a table without locks has to prove.
 #include "core/l1/table.h"
 
+#include <algorithm>
 #include <atomic>
 #include <random>
 #include <string>
@@ -227,6 +228,23 @@ TEST(NativeTable, AnInsertMovesNoMoreThanItsBuckets) {
     }
   }
   EXPECT_GT(growths, 8U);
+  table.clear();
+  epoch::drain();
+}
+
+TEST(NativeTable, TidyingMovesABoundedPartOfALargeTable) {
+  constexpr std::uint64_t kMost = 64;
+  NativeTable table;
+  std::vector<EntryPtr> entries;
+  while (table.left_to_move() < 4 * kMost) {
+    ASSERT_LT(entries.size(), 50000U);
+    entries.push_back(entry(fmt::format("key{}", entries.size())));
+    table.insert(entries.back().get(), entries.back()->key().hash);
+  }
+  while (const std::uint64_t before = table.left_to_move()) {
+    table.tidy();
+    ASSERT_EQ(before - table.left_to_move(), std::min(before, kMost));
+  }
   table.clear();
   epoch::drain();
 }
