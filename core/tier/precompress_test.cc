@@ -264,6 +264,33 @@ TEST(Precompression, NorIsOneOfTheLastMoment) {
   expect_end(*entry, start, 5);
 }
 
+// Whoever makes the forms does not put them: the loop does, when it comes to it.
+TEST(Precompression, FormsArePutByTheTaskThatTheLoopIsGiven) {
+  for (const bool changes : {false, true}) {
+    std::vector<std::function<void()>> tasks;
+    Cache cache({.precompress = Precompress::always,
+                 .after = [&](Duration delay, std::function<void()> task) {
+                   if (delay == Duration::zero()) tasks.push_back(std::move(task));
+                 }});
+    cache.set("k", kValue);
+    tasks.clear();
+    const auto put = Counts::sum(Count::precompressed);
+    const auto late = Counts::sum(Count::precompress_late);
+    ASSERT_TRUE(cache.tier->precompress_once());
+    ASSERT_EQ(tasks.size(), 1U);
+    EXPECT_FALSE(cache.has_forms("k")) << "the task has not run";
+    EXPECT_EQ(Counts::sum(Count::precompressed), put);
+    if (changes) cache.set("k", value_of(3));
+    const EntryPtr before = cache.find("k");
+    std::exchange(tasks, {}).front()();
+    EXPECT_EQ(Counts::sum(Count::precompressed), put + (changes ? 0 : 1));
+    EXPECT_EQ(Counts::sum(Count::precompress_late), late + (changes ? 1 : 0));
+    EXPECT_EQ(cache.has_forms("k"), !changes);
+    EXPECT_EQ(cache.find("k").get() == before.get(), changes);
+    EXPECT_EQ(cache.find("k")->value(), changes ? value_of(3) : kValue);
+  }
+}
+
 TEST(Precompression, NothingIsMadeOnceTheCacheHasStopped) {
   Cache cache;
   cache.set("k", kValue);
