@@ -5,13 +5,13 @@
 //            holder's, and counts nowhere.
 // Time:      arrives as an argument, so that tests own it. The map knows deadlines only to sweep;
 //            whether an entry may be served is the tier's question.
+// Errors:    none; put says what it did.
+// Threads:   any thread may call anything. Readers hold an epoch::Guard.
 // Lifetime:  an entry that find returns stays valid inside the caller's epoch::Guard
 //            (core/base/epoch.h); pin it to keep it longer. Entries that leave the map are retired
 //            through epoch::retire.
-// Threads:   any thread may call anything. Readers hold an epoch::Guard.
 // Cost:      find: no allocation, one virtual call; what it writes beside the map's own lock is the policy's note in
 //            the entry (core/l1/policy says how often).
-// Errors:    none; put says what it did.
 #pragma once
 
 #include <cstddef>

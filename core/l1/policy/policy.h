@@ -5,11 +5,11 @@
 // own 16-bit mark, whose line a hit has read anyway.
 //
 // Units:     what an entry weighs is the room's question: bytes, or 1 where entries are counted.
+// Errors:    victim() returns kNoCell for "nothing may go": then the put is rejected.
 // Threads:   called under its shard's lock, all but hit(). With kHitNeedsExclusive hit() is too; without,
 //            any number of threads call it beside each other and beside the lock's holder, so it writes
 //            no more than the entry's mark, and that only when it changes.
-// Cost:      every call is O(1), amortised, and bounded; only insert() may allocate.
-// Errors:    victim() returns kNoCell for "nothing may go": then the put is rejected.
+// Cost:      every call is O(1), amortised, and bounded; only insert() and victim() may allocate.
 #pragma once
 
 #include <algorithm>
