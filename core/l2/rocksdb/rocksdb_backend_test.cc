@@ -1,8 +1,10 @@
 // The executor: one order, one commit a group, and an answer for everyone, whatever the disk does.
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -10,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/epoch.h"
 #include "core/l2/rocksdb/rocksdb_backend_fixture.h"
 
 namespace nearlane::l2 {
@@ -42,6 +45,36 @@ TEST_F(RocksdbBackendTest, AGroupIsOneCommitAndIsAnsweredInOrderAfterIt) {
   EXPECT_THAT(story.events, testing::ElementsAre("settle SET", "settle GET", "settle SETNX",
                                                  "settle DBSIZE", "complete SET", "complete GET",
                                                  "complete SETNX", "complete DBSIZE"));
+}
+
+/// What a map does when a write settles: an entry leaves it, on the executor's thread.
+class Retiring final : public Call {
+ public:
+  Retiring(std::promise<void>& completed, std::atomic<bool>& freed)
+      : Call({.op = Op::confirm, .key = Key(0, "k")}), completed_(completed), freed_(freed) {}
+  void settle(const Answer&) noexcept override {
+    const auto free = [](void* freed) { static_cast<std::atomic<bool>*>(freed)->store(true); };
+    epoch::retire(&freed_, free, 1);
+  }
+  void complete(Answer) noexcept override { completed_.set_value(); }
+
+ private:
+  std::promise<void>& completed_;
+  std::atomic<bool>& freed_;
+};
+
+TEST_F(RocksdbBackendTest, WhatAnIdleExecutorHasRetiredIsFreedByOthers) {
+  std::promise<void> completed;
+  std::atomic<bool> freed{false};
+  open();
+  backend->submit(std::make_unique<Retiring>(completed, freed));
+  completed.get_future().wait();
+  EXPECT_TRUE(eventually([&] {
+    epoch::collect();
+    return freed.load();
+  }));
+  backend.reset();
+  epoch::drain();
 }
 
 TEST_F(RocksdbBackendTest, AFullQueueIsBusyAndNothingIsDone) {
