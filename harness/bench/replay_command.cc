@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -40,7 +41,7 @@ struct Flags {
   std::vector<std::string> traces;
   std::string directory;
   std::vector<std::string> policies;
-  std::vector<std::uint64_t> objects;
+  std::vector<std::string> objects;
   std::vector<std::string> bytes;
   std::vector<double> fractions;
   std::vector<std::string> maps = {"mutex"};
@@ -87,6 +88,22 @@ Result<std::string> hash_file(const std::string& path) {
   }
 }
 
+/// Not left to the command line's own parser: it takes -1 for the largest number there is.
+Result<std::uint64_t> parse_objects(const std::string& text) {
+  std::uint64_t objects = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), objects);
+  if (error == std::errc::invalid_argument || end != text.data() + text.size()) {
+    return Error{Errc::invalid_argument, fmt::format("--objects: '{}' is no number", text)};
+  }
+  if (error != std::errc{} || objects > LogLimits{}.requests) {
+    return Error{
+        Errc::invalid_argument,
+        fmt::format("--objects: {} is over the limit of {}, as many as a trace can request", text,
+                    LogLimits{}.requests)};
+  }
+  return objects;
+}
+
 class ReplayRun {
  public:
   explicit ReplayRun(const Flags& flags) : flags_(flags) {
@@ -103,7 +120,8 @@ class ReplayRun {
   }
 
  private:
-  /// All that can be wrong before the first trace is read.
+  /// What can be wrong without a trace. What is wrong with one is found when its turn comes, as
+  /// only one at a time is held in memory.
   Result<void> prepare() {
     policies_ = flags_.policies.empty() ? default_policies() : flags_.policies;
     for (const auto& map : flags_.maps) {
@@ -129,7 +147,12 @@ class ReplayRun {
       if (!size) return size.error();
       bytes_.push_back(*size);
     }
-    if (std::ranges::count(bytes_, 0U) + std::ranges::count(flags_.objects, 0U) > 0) {
+    for (const auto& text : flags_.objects) {
+      const auto count = parse_objects(text);
+      if (!count) return count.error();
+      objects_.push_back(*count);
+    }
+    if (std::ranges::count(bytes_, 0U) + std::ranges::count(objects_, 0U) > 0) {
       return Error{Errc::invalid_argument, "a cache of no capacity; none below 1 can be replayed"};
     }
     for (const auto fraction : flags_.fractions) {
@@ -146,7 +169,7 @@ class ReplayRun {
   [[nodiscard]] std::vector<std::uint64_t> asked_for(const TraceFile& file,
                                                      const RequestLog& log) const {
     if (!bytes_.empty()) return bytes_;
-    if (!flags_.objects.empty()) return flags_.objects;
+    if (!objects_.empty()) return objects_;
     if (reference_ && flags_.fractions.empty()) {
       auto known = reference_->capacities(file.name, Unit::objects);
       if (!known.empty()) return known;
@@ -232,6 +255,7 @@ class ReplayRun {
   std::string revision_;
   std::vector<std::string> policies_;
   std::vector<TraceFile> files_;
+  std::vector<std::uint64_t> objects_;
   std::vector<std::uint64_t> bytes_;
   std::optional<Reference> reference_;
   std::vector<ReplayRow> rows_;
@@ -289,6 +313,7 @@ std::function<int()> add_replay_command(CLI::App& app) {
        "L1 policies, and belady for the offline optimum (in bytes belady-size, a greedy one); "
        "default: all of them");
   auto* objects = list("--objects", flags->objects, "capacities as numbers of entries");
+  objects->type_name("UINT");
   auto* bytes =
       list("--bytes", flags->bytes,
            "capacities as byte budgets, like 64MiB, which keys and overheads count against");

@@ -96,8 +96,10 @@ std::string render_trace(const std::vector<ReplayRow>& rows, bool plots) {
         "to run misses differ by a few in a thousand.\n";
     for (const auto& row : rows) {
       if (row.rejections == 0) continue;
-      out += fmt::format("- {} at {}: {} puts refused, larger than the map's share for one entry\n",
-                         row.policy, row.capacity, row.rejections);
+      out += fmt::format(
+          "- {} at {}: {} puts refused, larger than the map's share for one entry, or without room "
+          "that the map could make for them\n",
+          row.policy, row.capacity, row.rejections);
     }
   }
   return out;

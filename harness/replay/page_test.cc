@@ -114,8 +114,10 @@ TEST(ReplayPage, SaysWhatBytesInclude) {
   auto rows = sample();
   for (auto& row : rows) row.unit = Unit::bytes;
   rows[1].rejections = 12;
-  EXPECT_THAT(render_replay(rows, false), AllOf(HasSubstr("include keys and the map's overheads"),
-                                                HasSubstr("lru at 1000: 12 puts refused")));
+  EXPECT_THAT(render_replay(rows, false),
+              AllOf(HasSubstr("include keys and the map's overheads"),
+                    HasSubstr("lru at 1000: 12 puts refused, larger than the map's "
+                              "share for one entry, or without room")));
 }
 
 TEST(ReplayPlot, DrawsALineAPolicy) {

@@ -176,9 +176,11 @@ Result<ReplayCount> Replayer::run(const ReplayCase& wanted) {
     return Error{Errc::invalid_argument, "a cache of no capacity; none below 1 can be replayed"};
   }
   if (wanted.unit == Unit::bytes && log_.largest_value > kMostValueBytes) {
-    return Error{Errc::too_large,
-                 fmt::format("a value of {} bytes is over the limit of {} for a replay in bytes",
-                             log_.largest_value, kMostValueBytes)};
+    return Error{
+        Errc::too_large,
+        fmt::format("{}: record {}: a value of {} bytes is over the limit of {} for a replay "
+                    "in bytes",
+                    log_.trace, log_.largest_record, log_.largest_value, kMostValueBytes)};
   }
   return wanted.policy == kBelady ? run_belady(wanted) : run_online(wanted);
 }

@@ -9,8 +9,8 @@
 //            In bytes: the recorded values under a byte budget, which counts keys and overheads too, so
 //            it holds less than a simulator's; and it counts them as the allocator gives them, so
 //            counts differ by a few in a thousand from run to run. In objects they never do.
-// Errors:    invalid_argument naming the maps or policies there are; too_large for values over
-//            kMostValueBytes in bytes.
+// Errors:    invalid_argument naming the maps or policies there are; too_large, naming file and
+//            record, for values over kMostValueBytes in bytes.
 // Threads:   one at a time: retired memory, which counts against a byte budget, is the process's.
 // Cost:      about 0.1 us a request and 0.2 us a miss; the cache's own memory.
 #pragma once

@@ -135,11 +135,13 @@ TEST(ReplayInBytes, CountsOverheadsAndRefusesWhatIsTooLarge) {
 }
 
 TEST(ReplayInBytes, RefusesValuesThatItWouldHaveToHoldInMemory) {
-  Replayer replayer(load_oracle(oracle_record(0, 1, kMostValueBytes + 1)).value());
+  const auto small = oracle_record(0, 1, 1);
+  Replayer replayer(load_oracle(small + oracle_record(0, 2, kMostValueBytes + 1) + small).value());
   const auto count =
       replayer.run({.map = "mutex", .policy = "lru", .unit = Unit::bytes, .capacity = 1U << 20U});
   ASSERT_FALSE(count.has_value());
   EXPECT_EQ(count.error().code, Errc::too_large);
+  EXPECT_THAT(count.error().detail, HasSubstr("t: record 2: a value of 268435457 bytes"));
   EXPECT_TRUE(replayer.run({.map = "mutex", .policy = "lru", .capacity = 1}).has_value());
 }
 

@@ -39,6 +39,7 @@ class Loader {
       return Error{Errc::invalid_argument, fmt::format("{}: a trace without reads", name_)};
     }
     settle();
+    log_.trace = name_;
     return std::move(log_);
   }
 
@@ -85,7 +86,6 @@ class Loader {
         request.kind = Request::Kind::erase;
         break;
     }
-    log_.largest_value = std::max(log_.largest_value, request.bytes);
     log_.requests.push_back(request);
   }
 
@@ -102,7 +102,9 @@ class Loader {
   /// Follows the store through the trace. Nothing of it depends on what a cache keeps.
   void settle() {
     std::vector<Held> store(log_.keys.size());
+    std::uint64_t record = 0;
     for (auto& request : log_.requests) {
+      ++record;
       Held& held = store[request.key];
       const bool holds = held.deadline == kNoDeadline || request.second < held.deadline;
       switch (request.kind) {
@@ -120,6 +122,10 @@ class Loader {
       }
       request.bytes = held.bytes;
       request.deadline = held.deadline;
+      if (request.bytes > log_.largest_value) {
+        log_.largest_value = request.bytes;
+        log_.largest_record = record;
+      }
       log_.expires = log_.expires || (held.deadline != kNoDeadline && held.deadline != 0);
     }
   }

@@ -63,11 +63,13 @@ struct RequestLog {
   RequestLog(const RequestLog&) = delete;  // keys view names
   RequestLog& operator=(const RequestLog&) = delete;
 
+  std::string trace;  // its file, for messages
   std::deque<std::string> names;
   std::vector<KeyRef> keys;  // by id; hashed once, with the process's seed
   std::vector<Request> requests;
   std::uint64_t reads = 0;
   std::uint32_t largest_value = 0;
+  std::uint64_t largest_record = 0;  // the trace's first record with it, counted from 1
   std::size_t longest_name = 0;
   bool expires = false;  // some deadline comes
 };
