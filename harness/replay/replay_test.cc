@@ -198,6 +198,51 @@ TEST(ReplayOfTwitter, SweepsWhatHasExpiredWithTheTracesOwnTime) {
   EXPECT_EQ(misses(load_csv(lines).value(), "lru", 2), 0U);
 }
 
+TEST(ReplayOfTwitter, AnAddWritesOnlyWhatTheStoreDoesNotHold) {
+  // The second add fails, so the deadline of the first one stands; the third finds it passed.
+  const std::string lines =
+      "0,a,1,10,0,add,30\n10,a,1,10,0,add,900\n29,a,1,10,0,get,0\n30,a,1,0,0,get,0\n"
+      "31,a,1,10,0,add,0\n900,a,1,10,0,get,0\n";
+  EXPECT_EQ(misses(load_csv(lines).value(), "lru", 10), 1U);
+  EXPECT_EQ(misses(load_csv(lines).value(), "belady", 10), 1U);
+}
+
+TEST(ReplayOfTwitter, ReplaceAndCasWriteOnlyWhatTheStoreHolds) {
+  for (const std::string op : {"replace", "cas"}) {
+    const std::string absent = "0,a,1,10,0," + op + ",0\n1,a,1,0,0,get,0\n";
+    EXPECT_EQ(misses(load_csv(absent).value(), "lru", 10), 1U) << op;
+    const std::string held =
+        "0,a,1,10,0,set,30\n20,a,1,10,0," + op + ",30\n49,a,1,10,0,get,0\n50,a,1,0,0,get,0\n";
+    EXPECT_EQ(misses(load_csv(held).value(), "lru", 10), 1U) << op;
+    const std::string expired = "0,a,1,10,0,set,30\n30,a,1,10,0," + op + ",0\n31,a,1,0,0,get,0\n";
+    EXPECT_EQ(misses(load_csv(expired).value(), "lru", 10), 1U) << op;
+  }
+}
+
+TEST(ReplayOfTwitter, WhatAmendsAValueKeepsItsDeadline) {
+  for (const std::string op : {"incr", "decr", "append", "prepend"}) {
+    const std::string absent = "0,a,1,1,0," + op + ",0\n1,a,1,0,0,get,0\n";
+    EXPECT_EQ(misses(load_csv(absent).value(), "lru", 10), 1U) << op;
+    // Evicted by b, it is in the cache again; its deadline passes all the same.
+    const std::string held = "0,a,1,10,0,set,30\n1,b,1,10,0,set,0\n20,a,1,1,0," + op +
+                             ",900\n29,a,1,10,0,get,0\n30,a,1,0,0,get,0\n";
+    EXPECT_EQ(misses(load_csv(held).value(), "lru", 1), 1U) << op;
+  }
+}
+
+TEST(RequestLog, LeavesOutWritesThatDoNothing) {
+  const auto log = load_csv(
+                       "0,a,1,10,0,set,30\n1,a,1,900,0,add,0\n2,b,1,900,0,cas,0\n"
+                       "3,a,1,2,0,append,0\n4,a,1,20,0,get,0\n")
+                       .value();
+  ASSERT_EQ(log.requests.size(), 3U);
+  EXPECT_EQ(log.requests[1].second, 3U);
+  EXPECT_EQ(log.requests[1].bytes, 10U) << "an append does not say how large the value becomes";
+  EXPECT_EQ(log.requests[1].deadline, 30U);
+  EXPECT_EQ(log.largest_value, 20U);
+  EXPECT_EQ(log.largest_record, 5U) << "counted as in the trace";
+}
+
 TEST(RequestLog, KnowsWhatAReplayNeeds) {
   const auto log =
       load_csv("7,key,3,100,0,get,0\n6,other,5,300,0,set,60\n9,key,3,200,0,get,0\n").value();

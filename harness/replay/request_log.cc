@@ -77,6 +77,7 @@ class Loader {
         break;
       case Op::set:
         request.kind = Request::Kind::write;
+        request.write_if = record.write_if;
         writes_ = true;
         break;
       case Op::touch:
@@ -102,14 +103,15 @@ class Loader {
   /// Follows the store through the trace. Nothing of it depends on what a cache keeps.
   void settle() {
     std::vector<Held> store(log_.keys.size());
-    std::uint64_t record = 0;
-    for (auto& request : log_.requests) {
-      ++record;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < log_.requests.size(); ++i) {
+      auto& request = log_.requests[kept];
+      request = log_.requests[i];
       Held& held = store[request.key];
       const bool holds = held.deadline == kNoDeadline || request.second < held.deadline;
       switch (request.kind) {
         case Request::Kind::write:
-          held = {request.bytes, deadline_of(request)};
+          if (!settle_write(request, held, holds)) continue;
           break;
         case Request::Kind::touch:
           if (holds && request.deadline != kNoDeadline) held.deadline = deadline_of(request);
@@ -124,10 +126,26 @@ class Loader {
       request.deadline = held.deadline;
       if (request.bytes > log_.largest_value) {
         log_.largest_value = request.bytes;
-        log_.largest_record = record;
+        log_.largest_record = i + 1;
       }
       log_.expires = log_.expires || (held.deadline != kNoDeadline && held.deadline != 0);
+      ++kept;
     }
+    log_.requests.resize(kept);
+  }
+
+  /// False: it writes nothing.
+  static bool settle_write(const Request& request, Held& held, bool holds) {
+    if (request.write_if == WriteIf::amended) {
+      // What is recorded may be the part that is added, so it counts only where nothing is known.
+      if (holds && held.bytes == 0) held.bytes = request.bytes;
+      return holds;
+    }
+    if (request.write_if != WriteIf::always && holds != (request.write_if == WriteIf::held)) {
+      return false;
+    }
+    held = {request.bytes, deadline_of(request)};
+    return true;
   }
 
   void settle_read(Request& request, Held& held, bool holds) const {

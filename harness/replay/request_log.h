@@ -7,6 +7,10 @@
 //             that the store does not hold puts nothing when the trace recorded no bytes for it and
 //             does record sets (it is a recorded miss, and its set follows); otherwise somebody whom
 //             the trace did not see has written it, and it is put as recorded.
+//             Conditional writes are memcached's: an add writes what the store does not hold;
+//             replace and cas what it does; incr, decr, append and prepend leave its deadline and
+//             its size. One whose condition does not hold changes neither the store nor a cache,
+//             and is not replayed. The store is empty at first.
 // Units:      seconds since the trace's first record; time never runs backwards. Bytes of values.
 // Memory:     kRequestBytes a request, and a key's name and about 100 bytes a key; LogLimits caps it.
 // Errors:     the reader's, naming file and record; too_large for a trace over a limit;
@@ -44,6 +48,7 @@ struct Request {
   std::uint32_t second = 0;
   std::uint32_t deadline = kNoDeadline;  // of what is put or touched
   Kind kind = Kind::read;
+  WriteIf write_if = WriteIf::always;  // as recorded
 
   [[nodiscard]] bool is_read() const noexcept { return kind <= Kind::dead_read; }
 };

@@ -160,6 +160,7 @@ class OracleGeneral final : public TraceReader {
     fmt::format_to(std::back_inserter(record.key), "{:016x}", little_endian<std::uint64_t>(at + 4));
     record.bytes = little_endian<std::uint32_t>(at + 12);
     record.op = Op::get;
+    record.write_if = WriteIf::always;
     record.ttl_s = 0;
     window_.drop(kRecord);
     return true;
@@ -186,19 +187,33 @@ bool read_seconds(std::string_view text, std::uint64_t& value) {
          read_number(text.substr(0, point), value);
 }
 
-/// Twitter's operations, each as the one of ours that does the same to a session.
-bool read_op(std::string_view text, Op& op) {
-  static constexpr std::pair<std::string_view, Op> kOps[] = {
-      {"get", Op::get},     {"gets", Op::get}, {"set", Op::set},     {"add", Op::set},
-      {"replace", Op::set}, {"cas", Op::set},  {"append", Op::set},  {"prepend", Op::set},
-      {"incr", Op::set},    {"decr", Op::set}, {"touch", Op::touch}, {"delete", Op::erase}};
-  for (const auto& [name, known] : kOps) {
-    if (text == name) {
-      op = known;
-      return true;
-    }
-  }
-  return false;
+/// Twitter's operations, which are memcached's, each as the one of ours that does the same to a
+/// session, and the condition under which it does.
+bool read_op(std::string_view text, TraceRecord& record) {
+  struct Known {
+    std::string_view name;
+    Op op;
+    WriteIf write_if = WriteIf::always;
+  };
+  static constexpr Known kOps[] = {
+      {"get", Op::get},
+      {"gets", Op::get},
+      {"set", Op::set},
+      {"add", Op::set, WriteIf::absent},
+      {"replace", Op::set, WriteIf::held},
+      {"cas", Op::set, WriteIf::held},
+      {"append", Op::set, WriteIf::amended},
+      {"prepend", Op::set, WriteIf::amended},
+      {"incr", Op::set, WriteIf::amended},
+      {"decr", Op::set, WriteIf::amended},
+      {"touch", Op::touch},
+      {"delete", Op::erase},
+  };
+  const auto* known = std::ranges::find(kOps, text, &Known::name);
+  if (known == std::end(kOps)) return false;
+  record.op = known->op;
+  record.write_if = known->write_if;
+  return true;
 }
 
 class TwitterCsv final : public TraceReader {
@@ -275,7 +290,7 @@ class TwitterCsv final : public TraceReader {
     if (fields[1].empty() || fields[1].size() > kMaxKeyBytes) return "key of no legal length";
     if (!read_number(fields[2], key_bytes)) return "key size is no number";
     if (!read_number(fields[3], record.bytes)) return "value size is no number";
-    if (!read_op(fields[5], record.op)) return "unknown operation";
+    if (!read_op(fields[5], record)) return "unknown operation";
     if (!read_number(fields[6], record.ttl_s)) return "TTL is no number";
     record.key.assign(fields[1]);
     return nullptr;

@@ -28,11 +28,20 @@ namespace nearlane::harness {
 enum class Op : std::uint8_t { get, set, touch, erase };
 [[nodiscard]] std::string_view to_string(Op op) noexcept;
 
+/// Where a recorded write does anything; only who follows what a store holds can tell.
+enum class WriteIf : std::uint8_t {
+  always,   // set
+  absent,   // add
+  held,     // replace, cas
+  amended,  // incr, decr, append, prepend: where the key is held, and its deadline stays
+};
+
 struct TraceRecord {
   std::uint64_t second = 0;
   std::string key;
   std::uint64_t bytes = 0;
   Op op = Op::get;
+  WriteIf write_if = WriteIf::always;
   std::uint64_t ttl_s = 0;  // 0 = none recorded
 };
 

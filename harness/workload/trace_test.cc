@@ -103,6 +103,21 @@ TEST(TwitterCsv, ReadsOperationsAndTtlsBehindItsHeader) {
   EXPECT_EQ(all.records[3].second, 9U);
 }
 
+TEST(TwitterCsv, KnowsOnWhatAWriteDepends) {
+  const std::pair<const char*, WriteIf> table[] = {
+      {"set", WriteIf::always},     {"add", WriteIf::absent},     {"replace", WriteIf::held},
+      {"cas", WriteIf::held},       {"incr", WriteIf::amended},   {"decr", WriteIf::amended},
+      {"append", WriteIf::amended}, {"prepend", WriteIf::amended}};
+  std::string lines;
+  for (const auto& [op, write_if] : table) lines += std::string("0,k,1,9,0,") + op + ",0\n";
+  const auto all = read_all(*read_twitter_csv(from_memory(lines), "t"));
+  ASSERT_EQ(all.records.size(), std::size(table)) << all.error;
+  for (std::size_t i = 0; i < std::size(table); ++i) {
+    EXPECT_EQ(all.records[i].op, Op::set) << table[i].first;
+    EXPECT_EQ(all.records[i].write_if, table[i].second) << table[i].first;
+  }
+}
+
 TEST(TwitterCsv, DropsAFractionOfASecond) {
   const auto all = read_all(
       *read_twitter_csv(from_memory("0.000,k,1,0,0,get,0\n3599.999,k,1,0,0,get,0\n"), "t"));
