@@ -49,8 +49,10 @@ class Run {
   std::uint64_t misses() {
     for (const auto& request : log_.requests) {
       if (log_.expires && request.second > second_) {
+        // A sweep ends where nothing that has expired is left, however long the gap was.
+        const std::size_t passed = request.second - second_;
         second_ = request.second;
-        map_.sweep(at(second_), kSweepPerSecond);
+        map_.sweep(at(second_), passed * kSweepPerSecond);
       }
       apply(request);
     }

@@ -2,8 +2,8 @@
 //
 // A read is a find under an epoch guard, and a hit if the entry's deadline has not passed; a miss puts
 // what the store holds. A write puts, a touch finds and moves the deadline, a delete erases. Time is the
-// trace's own: it is what deadlines are compared with, and each new second sweeps as many entries as a
-// server's second does.
+// trace's own: it is what deadlines are compared with, and each second of it that passes sweeps as
+// many entries as a server's second does.
 //
 // Units:     capacity in objects: entries of one small value, with a byte budget that never is the limit.
 //            In bytes: the recorded values under a byte budget, which counts keys and overheads too, so

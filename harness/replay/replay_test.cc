@@ -198,6 +198,17 @@ TEST(ReplayOfTwitter, SweepsWhatHasExpiredWithTheTracesOwnTime) {
   EXPECT_EQ(misses(load_csv(lines).value(), "lru", 2), 0U);
 }
 
+TEST(ReplayOfTwitter, AGapIsSweptForAllItsSeconds) {
+  // The oldest, which never expires, would be the victim of what comes after the gap, if no more
+  // than a second's share of what expired in it had gone.
+  constexpr int kExpired = 25'000;
+  std::string lines = "0,oldest,6,10,0,set,0\n";
+  for (int i = 0; i < kExpired; ++i) lines += "1,a" + std::to_string(i) + ",6,10,0,set,5\n";
+  for (int i = 0; i < kExpired; ++i) lines += "100,b" + std::to_string(i) + ",6,10,0,set,0\n";
+  lines += "100,oldest,6,10,0,get,0\n";
+  EXPECT_EQ(misses(load_csv(lines).value(), "lru", kExpired + 1), 0U);
+}
+
 TEST(ReplayOfTwitter, AnAddWritesOnlyWhatTheStoreDoesNotHold) {
   // The second add fails, so the deadline of the first one stands; the third finds it passed.
   const std::string lines =
