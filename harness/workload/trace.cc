@@ -230,9 +230,7 @@ class TwitterCsv final : public TraceReader {
       ++number_;
       auto text = *line;
       if (text.ends_with('\r')) text.remove_suffix(1);
-      const bool header =
-          number_ == 1 && !text.empty() && ((text[0] | 0x20) >= 'a' && (text[0] | 0x20) <= 'z');
-      if (header || text.empty()) {
+      if (text.empty() || (number_ == 1 && is_header(text))) {
         window_.drop(taken);
         continue;
       }
@@ -274,17 +272,35 @@ class TwitterCsv final : public TraceReader {
     }
   }
 
-  /// What is wrong with the line, or null.
-  static const char* parse(std::string_view line, TraceRecord& record) {
-    std::array<std::string_view, 7> fields;
+  using Fields = std::array<std::string_view, 7>;
+
+  /// False: there are more, or fewer.
+  static bool split(std::string_view line, Fields& fields) {
     for (std::size_t i = 0; i < fields.size(); ++i) {
       const auto comma = line.find(',');
-      if ((comma == std::string_view::npos) != (i + 1 == fields.size())) {
-        return "not seven fields (a truncated line?)";
-      }
+      if ((comma == std::string_view::npos) != (i + 1 == fields.size())) return false;
       fields[i] = line.substr(0, comma);
       if (comma != std::string_view::npos) line.remove_prefix(comma + 1);
     }
+    return true;
+  }
+
+  /// Names of columns, and not a record with a damaged timestamp, which must not get lost.
+  static bool is_header(std::string_view line) {
+    Fields fields;
+    if (!split(line, fields)) return false;
+    if (fields[0].starts_with("timestamp")) return true;
+    constexpr std::array<std::size_t, 4> kNumbers{0, 2, 3, 6};
+    return std::ranges::all_of(kNumbers, [&](std::size_t column) {
+      return !fields[column].empty() &&
+             fields[column].find_first_of("0123456789") == std::string_view::npos;
+    });
+  }
+
+  /// What is wrong with the line, or null.
+  static const char* parse(std::string_view line, TraceRecord& record) {
+    Fields fields;
+    if (!split(line, fields)) return "not seven fields (a truncated line?)";
     std::uint64_t key_bytes = 0;
     if (!read_seconds(fields[0], record.second)) return "timestamp is no number";
     if (fields[1].empty() || fields[1].size() > kMaxKeyBytes) return "key of no legal length";

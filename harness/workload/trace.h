@@ -3,8 +3,10 @@
 //
 // oracleGeneral: packed little-endian records of 24 bytes, no header:
 //                u32 seconds, u64 object, u32 bytes, i64 next access (-1 = none); every one a read.
-// Twitter CSV:   timestamp,key,key size,value size,client id,operation,TTL; a first line that
-//                starts with a letter is a header. A timestamp's fraction of a second is dropped.
+// Twitter CSV:   timestamp,key,key size,value size,client id,operation,TTL; a first line is a
+//                header if it has seven fields of which the first starts with "timestamp", or
+//                none that should be a number holds a digit. A timestamp's fraction of a second is
+//                dropped.
 // Units:    seconds since the log began its count; bytes of the value, 0 or 1 where none was recorded.
 // Errors:   invalid_argument when the file cannot be opened or its name has no known ending; protocol for
 //           what is truncated or malformed, naming the file and the record or line; too_large for a

@@ -118,6 +118,28 @@ TEST(TwitterCsv, KnowsOnWhatAWriteDepends) {
   }
 }
 
+TEST(TwitterCsv, ADamagedFirstRecordIsNoHeader) {
+  const std::pair<const char*, const char*> refused[] = {
+      {"garbage here", "t:1: not seven fields"},
+      {"timestamp,key", "t:1: not seven fields"},
+      {"a0,a,1,10,0,get,0", "t:1: timestamp is no number"},
+      {"x,a,1,10,0,get,0", "t:1: timestamp is no number"},
+      {",,,,,,", "t:1: timestamp is no number"},
+  };
+  for (const auto& [line, error] : refused) {
+    const auto all =
+        read_all(*read_twitter_csv(from_memory(line + std::string("\n0,k,1,0,0,get,0\n")), "t"));
+    EXPECT_EQ(all.records.size(), 0U) << line;
+    EXPECT_THAT(all.error, HasSubstr(error)) << line;
+  }
+  for (const auto* header :
+       {"time,key,size,bytes,client,op,ttl", "timestamp_1,k1,s1,v1,c1,o1,t1"}) {
+    const auto all =
+        read_all(*read_twitter_csv(from_memory(header + std::string("\n0,k,1,0,0,get,0\n")), "t"));
+    EXPECT_EQ(all.records.size(), 1U) << header << all.error;
+  }
+}
+
 TEST(TwitterCsv, DropsAFractionOfASecond) {
   const auto all = read_all(
       *read_twitter_csv(from_memory("0.000,k,1,0,0,get,0\n3599.999,k,1,0,0,get,0\n"), "t"));
