@@ -196,6 +196,15 @@ class ReplayRun {
     return once;
   }
 
+  static void warn(const RequestLog& log) {
+    if (log.backward_records == 0) return;
+    fmt::print(
+        stderr,
+        "nearlane-bench replay: warning: {}: record {} is earlier than one before it, the first "
+        "of {} that are; each is replayed at the latest time so far\n",
+        log.trace, log.first_backward, log.backward_records);
+  }
+
   Result<void> replay(const TraceFile& file) {
     const auto hash = hash_file(file.path);
     if (!hash) return hash.error();
@@ -203,6 +212,7 @@ class ReplayRun {
     if (!trace) return trace.error();
     auto log = load_log(**trace, std::filesystem::path(file.path).filename().string());
     if (!log) return log.error();
+    warn(*log);
     Replayer replayer(std::move(*log));
     const auto sizes = capacities(file, replayer.log());
     meter_.begin(file.name, sizes.size() * policies_.size() * flags_.maps.size());

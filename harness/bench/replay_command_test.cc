@@ -137,6 +137,16 @@ TEST_F(ReplayCommand, ComparesWithAReferenceAtItsCapacities) {
               AllOf(HasSubstr("| 70 "), HasSubstr("0.4000 FIFO"), HasSubstr("| LRU ")));
 }
 
+TEST_F(ReplayCommand, WarnsOnceOfATraceWhoseTimeRunsBackwards) {
+  write("back.csv", "9,a,1,1,0,get,0\n5,a,1,1,0,get,0\n6,a,1,1,0,get,0\n");
+  const auto told = replay("back.csv both --policy lru --objects 1,2 2>&1 >/dev/null");
+  EXPECT_EQ(told.status, "exit code 0") << told.output;
+  EXPECT_THAT(told.output,
+              HasSubstr("warning: back.csv: record 2 is earlier than one before it, the "
+                        "first of 2 that are"));
+  EXPECT_EQ(told.output.find("warning"), told.output.rfind("warning")) << told.output;
+}
+
 TEST_F(ReplayCommand, SaysWhatIsWrongAndExitsWith2) {
   const std::pair<const char*, const char*> table[] = {
       {"absent", "absent: no such file, nor a trace in traces; there are both, cut"},

@@ -254,6 +254,17 @@ TEST(RequestLog, LeavesOutWritesThatDoNothing) {
   EXPECT_EQ(log.largest_record, 5U) << "counted as in the trace";
 }
 
+TEST(RequestLog, CountsRecordsThatGoBackInTime) {
+  const auto log = load_csv(
+                       "7,a,1,1,0,get,0\n9,a,1,1,0,get,0\n6,a,1,1,0,get,0\n9,a,1,1,0,get,0\n"
+                       "8,a,1,1,0,get,0\n")
+                       .value();
+  EXPECT_EQ(log.backward_records, 2U);
+  EXPECT_EQ(log.first_backward, 3U);
+  EXPECT_EQ(log.requests.back().second, 2U);
+  EXPECT_EQ(load_csv("7,a,1,1,0,get,0\n").value().backward_records, 0U);
+}
+
 TEST(RequestLog, KnowsWhatAReplayNeeds) {
   const auto log =
       load_csv("7,key,3,100,0,get,0\n6,other,5,300,0,set,60\n9,key,3,200,0,get,0\n").value();

@@ -64,6 +64,10 @@ class Loader {
   /// As recorded; `deadline` holds the TTL until settle() has been here, kNoDeadline for none.
   void add(const TraceRecord& record) {
     if (log_.requests.empty()) first_second_ = record.second;
+    latest_second_ = std::max(latest_second_, record.second);
+    if (record.second < latest_second_ && log_.backward_records++ == 0) {
+      log_.first_backward = log_.requests.size() + 1;
+    }
     const auto since = record.second - std::min(record.second, first_second_);
     now_ = std::max(now_, capped(since, kLastSecond));
     Request request{
@@ -167,6 +171,7 @@ class Loader {
   boost::unordered_flat_map<std::string_view, std::uint32_t> ids_;
   std::uint64_t name_bytes_ = 0;
   std::uint64_t first_second_ = 0;
+  std::uint64_t latest_second_ = 0;
   std::uint32_t now_ = 0;
   bool writes_ = false;
 };

@@ -76,7 +76,9 @@ struct RequestLog {
   std::uint32_t largest_value = 0;
   std::uint64_t largest_record = 0;  // the trace's first record with it, counted from 1
   std::size_t longest_name = 0;
-  bool expires = false;  // some deadline comes
+  bool expires = false;                // some deadline comes
+  std::uint64_t backward_records = 0;  // are earlier than one before them, and taken to be as late
+  std::uint64_t first_backward = 0;    // of these; records are counted from 1
 };
 
 [[nodiscard]] Result<RequestLog> load_log(TraceReader& trace, const std::string& name,
