@@ -308,11 +308,14 @@ std::function<int()> add_replay_command(CLI::App& app) {
       ->add_option(
           "trace", flags->traces,
           fmt::format(
-              "files (.oracleGeneral, .csv, either with .zst), or names looked for in "
-              "--traces. A name takes the oracleGeneral form, reads alone, where both exist; a "
+              "files (.oracleGeneral, .csv, either with .zst), or names: NAME.oracleGeneral or "
+              "NAME.twitter.csv, either with .zst, is looked for in --traces. A name takes the "
+              "oracleGeneral form, reads alone, where both exist; a "
               "path takes that file, so name the .csv to replay its sets, touches, deletes and "
-              "TTLs. At most {} requests each, which are held in memory",
-              LogLimits{}.requests))
+              "TTLs. At most {} requests of {} keys each, whose names have {} bytes together; all "
+              "of it is "
+              "held in memory",
+              LogLimits{}.requests, LogLimits{}.keys, LogLimits{}.name_bytes))
       ->required();
   command->add_option("--traces", flags->directory, "folder of recorded traces")
       ->envname("NEARLANE_TRACES");
@@ -320,8 +323,9 @@ std::function<int()> add_replay_command(CLI::App& app) {
     return command->add_option(name, values, what)->delimiter(',')->allow_extra_args(false);
   };
   list("--policy", flags->policies,
-       "L1 policies, and belady for the offline optimum (in bytes belady-size, a greedy one); "
-       "default: all of them");
+       "L1 policies, and belady, which is none: the offline optimum. In bytes its rows are called "
+       "belady-size and are a greedy stand-in's; that name cannot be asked for. Default: all of "
+       "them");
   auto* objects = list("--objects", flags->objects, "capacities as numbers of entries");
   objects->type_name("UINT");
   auto* bytes =

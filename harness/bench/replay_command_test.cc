@@ -61,7 +61,7 @@ class ReplayCommand : public testing::Test {
                                .env = {"NEARLANE_TRACES=traces"}});
     if (!child) return {child.error().detail, ""};
     const auto status = child->wait(60s);
-    return {status ? status->to_string() : status.error().detail, child->last_output(1000)};
+    return {status ? status->to_string() : status.error().detail, child->last_output(5000)};
   }
 
   std::filesystem::path folder_;
@@ -145,6 +145,13 @@ TEST_F(ReplayCommand, WarnsOnceOfATraceWhoseTimeRunsBackwards) {
               HasSubstr("warning: back.csv: record 2 is earlier than one before it, the "
                         "first of 2 that are"));
   EXPECT_EQ(told.output.find("warning"), told.output.rfind("warning")) << told.output;
+}
+
+TEST_F(ReplayCommand, ItsHelpNamesTheFilesAndLimitsThereAre) {
+  const auto told = replay("--help | tr -s '\\n ' ' '");
+  EXPECT_THAT(told.output,
+              AllOf(HasSubstr("NAME.oracleGeneral or NAME.twitter.csv"), HasSubstr("10000000 keys"),
+                    HasSubstr("1073741824 bytes"), HasSubstr("belady-size")));
 }
 
 TEST_F(ReplayCommand, SaysWhatIsWrongAndExitsWith2) {

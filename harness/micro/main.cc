@@ -65,7 +65,29 @@ int refuse(std::string_view why) {
   return 2;
 }
 
+/// The flags of our own, and then Google Benchmark's.
+void print_help() {
+  const l1::L1Config usual;
+  std::printf(
+      "nearlane-micro: costs of single parts, in process\n\n"
+      "  --policy=NAME       L1 policy of the registry's maps (default: %.*s)\n"
+      "  --draws=N           each row does N draws, once, and no isolated reads: for counting\n"
+      "  --ratios=FILE.json  make the table of one map against others instead of running rows\n"
+      "with --ratios:\n"
+      "  --map=NAME          the map that is compared (default: %.*s)\n"
+      "  --against=A,B       those it is compared with (default: all others that hold anything)\n"
+      "  --rounds=N          interleaved rounds (default: %u)\n"
+      "  --quick             shows that it works; measures nothing\n\n",
+      static_cast<int>(usual.policy.size()), usual.policy.data(),
+      static_cast<int>(usual.map.size()), usual.map.data(), RatioOptions{}.rounds);
+  benchmark::PrintDefaultHelp();
+}
+
 int run(std::vector<char*> args) {
+  if (std::ranges::find(args, std::string_view("--help")) != args.end()) {
+    print_help();
+    return 0;
+  }
   RatioOptions ratios;
   ratios.policy = l1::L1Config{}.policy;
   ratios.map = l1::L1Config{}.map;
@@ -79,6 +101,7 @@ int run(std::vector<char*> args) {
   }
   const bool table = take_flag(args, "--ratios", ratios.out);
   if (table) {
+    if (!draws.empty()) return refuse("--draws is of rows, and --ratios makes none");
     take_flag(args, "--map", ratios.map);
     take_flag(args, "--against", ratios.against);
     ratios.quick = take_switch(args, "--quick");
