@@ -87,6 +87,7 @@ TEST(Entry, ManyMayAskForADigestAtOnce) {
     const auto entry = make("k", value);
     std::array<std::uint64_t, 4> said{};
     std::vector<std::thread> threads;
+    threads.reserve(said.size());
     for (auto& mine : said) threads.emplace_back([&] { mine = entry->digest(); });
     for (auto& thread : threads) thread.join();
     for (const std::uint64_t each : said) EXPECT_EQ(each, Entry::digest_of(value));
