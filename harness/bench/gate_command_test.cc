@@ -125,8 +125,11 @@ TEST(GateCommand, RecordsBlocksAndEstimatesFromEnoughOfThem) {
   EXPECT_EQ(told.code, 2) << told.output;
   EXPECT_THAT(told.output, HasSubstr("1 A/A and 1 A/B blocks (5 % injected)"));
   EXPECT_THAT(told.output, HasSubstr("blocks.json: too few blocks: 1 "));
+  // One block may say by chance that a program is slower than itself, and so would twelve copies of it.
+  auto block = recording->same[0];
+  for (auto& [id, sample] : block.samples) sample = {sample.base, sample.base, 0};
   auto more = *recording;
-  more.same.assign(gate::kFewestBlocks, recording->same[0]);
+  more.same.assign(gate::kFewestBlocks, block);
   ASSERT_TRUE(gate::write_recording(more, file));
   told = gate({"--estimate", file});
   EXPECT_EQ(told.code, 0) << told.output;
