@@ -178,53 +178,60 @@ void advance() noexcept {
   return retired.epoch + 2 <= present;
 }
 
-/// Whether it freed as many as one call may.
-bool free_own(Slot& slot) noexcept {
-  if (slot.collecting) return false;
-  slot.collecting = true;
-  const std::uint64_t present = now.load(std::memory_order_acquire);
-  std::uint64_t bytes = 0;
-  std::size_t freed = 0;
-  for (; freed < kCollectBatch && bytes < kCollectBytes; ++freed) {
-    if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), present)) break;
-    const Retired retired = slot.bag.front();
-    slot.bag.pop_front();
-    bytes += retired.bytes;
-    retired.free(retired.object);
-  }
-  if (bytes != 0) domain().bytes.fetch_sub(bytes, std::memory_order_relaxed);
-  slot.collecting = false;
-  return freed == kCollectBatch || bytes >= kCollectBytes;
-}
-
-/// How many it freed; 0 also when another thread holds the domain.
+/// What one call has freed.
 struct Freed {
   std::size_t objects = 0;
   std::uint64_t bytes = 0;
+
+  void add(const Retired& retired) noexcept {
+    ++objects;
+    bytes += retired.bytes;
+  }
+  /// As many as one call may.
+  [[nodiscard]] bool full() const noexcept {
+    return objects == kCollectBatch || bytes >= kCollectBytes;
+  }
 };
+
+Freed free_own(Slot& slot) noexcept {
+  if (slot.collecting) return {};
+  slot.collecting = true;
+  const std::uint64_t present = now.load(std::memory_order_acquire);
+  Freed freed;
+  while (!freed.full()) {
+    if (slot.bag.size() == slot.unsealed || !is_free(slot.bag.front(), present)) break;
+    const Retired retired = slot.bag.front();
+    slot.bag.pop_front();
+    freed.add(retired);
+    retired.free(retired.object);
+  }
+  if (freed.bytes != 0) domain().bytes.fetch_sub(freed.bytes, std::memory_order_relaxed);
+  slot.collecting = false;
+  return freed;
+}
+
+/// Nothing also when another thread holds the domain.
 Freed free_orphans() noexcept {
   Domain& all = domain();
   if (all.orphan_count.load(std::memory_order_relaxed) == 0) return {};
   std::array<Retired, kCollectBatch> batch;
-  std::size_t count = 0;
-  std::uint64_t bytes = 0;
+  Freed freed;
   {
     const std::unique_lock lock(all.mutex, std::try_to_lock);
     if (!lock) return {};
     const std::uint64_t present = now.load(std::memory_order_acquire);
-    while (count < batch.size() && bytes < kCollectBytes && !all.orphans.empty() &&
-           is_free(all.orphans.front(), present)) {
-      bytes += all.orphans.front().bytes;
-      batch[count++] = all.orphans.front();
+    while (!freed.full() && !all.orphans.empty() && is_free(all.orphans.front(), present)) {
+      batch[freed.objects] = all.orphans.front();
+      freed.add(all.orphans.front());
       all.orphans.pop_front();
     }
     all.orphan_count.store(all.orphans.size(), std::memory_order_relaxed);
   }
-  for (std::size_t i = 0; i < count; ++i) {  // outside the lock: a free function may retire
+  for (std::size_t i = 0; i < freed.objects; ++i) {  // outside the lock: a free function may retire
     all.bytes.fetch_sub(batch[i].bytes, std::memory_order_relaxed);
     batch[i].free(batch[i].object);
   }
-  return {count, bytes};
+  return freed;
 }
 
 }  // namespace
@@ -251,10 +258,10 @@ bool collect() noexcept {
   Slot& slot = own_slot();
   seal(slot);
   advance();
-  const bool more = free_own(slot);
+  const Freed mine = free_own(slot);
   const Freed orphans = free_orphans();
   leave_if_ended();
-  return more || orphans.objects == kCollectBatch || orphans.bytes >= kCollectBytes;
+  return mine.full() || orphans.full();
 }
 
 void rest() noexcept {

@@ -98,7 +98,7 @@ Entry::Entry(const KeyRef& key, std::size_t value_size, TimePoint deadline, Epoc
     : deadline_(deadline.time_since_epoch().count()),
       epoch_(epoch),
       value_size_(static_cast<std::uint32_t>(value_size)),
-      key_shape_(shape_of(key) & 0x7FFFFFU) {}
+      key_shape_(shape_of(key) & ((1U << kKeyBits) - 1)) {}
 
 Entry* Entry::make(const KeyRef& key, std::size_t value_size, std::size_t payload,
                    TimePoint deadline, Epoch epoch) {
