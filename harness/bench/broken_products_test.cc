@@ -39,7 +39,7 @@ scale = {{quick = 1.0}}
 [fleet]
 coherence = "{}"
 [traffic]
-keys = 50
+keys = 500  # so many that one instance does not soon overwrite by itself what it has not heard of
 fault_for = "{}"
 recover_for = "100ms"
 faults = [{}]
