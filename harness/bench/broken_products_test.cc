@@ -83,7 +83,7 @@ keys = 50
 }
 
 TEST_F(BrokenProducts, SessionsThatAreStaleForLongFailInThreeApproaches) {
-  // 100,000 requests take 2 s, long enough that what is stale gets older than the 270 ms which are allowed.
+  // 100,000 requests take seconds, in which what is stale gets older than the 270 ms which are allowed.
   write(R"(
 kind = "three_approaches"
 title = "small"
@@ -119,8 +119,8 @@ mix = {get = 0.98, set = 0.02}
 }
 
 TEST_F(BrokenProducts, SessionsThatEndByTheirTtlAreNotGone) {
-  // They end while the run goes on, which takes a second, and later than kRedisLags, which is how long before their end none
-  // need be found.
+  // They end while the run goes on, which takes a second or more, and later than kRedisLags, which is how long before their end
+  // none need be found.
   write(R"(
 kind = "three_approaches"
 title = "small"
